@@ -1,0 +1,54 @@
+# Everything runs in .venv, which `make setup` makes in this folder.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+
+IMAGES ?=
+PHOTO  ?= $(firstword $(sort $(wildcard .demo/photos/*.jpg)))
+K      ?= 5
+INDEX  ?= indexes/default
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo index query test lint bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: IMAGES (folder to index), PHOTO (to search with), K (matches), INDEX"
+	@echo "  Example:   make index IMAGES=~/Pictures && make query PHOTO=me.jpg K=3"
+
+setup: .venv/ready  ## make .venv with pokesim and its tools in it
+
+.venv/ready: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup  ## draw sample pictures, index them, find one by its photo, save the match picture
+	$(BIN)/pokesim sample-data .demo
+	$(BIN)/pokesim build-index .demo/images --index indexes/demo
+	$(BIN)/pokesim query $$(ls .demo/photos/*.jpg | head -n 1) -k $(K) --index indexes/demo \
+		--save .demo/match.png
+	@echo "The match picture is .demo/match.png."
+
+index: setup  ## build an index of IMAGES at INDEX
+	$(BIN)/pokesim build-index $(IMAGES) --index $(INDEX)
+
+query: setup  ## search INDEX with PHOTO for K matches
+	$(BIN)/pokesim query $(PHOTO) -k $(K) --index $(INDEX)
+
+test: setup  ## run the tests
+	$(BIN)/pytest
+
+lint: setup  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: setup  ## measure building and querying against plain TensorFlow, side by side
+	$(BIN)/python tests/bench.py
+
+clean:  ## remove .venv, caches, and what demo made
+	rm -rf .venv .demo indexes/demo .*_cache dist build
+	find pokesim tests -name __pycache__ -type d -prune -exec rm -rf {} +

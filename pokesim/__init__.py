@@ -1,0 +1,79 @@
+"""Search a folder of pictures with a photo: exact nearest neighbours, offline.
+
+>>> import pokesim
+>>> pokesim.build_index("images")                     # doctest: +SKIP
+>>> index = pokesim.open_index()                      # doctest: +SKIP
+>>> index.query("photo.jpg", k=5)[0].label            # doctest: +SKIP
+'bellsprout'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# A name's home is imported when the name is first used, so `import pokesim` costs nothing.
+_HOMES = {
+    "Answer": "pokesim.index.search",
+    "BuildReport": "pokesim.index.build",
+    "Index": "pokesim.index.search",
+    "IndexFolderError": "pokesim.errors",
+    "Manifest": "pokesim.index.snapshot",
+    "Match": "pokesim.index.search",
+    "ModelError": "pokesim.errors",
+    "NotAPictureError": "pokesim.errors",
+    "PictureError": "pokesim.errors",
+    "PokesimError": "pokesim.errors",
+    "Skipped": "pokesim.index.snapshot",
+    "UsageError": "pokesim.errors",
+    "build_index": "pokesim.index.build",
+    "check_index": "pokesim.index.check",
+    "open_index": "pokesim.index.search",
+    "write_samples": "pokesim.samples",
+}
+
+__all__ = [
+    "Answer",
+    "BuildReport",
+    "Index",
+    "IndexFolderError",
+    "Manifest",
+    "Match",
+    "ModelError",
+    "NotAPictureError",
+    "PictureError",
+    "PokesimError",
+    "Skipped",
+    "UsageError",
+    "build_index",
+    "check_index",
+    "open_index",
+    "write_samples",
+]
+
+if TYPE_CHECKING:
+    from pokesim.errors import (
+        IndexFolderError,
+        ModelError,
+        NotAPictureError,
+        PictureError,
+        PokesimError,
+        UsageError,
+    )
+    from pokesim.index.build import BuildReport, build_index
+    from pokesim.index.check import check_index
+    from pokesim.index.search import Answer, Index, Match, open_index
+    from pokesim.index.snapshot import Manifest, Skipped
+    from pokesim.samples import write_samples
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
