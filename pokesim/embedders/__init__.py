@@ -1,0 +1,1 @@
+"""Picture → vector: a catalogue of networks, their export to LiteRT, and the runner."""

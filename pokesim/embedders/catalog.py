@@ -1,0 +1,149 @@
+"""The table of embedders. Another backbone of `keras.applications` is one more row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pokesim.errors import UsageError, did_you_mean
+
+AUTO = "auto"
+"""At build time: `PREFERRED` if its weights can be had, else `BUNDLED`."""
+
+PREFERRED = "resnet50"
+BUNDLED = "compact"
+
+_KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+@dataclass(frozen=True, slots=True)
+class KerasSource:
+    """Where in Keras a backbone is, and where its ImageNet weights are published.
+
+    Attributes:
+        module: module of ``keras.applications`` that holds class and ``preprocess_input``.
+        class_name: the network's constructor.
+        classifier: keep the classifier (softmax probabilities) in place of average pooling.
+        weights_url: the published weights.
+        weights_hash: their MD5 or SHA-256 as in Keras' source, or "" where Keras states none.
+    """
+
+    module: str
+    class_name: str
+    weights_url: str
+    weights_hash: str
+    classifier: bool = False
+
+    @property
+    def weights_file(self) -> str:
+        """File name of the weights in Keras' own cache."""
+        return self.weights_url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSpec:
+    """One row: what goes in, what comes out, under which licence.
+
+    Attributes:
+        name: what users call it.
+        side: the square input's side, in pixels.
+        dimension: length of the vector.
+        licence: of the weights.
+        about: a few words for people who choose.
+        keras: its source in Keras, or None for the network that ships in this package.
+    """
+
+    name: str
+    side: int
+    dimension: int
+    licence: str
+    about: str
+    keras: KerasSource | None
+
+
+CATALOG: dict[str, EmbedderSpec] = {
+    spec.name: spec
+    for spec in (
+        EmbedderSpec(
+            BUNDLED, 128, 256, "Apache-2.0", "ships with pokesim; small, fast, offline", None
+        ),
+        EmbedderSpec(
+            "resnet50",
+            224,
+            2048,
+            "MIT",
+            "the classic: ResNet50, average-pooled",
+            KerasSource(
+                "resnet",
+                "ResNet50",
+                f"{_KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                "4d473c1dd8becc155b73f8504c6f6626",
+            ),
+        ),
+        EmbedderSpec(
+            "resnet50-softmax",
+            224,
+            1000,
+            "MIT",
+            "ResNet50's class probabilities; much worse, for comparison",
+            KerasSource(
+                "resnet",
+                "ResNet50",
+                f"{_KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels.h5",
+                "2cb95161c43110f7111970584f804107",
+                classifier=True,
+            ),
+        ),
+        EmbedderSpec(
+            "mobilenet_v2",
+            224,
+            1280,
+            "Apache-2.0",
+            "small and quick",
+            KerasSource(
+                "mobilenet_v2",
+                "MobileNetV2",
+                f"{_KERAS_FILES}/mobilenet_v2/"
+                "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+                "",
+            ),
+        ),
+        EmbedderSpec(
+            "efficientnet_v2_b0",
+            224,
+            1280,
+            "Apache-2.0",
+            "good for its size",
+            KerasSource(
+                "efficientnet_v2",
+                "EfficientNetV2B0",
+                f"{_KERAS_FILES}/efficientnet_v2/efficientnetv2-b0_notop.h5",
+                "893217f2bb855e2983157299931e43ff",
+            ),
+        ),
+        EmbedderSpec(
+            "convnext_tiny",
+            224,
+            768,
+            "Apache-2.0",
+            "strongest of these, and slowest",
+            KerasSource(
+                "convnext",
+                "ConvNeXtTiny",
+                f"{_KERAS_FILES}/convnext/convnext_tiny_notop.h5",
+                "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+            ),
+        ),
+    )
+}
+
+
+def spec_of(name: str) -> EmbedderSpec:
+    """Return a row of the catalogue.
+
+    Raises:
+        UsageError: no embedder has this name; the message suggests the nearest.
+    """
+    if name in CATALOG:
+        return CATALOG[name]
+    hint = did_you_mean(name, [*CATALOG, AUTO]) or " `pokesim embedders` lists them."
+    raise UsageError(f"There is no embedder named {name}.{hint}")

@@ -1,0 +1,99 @@
+"""Runs a LiteRT (TensorFlow Lite) file: pixels in, vectors out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.errors import ModelError
+
+BATCH_SIZE = 32
+"""Pictures embedded at a time unless told otherwise; more is no faster, and takes more memory."""
+
+
+class LiteRTEmbedder:
+    """A network loaded from a ``.tflite`` file with one input and one output.
+
+    The file takes RGB pixels 0..255 as float32 (n, side, side, 3), its preprocessing inside, and
+    gives float32 (n, dimension).
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a model file.
+
+        Raises:
+            ModelError: the file is missing or is no LiteRT model.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        if not path.is_file():
+            raise ModelError(f"The model file {path} is missing.")
+        try:
+            with _quiet_stderr():
+                self._interpreter: Any = Interpreter(
+                    model_path=os.fspath(path), num_threads=usable_cores()
+                )
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"The model file {path} is damaged; delete it and build again."
+            ) from error
+        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
+        self._output: int = self._interpreter.get_output_details()[0]["index"]
+        self._batch = 0
+        self.side = int(self._input["shape_signature"][1])
+        self.dimension = int(self._interpreter.get_output_details()[0]["shape_signature"][-1])
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors of a batch.
+
+        Args:
+            pixels: uint8 (n, side, side, 3), RGB.
+
+        Returns:
+            float32 (n, dimension), as the network gives them.
+        """
+        batch = len(pixels)  # n
+        if batch != self._batch:
+            with _quiet_stderr():
+                self._interpreter.resize_tensor_input(self._input["index"], pixels.shape)
+                self._interpreter.allocate_tensors()
+            self._batch = batch
+        self._interpreter.set_tensor(self._input["index"], pixels.astype(np.float32))
+        self._interpreter.invoke()
+        vectors: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        return vectors
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep LiteRT's C++ notes ("Created TensorFlow Lite XNNPACK delegate…") off standard error.
+
+    They bypass Python, so the file descriptor itself is turned away for the moment.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # there is no standard error to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
