@@ -1,0 +1,254 @@
+"""Exact k-NN: FAISS nominates, float64 arithmetic on the few candidates decides and orders.
+
+FAISS computes in float32 and differs from itself in the last digits between single and batched
+search, so near-ties and the order of equal pictures would depend on the batch. It is therefore
+asked for a few neighbours more than wanted, until all that could belong are among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pokesim.embedders import models
+from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
+from pokesim.errors import IndexFolderError, PictureError, UsageError
+from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
+from pokesim.index import DEFAULT_INDEX, items, vectors
+from pokesim.index.items import Items
+from pokesim.index.snapshot import Manifest, Snapshot, open_snapshot
+from pokesim.index.vectors import normalized
+
+# Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
+_SPARE = 8
+# float32 rounding of a squared distance, relative to the squared lengths that it is made from.
+_ROUNDING = 4e-6
+# Rows brought to float64 at a time.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One neighbour of a photo.
+
+    Attributes:
+        rank: 1 is the nearest.
+        label: the file's stem.
+        path: the picture.
+        distance: Euclidean distance of the two vectors, as they are in the index.
+        similarity: 100 × the cosine of the two vectors, in percent; 0 where that is negative.
+    """
+
+    rank: int
+    label: str
+    path: Path
+    distance: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a photo got: its matches, or the reason why it could not be read.
+
+    Attributes:
+        query: the photo's name, as it was given.
+        photo: where it can be read again; bytes, if it came from standard input or a URL.
+        matches: nearest first.
+        error: why there are none.
+    """
+
+    query: str
+    photo: PictureSource
+    matches: list[Match]
+    error: PictureError | None = None
+
+
+def open_index(path: str | Path = DEFAULT_INDEX) -> Index:
+    """Open an index for searching; nothing large is read before the first search.
+
+    Raises:
+        IndexFolderError: there is none, or it is damaged, or of a newer format.
+    """
+    return Index(open_snapshot(Path(path)))
+
+
+class Index:
+    """An opened index: one snapshot, whatever is published later.
+
+    Attributes:
+        manifest: what the index is.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.manifest: Manifest = snapshot.manifest
+        self._snapshot = snapshot
+
+    def __len__(self) -> int:
+        return self.manifest.count
+
+    @overload  # a str is a Sequence too, but as a photo it is one path
+    def query(  # type: ignore[overload-overlap]
+        self, photo: PictureSource, k: int = 5
+    ) -> list[Match]: ...
+    @overload
+    def query(self, photo: Sequence[PictureSource], k: int = 5) -> list[list[Match]]: ...
+    def query(
+        self, photo: PictureSource | Sequence[PictureSource], k: int = 5
+    ) -> list[Match] | list[list[Match]]:
+        """Return the ``k`` pictures most like a photo, nearest first; all, if there are fewer.
+
+        Args:
+            photo: a path, a URL, bytes, a Pillow image; or a list of these, embedded as one batch,
+                for a list of lists.
+            k: how many matches.
+
+        Raises:
+            PictureError: a photo cannot be read.
+            ModelError: the index's own embedder is not on this machine.
+            UsageError: k is below 1.
+        """
+        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
+            return [_matches_or_raise(answer) for answer in self.answer(photo, k)]
+        (answer,) = self.answer([photo], k)
+        return _matches_or_raise(answer)
+
+    def answer(self, photos: Sequence[PictureSource], k: int = 5) -> Iterator[Answer]:
+        """Yield an Answer for each photo in order; one that cannot be read stops no other.
+
+        Raises:
+            ModelError, UsageError: as `query`.
+        """
+        for start in range(0, len(photos), BATCH_SIZE):
+            yield from self._answer_batch(photos[start : start + BATCH_SIZE], k)
+
+    def _answer_batch(self, photos: Sequence[PictureSource], k: int) -> Iterator[Answer]:
+        read = [self._read(photo) for photo in photos]
+        pixels = [one for _, one in read if not isinstance(one, PictureError)]
+        found = self._matches(self.embed(np.stack(pixels)), k) if pixels else iter(())
+        for given, (photo, one) in zip(photos, read, strict=True):
+            query = given if isinstance(given, str) else name_of(given)
+            if isinstance(one, PictureError):
+                yield Answer(query, photo, [], one)
+            else:
+                yield Answer(query, photo, next(found))
+
+    def _read(self, photo: PictureSource) -> tuple[PictureSource, Pixels | PictureError]:
+        try:
+            photo = in_memory(photo)
+            return photo, pixels_of(photo, self._network.side)
+        except PictureError as error:
+            return photo, error
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
+        rows = self._network.embed(pixels)
+        return normalized(rows) if self.manifest.embedder.normalized else rows
+
+    def search(self, xq: ArrayLike, k: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Find the exact k nearest vectors, equal distances in the order of their ids.
+
+        Args:
+            xq: query vectors, (nq, d), or one of shape (d,).
+            k: how many; at most the size of the index is returned.
+
+        Returns:
+            D: Euclidean distances, float64 (nq, k), ascending.
+            I: ids, int64 (nq, k).
+
+        Raises:
+            UsageError: k is below 1, or the vectors are of another dimension.
+        """
+        rows = np.atleast_2d(np.ascontiguousarray(xq, dtype=np.float32))
+        if rows.ndim != 2 or rows.shape[1] != self.manifest.dimension:
+            raise UsageError(
+                f"Query vectors must be (n, {self.manifest.dimension}), not {rows.shape}."
+            )
+        if k < 1:
+            raise UsageError(f"k must be at least 1, not {k}.")
+        k = min(k, len(self))
+        D = np.empty((len(rows), k))  # (nq, k)
+        I = np.empty((len(rows), k), dtype=np.int64)  # (nq, k)  # noqa: E741
+        for start in range(0, len(rows), BATCH_SIZE):
+            block = rows[start : start + BATCH_SIZE]
+            for row, candidates in enumerate(self._candidates(block, k), start):
+                distances = self._distances(rows[row], candidates)
+                order = np.lexsort((candidates, distances))[:k]
+                D[row], I[row] = distances[order], candidates[order]
+        return D, I
+
+    def _candidates(self, xq: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """Return ids (nq, ≥ k), among them the true k nearest of each row, ties included."""
+        lengths = np.linalg.norm(xq, axis=1).astype(np.float64)  # (nq,)
+        wanted = k + _SPARE
+        while wanted < len(self):
+            D, I = self._faiss.search(xq, wanted)  # squared distances  # noqa: E741
+            slack = _ROUNDING * (lengths**2 + (lengths + np.sqrt(D[:, -1])) ** 2)
+            if np.all(D[:, -1] - D[:, k - 1] > 2 * slack):
+                return np.asarray(I)
+            wanted *= 2
+        return np.tile(np.arange(len(self)), (len(xq), 1))
+
+    def _distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return Euclidean distances, float64 (len(ids),), from the stored vectors."""
+        parts = [
+            np.linalg.norm(self.vectors(ids[at : at + _BLOCK]) - query.astype(np.float64), axis=1)
+            for at in range(0, len(ids), _BLOCK)
+        ]
+        return np.concatenate(parts)
+
+    def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Return the stored vectors, float32 (n, d), of some ids (n,)."""
+        rows: NDArray[np.float32] = self._faiss.reconstruct_batch(np.asarray(ids, dtype=np.int64))
+        return rows
+
+    def _matches(self, xq: NDArray[np.float32], k: int) -> Iterator[list[Match]]:
+        D, I = self.search(xq, k)  # noqa: E741
+        for query, distances, ids in zip(xq, D, I, strict=True):
+            cosines = normalized(self.vectors(ids)) @ normalized(query[None])[0]
+            yield [
+                self._match(rank, int(item), float(distance), float(cosine))
+                for rank, (item, distance, cosine) in enumerate(
+                    zip(ids, distances, cosines, strict=True), 1
+                )
+            ]
+
+    def _match(self, rank: int, item_id: int, distance: float, cosine: float) -> Match:
+        item = self.items[item_id]
+        similarity = 100 * min(max(cosine, 0.0), 1.0)
+        path = Path(self.manifest.images, item.path)
+        return Match(rank, item.label, path, distance, similarity)
+
+    @cached_property
+    def items(self) -> Items:
+        """The pictures, by id."""
+        return Items(self._snapshot.file(items.FILE))
+
+    @cached_property
+    def _faiss(self) -> Any:  # noqa: ANN401 - faiss is untyped
+        path = self._snapshot.file(vectors.FILE)
+        return vectors.open_vectors(path, len(self), self.manifest.dimension)
+
+    @cached_property
+    def _network(self) -> LiteRTEmbedder:
+        made_by = self.manifest.embedder
+        model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
+        network = LiteRTEmbedder(model.path)
+        seen = (network.side, network.dimension, READING)
+        if seen != (made_by.side, self.manifest.dimension, made_by.reading):
+            raise IndexFolderError(
+                f"This version of pokesim reads pictures for {made_by.name} otherwise than the one "
+                "that built the index; build it again."
+            )
+        return network
+
+
+def _matches_or_raise(answer: Answer) -> list[Match]:
+    if answer.error:
+        raise answer.error
+    return answer.matches
