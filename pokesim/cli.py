@@ -1,0 +1,316 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from pokesim import __version__
+from pokesim.errors import PokesimError, UsageError
+from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import Format
+
+if TYPE_CHECKING:
+    from pokesim.index.search import Answer
+
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+
+
+class _Group(TyperGroup):
+    """Turns every error into one sentence on standard error and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Let --debug stand anywhere, also behind a command's name."""
+        if "--debug" in args:
+            args = ["--debug", *(arg for arg in args if arg != "--debug")]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except PokesimError as error:
+            _fail(ctx, str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail(ctx, "Interrupted; an index that was there before is unchanged.", INTERRUPTED)
+        except BrokenPipeError:
+            raise  # the reader has gone; typer ends quietly
+        except Exception as error:
+            if type(error).__module__.startswith("typer."):
+                raise  # a usage error or an exit, which typer handles
+            kind = type(error).__name__
+            _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
+
+
+def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:  # noqa: ANN401
+    if ctx.params.get("debug"):
+        traceback.print_exc()
+    _note(f"pokesim: {sentence}")
+    raise typer.Exit(code)
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+app = typer.Typer(
+    cls=_Group,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+IndexOption = Annotated[Path, typer.Option("--index", help="The index's folder.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
+    if version:
+        print(f"pokesim {__version__}")
+        raise typer.Exit
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be text in the terminal's encoding; it goes out as the bytes it is.
+        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    handler = logging.StreamHandler(sys.stderr)
+    log = logging.getLogger("pokesim")
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    # Pillow's remarks on bad files; what is skipped is listed with its reason anyway.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@app.command("build-index")
+def build_index(
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder of pictures. Default: images/, else the built-in samples.",
+        ),
+    ] = None,
+    index: IndexOption = DEFAULT_INDEX,
+    embedder: Annotated[
+        str, typer.Option(help="A name that `pokesim embedders` lists, or auto.")
+    ] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
+    ] = None,
+    no_normalize: Annotated[
+        bool, typer.Option("--no-normalize", help="Keep the vectors' lengths.")
+    ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pictures embedded at a time.", show_default="32"),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if any picture cannot be read.")
+    ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cap on width × height.", show_default="89 million"),
+    ] = None,
+) -> None:
+    """Embed a folder of pictures and write an exact index of them.
+
+    Example: pokesim build-index ~/Pictures --index indexes/mine
+    """
+    from pokesim.embedders.litert import BATCH_SIZE
+    from pokesim.images import MAX_PIXELS
+    from pokesim.index import build
+    from pokesim.show.progress import progress_shown
+
+    folder = images or _default_images()
+    with progress_shown("files") as progress:
+        report = build.build_index(
+            folder,
+            index,
+            embedder=embedder,
+            weights=weights,
+            normalize=not no_normalize,
+            batch_size=batch_size or BATCH_SIZE,
+            strict=strict,
+            max_pixels=max_pixels or MAX_PIXELS,
+            progress=progress,
+        )
+    for skipped in report.skipped:
+        _note(f"skipped {skipped.path}: {skipped.reason}")
+    print(
+        f"Indexed {report.indexed:,} pictures, skipped {len(report.skipped):,}, with "
+        f"{report.embedder} in {report.seconds:.1f} s "
+        f"({report.indexed / report.seconds:,.0f} a second). The index is {report.index}."
+    )
+
+
+def _default_images() -> Path:
+    if Path("images").is_dir():
+        return Path("images")
+    from pokesim.samples import builtin_samples
+
+    _note("There is no images/ here; indexing the built-in sample pictures.")
+    return builtin_samples().images
+
+
+@app.command()
+def query(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO", help="Path, http(s) URL, or - for standard input."),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many matches.")] = 5,
+    index: IndexOption = DEFAULT_INDEX,
+    form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.TABLE,
+    save: Annotated[
+        Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
+) -> None:
+    """Find the pictures most like a photo, nearest first.
+
+    Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
+
+    Example: pokesim query photo.jpg -k 3 --save match.png
+    """
+    from pokesim.index.search import open_index
+    from pokesim.show import text
+
+    if save and save.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"--save writes PNG or JPEG; name a file *.png or *.jpg, not {save}.")
+    good: list[Answer] = []
+    failed: list[Answer] = []
+    answers = _sorted_out(open_index(index).answer(photos, k), good, failed)
+    text.write_answers(answers, form, sys.stdout)
+    if show:
+        _preview(good)
+    if save and good:
+        from pokesim.show.card import save_cards
+
+        save_cards(good, save)
+    if failed:
+        raise typer.Exit(PokesimError.exit_code)
+
+
+def _sorted_out(
+    answers: Iterable[Answer], good: list[Answer], failed: list[Answer]
+) -> Iterator[Answer]:
+    """Pass answers on, noting each failure as it comes and keeping both kinds for later."""
+    for answer in answers:
+        if answer.error:
+            _note(f"pokesim: {answer.error}")
+        (failed if answer.error else good).append(answer)
+        yield answer
+
+
+def _preview(answers: list[Answer]) -> None:
+    import shutil
+
+    from pokesim.show.terminal import preview
+
+    if not sys.stderr.isatty():
+        _note("--show needs a terminal; nothing is drawn.")
+        return
+    for answer in answers:
+        _note(preview(answer.photo, answer.matches, shutil.get_terminal_size().columns))
+
+
+@app.command()
+def embedders(
+    prepare: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make this one's model ready now.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --prepare: a local weights file (.h5).")
+    ] = None,
+) -> None:
+    """List the networks that turn pictures into vectors.
+
+    Example: pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.h5
+    """
+    from pokesim.embedders import models
+    from pokesim.show.text import embedder_table
+
+    if weights and not prepare:
+        raise UsageError("--weights goes with --prepare NAME.")
+    if prepare:
+        model = models.prepare(prepare, weights)
+        print(f"{model.embedder} is ready: {model.path}")
+    else:
+        print(embedder_table(models.inventory()))
+
+
+@app.command()
+def info(index: IndexOption = DEFAULT_INDEX) -> None:
+    """Say what an index is: embedder, size, when and from where, what was skipped.
+
+    Example: pokesim info --index indexes/mine
+    """
+    from pokesim.index.snapshot import open_snapshot
+    from pokesim.show.text import snapshot_text
+
+    print(snapshot_text(index, open_snapshot(index)))
+
+
+@app.command()
+def check(index: IndexOption = DEFAULT_INDEX) -> None:
+    """Verify every byte of an index, its vectors and its embedder.
+
+    Example: pokesim check --index indexes/mine
+    """
+    from pokesim.index.check import check_index
+
+    for line in check_index(index):
+        print(line)
+    print(f"{index} is sound.")
+
+
+@app.command("sample-data")
+def sample_data(
+    directory: Annotated[Path, typer.Argument(help="Where images/ and photos/ are written.")],
+) -> None:
+    """Draw the built-in sample pictures, and photos of some of them to search with.
+
+    Example: pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
+    """
+    from pokesim.samples import write_samples
+
+    try:
+        samples = write_samples(directory)
+    except OSError as error:
+        told = f"{directory} cannot be written ({error.strerror or error})."
+        raise PokesimError(told) from error
+    print(f"Drew creatures in {samples.images} and photos of some of them in {samples.photos}.")
+
+
+def main() -> None:
+    """Run the command line."""
+    if "--debug" not in sys.argv:
+        _quiet_libraries()
+    app()
+
+
+def _quiet_libraries() -> None:
+    """Keep what C libraries (libtiff, LiteRT, …) say to file descriptor 2 off standard error.
+
+    Python's own ``sys.stderr`` goes on through a copy of the descriptor.
+    """
+    try:
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except OSError:
+        pass  # started without a standard error; there is nothing to keep clean
+
+
+if __name__ == "__main__":
+    main()

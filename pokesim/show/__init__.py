@@ -1,0 +1,1 @@
+"""Matches → something to look at: text in several formats, a picture, a terminal preview."""

@@ -1,0 +1,163 @@
+"""Answers as text on standard output: a table for people, JSON, NDJSON, CSV and paths for programs.
+
+JSON is an array, NDJSON a line a photo, of ``{"query": …, "matches": [{"rank", "label", "path",
+"distance", "similarity"}]}``, or ``{"query": …, "error": …}`` for a photo that cannot be read.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
+    from pokesim.embedders.models import Shelved
+    from pokesim.index.search import Answer, Match
+    from pokesim.index.snapshot import Snapshot
+
+
+class Format(StrEnum):
+    """How matches are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PATHS = "paths"
+
+
+def write_answers(answers: Iterable[Answer], form: Format, out: TextIO) -> None:
+    """Write each answer as it comes; the array of JSON is closed with the last."""
+    _WRITERS[form](iter(answers), out)
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Lay rows out in columns two spaces apart; the first row is the heading.
+
+    Args:
+        rows: cells, all rows of one length.
+        right: columns whose cells are set to the right, as numbers are.
+    """
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def embedder_table(shelf: Iterable[Shelved]) -> str:
+    """Lay out the catalogue of embedders and what of it is on this machine."""
+    rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "what it is")]
+    for entry in shelf:
+        spec = entry.spec
+        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "–"
+        side = f"{spec.side} px"
+        rows.append(
+            (spec.name, str(spec.dimension), side, size, spec.licence, entry.state, spec.about)
+        )
+    return columns(rows, right=(1, 2, 3))
+
+
+def snapshot_text(index: Path, snapshot: Snapshot) -> str:
+    """Tell what an index is, a fact a line."""
+    manifest = snapshot.manifest
+    made_by = manifest.embedder
+    size = sum(file["bytes"] for file in manifest.files.values())
+    lengths = "scaled to length 1" if made_by.normalized else "lengths kept"
+    facts = {
+        "index": str(index),
+        "pictures": f"{manifest.count:,} from {manifest.images}",
+        "embedder": f"{made_by.name}, weights {made_by.weights_sha256[:12]}…",
+        "vectors": f"{manifest.dimension} dimensions, {lengths}, Euclidean distance, exact",
+        "size": f"{size / 1e6:.1f} MB in {snapshot.path}",
+        "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
+        "skipped": f"{len(manifest.skipped):,}",
+    }
+    lines = [f"{name:<10}{value}" for name, value in facts.items()]
+    return "\n".join(
+        lines + [f"  {skipped.path}: {skipped.reason}" for skipped in manifest.skipped]
+    )
+
+
+def readable_path(path: Path) -> str:
+    """Return a path relative to the current folder where it lies below, else whole."""
+    try:
+        return os.fspath(path.relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)
+
+
+def as_dict(answer: Answer) -> dict[str, Any]:
+    """Return an answer as the JSON object that the module describes."""
+    if answer.error:
+        return {"query": answer.query, "error": str(answer.error)}
+    return {"query": answer.query, "matches": [_match_dict(match) for match in answer.matches]}
+
+
+def _match_dict(match: Match) -> dict[str, Any]:
+    return {
+        "rank": match.rank,
+        "label": match.label,
+        "path": os.fspath(match.path),
+        "distance": round(match.distance, 6),
+        "similarity": round(match.similarity, 2),
+    }
+
+
+def _write_table(answers: Iterator[Answer], out: TextIO) -> None:
+    for number, answer in enumerate(answers):
+        if answer.error:
+            continue
+        rows = [("", "label", "similarity", "distance", "picture")]
+        rows += [
+            (
+                str(match.rank),
+                match.label,
+                f"{match.similarity:.1f} %",
+                f"{match.distance:.4f}",
+                readable_path(match.path),
+            )
+            for match in answer.matches
+        ]
+        gap = "\n" if number else ""
+        print(f"{gap}{answer.query}\n{columns(rows, right=(0, 2, 3))}", file=out)
+
+
+def _write_json(answers: Iterator[Answer], out: TextIO) -> None:
+    print(json.dumps([as_dict(answer) for answer in answers], indent=1), file=out)
+
+
+def _write_ndjson(answers: Iterator[Answer], out: TextIO) -> None:
+    for answer in answers:
+        print(json.dumps(as_dict(answer)), file=out, flush=True)
+
+
+def _write_csv(answers: Iterator[Answer], out: TextIO) -> None:
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["query", "rank", "label", "path", "distance", "similarity"])
+    for answer in answers:
+        for match in answer.matches:
+            table.writerow([answer.query, *_match_dict(match).values()])
+
+
+def _write_paths(answers: Iterator[Answer], out: TextIO) -> None:
+    for answer in answers:
+        for match in answer.matches:
+            print(match.path, file=out)
+
+
+_WRITERS: dict[Format, Callable[[Iterator[Answer], TextIO], None]] = {
+    Format.TABLE: _write_table,
+    Format.JSON: _write_json,
+    Format.NDJSON: _write_ndjson,
+    Format.CSV: _write_csv,
+    Format.PATHS: _write_paths,
+}

@@ -1,0 +1,87 @@
+"""What the tests share: a cache of their own, the sample pictures, an index of them, a shell."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pokesim
+from pokesim.samples import Samples, builtin_samples
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+# Makes a Keras weights file without a network: a seeded random initialisation.
+_SEEDED = """
+import sys, keras
+keras.utils.set_random_seed(7)
+name, top, out = sys.argv[1], sys.argv[2] == "top", sys.argv[3]
+getattr(keras.applications, name)(
+    weights=None, include_top=top, pooling=None if top else "avg", input_shape=(224, 224, 3)
+).save_weights(out)
+"""
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep exported models and samples of the tests out of the user's cache, and Keras' away."""
+    home = tmp_path_factory.mktemp("cache")
+    os.environ["POKESIM_CACHE"] = str(home)
+    os.environ["KERAS_HOME"] = str(home / "keras")
+    return home
+
+
+@pytest.fixture(scope="session")
+def samples(cache: Path) -> Samples:
+    """The built-in sample pictures, on disk."""
+    return builtin_samples()
+
+
+@pytest.fixture(scope="session")
+def index_path(samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the sample creatures; not to be written by a test."""
+    home = tmp_path_factory.mktemp("indexes") / "samples"
+    pokesim.build_index(samples.images, home, embedder="compact")
+    return home
+
+
+@pytest.fixture(scope="session")
+def seeded_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Path]:
+    """Return a function (Keras class, with classifier) → a weights file, made once."""
+    home = tmp_path_factory.mktemp("weights")
+
+    def make(keras_class: str, top: bool = False) -> Path:
+        path = home / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
+        if not path.exists():
+            command = [sys.executable, "-c", _SEEDED, keras_class, "top" if top else "", str(path)]
+            subprocess.run(command, check=True, capture_output=True)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that runs `pokesim …` as a process of its own in an empty folder."""
+
+    def pokesim_process(
+        *args: str | Path, stdin: bytes = b"", **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pokesim.cli", *map(os.fspath, args)],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=os.environ | env,
+            timeout=300,
+            check=False,
+        )
+        out, err = done.stdout.decode(), done.stderr.decode()
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+    return pokesim_process

@@ -1,0 +1,67 @@
+"""What users see first: a quick --help, light imports, a documented and sorted public API."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pokesim
+from pokesim.cli import app
+
+HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def modules_after(code: str, *args: str) -> set[str]:
+    """Run code in a fresh process and return the modules that it has imported in the end."""
+    tail = "finally: print('\\n'.join(sys.modules), file=open(sys.argv.pop(0), 'w'))"
+    script = f"import sys\nsys.argv = sys.argv[1:]\ntry:\n {code}\nexcept SystemExit: pass\n{tail}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "/dev/stderr", *args],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize("args", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(args):
+    loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
+    assert "typer" in loaded
+    assert not loaded.intersection(HEAVY)
+
+
+def test_importing_pokesim_costs_nothing():
+    assert not modules_after("import pokesim").intersection(HEAVY)
+
+
+def test_a_query_never_imports_tensorflow(index_path, samples):
+    photo = next(samples.photos.iterdir())
+    code = "import pokesim; pokesim.open_index(sys.argv[1]).query(sys.argv[2])"
+    loaded = modules_after(code, str(index_path), str(photo))
+    assert {"faiss", "ai_edge_litert"} <= loaded
+    assert not loaded.intersection({"tensorflow", "keras"})
+
+
+def test_the_public_names_are_sorted_and_documented():
+    assert pokesim.__all__ == sorted(pokesim.__all__)
+    for name in pokesim.__all__:
+        assert inspect.getdoc(getattr(pokesim, name)), name
+    assert set(pokesim.__all__) <= set(dir(pokesim))
+    with pytest.raises(AttributeError):
+        _ = pokesim.nothing
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_an_example_and_a_place_in_the_readme(run, name):
+    text = run(name, "--help").stdout
+    assert "Example: pokesim" in text
+    assert f"pokesim {name}" in README
+
+
+def test_version(run):
+    assert run("--version").stdout == f"pokesim {pokesim.__version__}\n"

@@ -1,0 +1,303 @@
+"""The main job by its face: build an index of a folder, query it with photos, in real processes."""
+
+import csv
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pokesim
+from pokesim.samples import CREATURES, PHOTOGRAPHED
+
+
+@pytest.fixture
+def few(samples, tmp_path):
+    """A folder with twelve creatures, one of them in a folder below."""
+    folder = tmp_path / "few"
+    (folder / "below").mkdir(parents=True)
+    for name in CREATURES[:12]:
+        shutil.copy(samples.images / f"{name}.png", folder)
+    (folder / f"{CREATURES[0]}.png").rename(folder / "below" / f"{CREATURES[0]}.png")
+    return folder
+
+
+def test_the_right_creature_comes_first_for_nine_photos_in_ten(index_path, samples):
+    photos = sorted(samples.photos.iterdir())
+    assert [photo.stem for photo in photos] == sorted(PHOTOGRAPHED)
+    answers = pokesim.open_index(index_path).query(photos, k=1)
+    right = sum(photo.stem == first.label for photo, (first,) in zip(photos, answers, strict=True))
+    assert right >= 0.9 * len(photos)
+
+
+def test_build_and_query_as_the_readme_says(run, few, samples):
+    built = run("build-index", few, "--embedder", "compact")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.startswith("Indexed 12 pictures, skipped 0, with compact in ")
+    asked = run("query", few / f"{CREATURES[3]}.png", "-k", "3")
+    assert asked.returncode == 0
+    lines = asked.stdout.splitlines()
+    assert lines[2].split()[:4] == ["1", CREATURES[3], "100.0", "%"]
+    assert len(lines) == 2 + 3
+    assert asked.stderr == ""
+
+
+def test_formats_agree(run, index_path, samples):
+    photos = sorted(samples.photos.iterdir())[:2]
+    texts = {
+        form: run("query", *photos, "-k", "2", "--index", index_path, "--format", form).stdout
+        for form in ("json", "ndjson", "csv", "paths")
+    }
+    answers = json.loads(texts["json"])
+    assert [json.loads(line) for line in texts["ndjson"].splitlines()] == answers
+    assert [answer["query"] for answer in answers] == [str(photo) for photo in photos]
+    matches = [match for answer in answers for match in answer["matches"]]
+    assert list(matches[0]) == ["rank", "label", "path", "distance", "similarity"]
+    assert texts["paths"].splitlines() == [match["path"] for match in matches]
+    rows = list(csv.DictReader(io.StringIO(texts["csv"])))
+    assert [row["path"] for row in rows] == [match["path"] for match in matches]
+    assert [float(row["distance"]) for row in rows] == [match["distance"] for match in matches]
+
+
+def test_distances_and_similarities_are_those_of_the_stored_vectors(index_path, samples):
+    index = pokesim.open_index(index_path)
+    xb = index.vectors(np.arange(len(index))).astype(np.float64)
+    photo = next(samples.photos.iterdir())
+    matches = index.query(photo, k=10)
+    from pokesim.images import pixels_of
+
+    query = index.embed(pixels_of(photo, index.manifest.embedder.side)[None])[0]
+    distances = np.linalg.norm(xb - query, axis=1)
+    order = np.argsort(distances, kind="stable")[:10]
+    assert [match.label for match in matches] == [index.items[int(i)].label for i in order]
+    np.testing.assert_allclose([match.distance for match in matches], distances[order], atol=1e-4)
+    cosines = xb[order] @ query / np.linalg.norm(query) / np.linalg.norm(xb[order], axis=1)
+    np.testing.assert_allclose([m.similarity for m in matches], 100 * cosines.clip(0), atol=0.01)
+
+
+def test_a_bad_photo_stops_no_other(run, index_path, samples):
+    good = sorted(samples.photos.iterdir())
+    done = run("query", good[0], "nope.png", good[1], "--index", index_path, "--format", "ndjson")
+    assert done.returncode == 1
+    first, bad, last = (json.loads(line) for line in done.stdout.splitlines())
+    assert bad == {"query": "nope.png", "error": "nope.png: no such file."}
+    assert first["matches"][0]["rank"] == last["matches"][0]["rank"] == 1
+    assert done.stderr == "pokesim: nope.png: no such file.\n"
+
+
+def test_a_photo_comes_from_standard_input(run, index_path, samples):
+    photo = sorted(samples.photos.iterdir())[0]
+    piped = run("query", "-", "--index", index_path, "--format", "ndjson", stdin=photo.read_bytes())
+    named = run("query", photo, "--index", index_path, "--format", "ndjson")
+    assert json.loads(piped.stdout)["query"] == "-"
+    assert json.loads(piped.stdout)["matches"] == json.loads(named.stdout)["matches"]
+    empty = run("query", "-", "--index", index_path)
+    assert (empty.returncode, empty.stderr) == (1, "pokesim: standard input: empty.\n")
+
+
+def test_k_beyond_the_index_returns_all_and_below_one_is_a_usage_error(run, few):
+    run("build-index", few, "--embedder", "compact")
+    photo = few / f"{CREATURES[1]}.png"
+    assert len(run("query", photo, "-k", "99", "--format", "paths").stdout.splitlines()) == 12
+    assert run("query", photo, "-k", "0").returncode == 2
+
+
+def test_equal_pictures_are_ordered_by_id(run, few):
+    for copy in ("zz", "aa", "mm"):
+        shutil.copy(few / f"{CREATURES[5]}.png", few / f"{copy}.png")
+    run("build-index", few, "--embedder", "compact")
+    done = run("query", few / "mm.png", "-k", "4", "--format", "json")
+    labels = [match["label"] for match in json.loads(done.stdout)[0]["matches"]]
+    assert labels == sorted(["aa", "mm", "zz", CREATURES[5]])
+
+
+def test_bad_files_are_skipped_and_listed_and_strict_fails(run, few, samples):
+    run("build-index", few, "--embedder", "compact")
+    (few / "empty.png").touch()
+    (few / "cut.jpg").write_bytes((few / f"{CREATURES[1]}.png").read_bytes()[:9000])
+    (few / "words.png").write_text("no picture")
+    (few / "notes.txt").write_text("passed over")
+    (few / ".hidden.png").write_text("passed over")
+    (few / "no-ending").write_bytes((few / f"{CREATURES[1]}.png").read_bytes())
+    done = run("build-index", few, "--embedder", "compact", "--index", "other")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Indexed 13 pictures, skipped 3,")
+    skipped = [line for line in done.stderr.splitlines() if line.startswith("skipped")]
+    assert [line.split(":")[0] for line in skipped] == [
+        f"skipped {name}" for name in ("cut.jpg", "empty.png", "words.png")
+    ]
+    assert "empty file" in done.stderr
+    assert "empty.png: empty file" in run("info", "--index", "other").stdout
+
+    strict = run("build-index", few, "--embedder", "compact", "--strict")
+    assert strict.returncode == 1
+    assert "cut.jpg" in strict.stderr
+    assert "Indexed" not in strict.stdout
+    assert "12 from" in run("info").stdout, "the index from before still counts"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["build-index", "nowhere"], 1, "There is no folder nowhere to index."),
+        (["build-index", "empty"], 1, "There is no picture to index in empty."),
+        (["build-index", "file"], 1, "file is a file; give the folder of pictures."),
+        (["build-index", "text", "--embedder", "compact"], 1, "no picture to index in text"),
+        (["build-index", "empty", "--embedder", "resnet5"], 2, "Did you mean resnet50?"),
+        (["build-index", "empty", "--batch-size", "0"], 2, "--batch-size"),
+        (["query", "x.png"], 1, "There is no index at indexes/default; make one with"),
+        (["query"], 2, "PHOTO"),
+        (["query", "x.png", "--index", "file"], 1, "There is no index at file"),
+        (["info"], 1, "There is no index"),
+        (["check"], 1, "There is no index"),
+        (["frobnicate"], 2, "No such command"),
+        (["sample-data", "file/below"], 1, "cannot be written"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_sentence(run, tmp_path, args, code, told):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("words")
+    (tmp_path / "file").write_text("")
+    if "resnet5" in args:
+        (tmp_path / "empty" / "a.png").write_text("")
+    done = run(*args)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+
+
+def test_an_index_folder_that_cannot_be_written_is_one_sentence(run, few, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("build-index", few, "--embedder", "compact", "--index", "file/index")
+    assert done.returncode == 1
+    assert "The index file/index cannot be written" in done.stderr
+
+
+def test_debug_shows_the_traceback_before_and_behind_the_command(tmp_path):
+    for args in (["--debug", "info"], ["info", "--debug"]):
+        command = [sys.executable, "-m", "pokesim.cli", *args]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
+
+
+def test_without_images_the_folder_images_or_else_the_samples_are_indexed(run, few, tmp_path):
+    done = run("build-index", "--embedder", "compact")
+    assert "built-in sample pictures" in done.stderr
+    assert done.stdout.startswith("Indexed 151 pictures")
+    few.rename(tmp_path / "images")
+    assert run("build-index", "--embedder", "compact").stdout.startswith("Indexed 12 pictures")
+
+
+def test_normalisation_is_recorded_and_can_be_left_out(run, few, seeded_weights):
+    weights = seeded_weights("MobileNetV2")
+    options = ("--embedder", "mobilenet_v2", "--weights", weights, "--no-normalize")
+    assert run("build-index", few, *options).returncode == 0
+    assert "lengths kept" in run("info").stdout
+    done = run("query", few / f"{CREATURES[2]}.png", "--format", "json")
+    assert json.loads(done.stdout)[0]["matches"][0]["distance"] == 0
+
+
+def test_the_card_shows_photo_and_matches(run, index_path, samples, tmp_path):
+    photos = sorted(samples.photos.iterdir())[:2]
+    for k in ("1", "5", "12"):
+        done = run("query", *photos, "-k", k, "--index", index_path, "--save", f"card{k}.png")
+        assert done.returncode == 0, done.stderr
+        card = Image.open(tmp_path / f"card{k}.png")
+        assert card.size == (1200, 2 * 630)
+        assert len(card.crop((36, 36, 594, 594)).convert("RGB").getcolors(1 << 20)) > 1000
+        assert len(card.crop((630, 36, 930, 250)).convert("RGB").getcolors(1 << 20)) > 100
+    wrong = run("query", photos[0], "--index", index_path, "--save", "card.txt")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    nowhere = run("query", photos[0], "--index", index_path, "--save", "no/card.png")
+    assert nowhere.returncode == 1
+    assert "no/card.png cannot be written" in nowhere.stderr
+
+
+def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
+    terminal, other = os.openpty()
+    photo = sorted(samples.photos.iterdir())[0]
+    command = ["query", str(photo), "-k", "2", "--index", str(index_path), "--show"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pokesim.cli", *command],
+        stderr=other,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | {"COLUMNS": "60"},
+    )
+    os.close(other)
+    drawn = b""
+    while chunk := _read(terminal):
+        drawn += chunk
+    os.close(terminal)
+    assert process.wait() == 0
+    lines = drawn.decode().splitlines()
+    assert sum("▀" in line for line in lines) >= 8
+    assert "your photo" in lines[-1]
+
+
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, 1 << 16)
+    except OSError:  # the other side of the terminal is closed
+        return b""
+
+
+def test_a_second_build_at_the_same_time_is_told(run, few, tmp_path):
+    import filelock
+
+    run("build-index", few, "--embedder", "compact")
+    with filelock.FileLock(tmp_path / "indexes/default/lock"):
+        done = run("build-index", few, "--embedder", "compact")
+    assert done.returncode == 1
+    assert "Another build is writing" in done.stderr
+    assert run("check").returncode == 0
+
+
+def test_kill_9_at_any_moment_leaves_the_index_before_it_answering(run, few, samples, tmp_path):
+    run("build-index", few, "--embedder", "compact")
+    command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
+    command += ["--batch-size", "4", str(samples.images)]
+    start = time.monotonic()
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    whole = time.monotonic() - start
+    run("build-index", few, "--embedder", "compact")
+    moments = random.Random(1)
+    killed = 0
+    for _ in range(12):
+        build = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(moments.uniform(0.1 * whole, 1.0 * whole))
+        build.send_signal(signal.SIGKILL)
+        killed += build.wait() == -signal.SIGKILL
+        index = pokesim.open_index(tmp_path / "indexes/default")
+        assert len(index) in (12, 151)
+        assert index.query(few / f"{CREATURES[4]}.png", k=1)[0].label == CREATURES[4]
+        list(pokesim.check_index(tmp_path / "indexes/default"))
+    assert killed >= 3
+    last = run("build-index", few, "--embedder", "compact")
+    assert last.returncode == 0
+    assert not list((tmp_path / "indexes/default").glob(".building*"))
+    assert len(list((tmp_path / "indexes/default/snapshots").iterdir())) <= 2
+
+
+def test_ctrl_c_ends_with_one_sentence(samples, tmp_path):
+    command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
+    command += ["--batch-size", "1", str(samples.images)]
+    build = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "indexes/default/.building").exists():
+        time.sleep(0.01)
+    build.send_signal(signal.SIGINT)
+    _, told = build.communicate(timeout=60)
+    assert (build.returncode, told.count("\n")) == (130, 1)
+    assert told.startswith("pokesim: Interrupted")
+    assert not (tmp_path / "indexes/default/CURRENT").exists()
