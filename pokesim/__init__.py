@@ -4,7 +4,7 @@
 >>> pokesim.build_index("images")                     # doctest: +SKIP
 >>> index = pokesim.open_index()                      # doctest: +SKIP
 >>> index.query("photo.jpg", k=5)[0].label            # doctest: +SKIP
-'bellsprout'
+'brumbel'
 """
 
 from __future__ import annotations
