@@ -275,7 +275,7 @@ def _run_export_room(*arguments: str, progress: bool = False) -> str:
         return ""
     log.debug("%s", "\n".join(lines))
     last = lines[-1] if lines else f"exit code {done.returncode}"
-    return last.removeprefix(REASON_MARK)
+    return last.removeprefix(REASON_MARK).rstrip(" .:")
 
 
 def _model_path(name: str, weights_sha256: str, export_version: int) -> Path:

@@ -33,7 +33,7 @@ Source = TypeVar("Source")
 Result = TypeVar("Result")
 
 Progress = Callable[[int, int], None]
-"""Called with (files done, files in all) after each batch."""
+"""Called with (files done, files in all): at the start, then after each batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,10 @@ def build_index(
         normalize,
     )
     start = time.monotonic()
+    tell = progress or (lambda done, total: None)
+    tell(0, len(files))
     with writing(home, network.dimension) as writer:
-        skipped = []
+        skipped: list[Skipped] = []
         done = 0
         read = _reader(root, network.side, max_pixels)
         for batch in _batches(_read_ahead(read, files, 2 * batch_size), batch_size):
@@ -121,8 +123,7 @@ def build_index(
                 raise PictureError(str(root / skipped[0].path), skipped[0].reason)
             _embed_into(writer, network, batch, normalize)
             done += len(batch)
-            if progress:
-                progress(done, len(files))
+            tell(done, len(files))
         if not writer.count:
             raise _nothing_in(root, skipped)
         writer.publish(home, root.resolve(), record, skipped)

@@ -14,6 +14,8 @@ SECONDS_BETWEEN_LINES = 10.0
 def progress_shown(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with (done, total); show rate and time left while inside.
 
+    The clock starts with the first call, so that what is prepared before does not count.
+
     Args:
         what: the things counted, in the plural ("files").
     """
@@ -36,30 +38,43 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
         console=Console(stderr=True),
         transient=True,
     )
-    start = time.monotonic()
+    rate_since = _rate_meter()
     with bar:
-        task = bar.add_task("", total=None, rate="")
+        task = bar.add_task("", start=False, total=None, rate="")
 
         def show(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - start, 1e-9)
-            bar.update(task, completed=done, total=total, rate=f"{rate:,.0f} a second")
+            bar.start_task(task)
+            rate = f"{rate_since(done):,.0f} a second"
+            bar.update(task, completed=done, total=total, rate=rate)
 
         yield show
 
 
 @contextmanager
 def _lines(what: str) -> Iterator[Callable[[int, int], None]]:
-    start = last = time.monotonic()
+    rate_since = _rate_meter()
+    last = time.monotonic()
 
     def show(done: int, total: int) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_LINES:
+        rate = rate_since(done)
+        if time.monotonic() - last < SECONDS_BETWEEN_LINES or not rate:
             return
-        last = now
-        rate = done / (now - start)
-        left = (total - done) / rate if rate else 0
+        last = time.monotonic()
+        left = (total - done) / rate
         line = f"{done:,} of {total:,} {what}, {rate:,.0f} a second, {left:,.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
     yield show
+
+
+def _rate_meter() -> Callable[[int], float]:
+    """Return a function from the number done to the rate a second since its first call."""
+    start = None
+
+    def rate(done: int) -> float:
+        nonlocal start
+        start = start or time.monotonic()
+        return done / max(time.monotonic() - start, 1e-9)
+
+    return rate

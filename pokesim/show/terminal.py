@@ -11,16 +11,16 @@ from pokesim.images import PictureSource, thumbnail_of
 from pokesim.index.search import Match
 
 _GAP = 2
-_WIDEST = 32
+_WIDEST, _NARROWEST = 40, 24
 _RESET = "\x1b[0m"
 
 
 def preview(photo: PictureSource, matches: Sequence[Match], width: int) -> str:
     """Draw a photo and its matches side by side, with captions, in lines of ``width`` cells.
 
-    As many matches are drawn as find room at a quarter of a picture's widest size.
+    As many matches are drawn as find room.
     """
-    fit = max(2, min(1 + len(matches), (width + _GAP) // (_WIDEST // 2 + _GAP)))
+    fit = max(2, min(1 + len(matches), (width + _GAP) // (_NARROWEST + _GAP)))
     side = min(_WIDEST, (width + _GAP) // fit - _GAP)
     shown = matches[: fit - 1]
     tiles = [_tile(photo, side)] + [_tile(match.path, side) for match in shown]
