@@ -301,3 +301,14 @@ def test_ctrl_c_ends_with_one_sentence(samples, tmp_path):
     assert (build.returncode, told.count("\n")) == (130, 1)
     assert told.startswith("pokesim: Interrupted")
     assert not (tmp_path / "indexes/default/CURRENT").exists()
+
+
+def test_an_opened_index_answers_on_while_builds_clear_its_snapshot_away(
+    run, few, samples, tmp_path
+):
+    run("build-index", few, "--embedder", "compact")
+    with pokesim.open_index(tmp_path / "indexes/default") as index:
+        for _ in range(3):
+            run("build-index", samples.photos, "--embedder", "compact")
+        assert len(list((tmp_path / "indexes/default/snapshots").iterdir())) == 2
+        assert index.query(few / f"{CREATURES[6]}.png", k=1)[0].label == CREATURES[6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,8 @@ def check_index(index: Path) -> Iterator[str]:
 def _check_items(snapshot: Snapshot) -> None:
     path = snapshot.file(items.FILE)
     try:
-        ids = [item.id for item in Items(path)]
+        with contextlib.closing(Items(path)) as found:
+            ids = [item.id for item in found]
     except (sqlite3.Error, ValueError) as error:
         raise IndexFolderError(
             f"{path} cannot be read ({error}); build the index again."

@@ -84,6 +84,7 @@ class Items:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._db.text_factory = os.fsdecode
+        self._db.execute("PRAGMA schema_version").fetchone()  # SQLite opens the file only now
 
     def __len__(self) -> int:
         (count,) = self._db.execute("SELECT count(*) FROM items").fetchone()

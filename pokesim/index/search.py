@@ -7,6 +7,7 @@ asked for a few neighbours more than wanted, until all that could belong are amo
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,24 +71,49 @@ class Answer:
 
 
 def open_index(path: str | Path = DEFAULT_INDEX) -> Index:
-    """Open an index for searching; nothing large is read before the first search.
+    """Open an index for searching; vectors are mapped, not read, whatever their number.
 
     Raises:
         IndexFolderError: there is none, or it is damaged, or of a newer format.
     """
-    return Index(open_snapshot(Path(path)))
+    while True:
+        snapshot = open_snapshot(Path(path))
+        try:
+            return Index(snapshot)
+        except (OSError, sqlite3.Error) as error:
+            # Two builds may have been published, and this snapshot cleared away, in between.
+            if open_snapshot(Path(path)).path == snapshot.path:
+                raise IndexFolderError(
+                    f"{snapshot.path} cannot be read ({error}); build the index again."
+                ) from error
 
 
 class Index:
-    """An opened index: one snapshot, whatever is published later.
+    """An opened index: one snapshot, whatever is published or cleared away later.
+
+    Use it in a ``with`` block, or `close` it, where files should not stay open.
 
     Attributes:
         manifest: what the index is.
+        items: the pictures, by id.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.manifest: Manifest = snapshot.manifest
-        self._snapshot = snapshot
+        self._faiss: Any = vectors.open_vectors(
+            snapshot.file(vectors.FILE), len(self), self.manifest.dimension
+        )
+        self.items = Items(snapshot.file(items.FILE))
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; the index answers no more."""
+        self.items.close()
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -223,16 +249,6 @@ class Index:
         similarity = 100 * min(max(cosine, 0.0), 1.0)
         path = Path(self.manifest.images, item.path)
         return Match(rank, item.label, path, distance, similarity)
-
-    @cached_property
-    def items(self) -> Items:
-        """The pictures, by id."""
-        return Items(self._snapshot.file(items.FILE))
-
-    @cached_property
-    def _faiss(self) -> Any:  # noqa: ANN401 - faiss is untyped
-        path = self._snapshot.file(vectors.FILE)
-        return vectors.open_vectors(path, len(self), self.manifest.dimension)
 
     @cached_property
     def _network(self) -> LiteRTEmbedder:
