@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Answer": "pokesim.index.search",
     "BuildReport": "pokesim.index.build",
+    "Evaluation": "pokesim.evaluate",
     "Index": "pokesim.index.search",
     "IndexFolderError": "pokesim.errors",
     "Manifest": "pokesim.index.snapshot",
@@ -27,16 +28,21 @@ _HOMES = {
     "PictureError": "pokesim.errors",
     "PokesimError": "pokesim.errors",
     "Skipped": "pokesim.index.snapshot",
+    "Tuning": "pokesim.index.snapshot",
     "UsageError": "pokesim.errors",
     "build_index": "pokesim.index.build",
     "check_index": "pokesim.index.check",
+    "evaluate_index": "pokesim.evaluate",
     "open_index": "pokesim.index.search",
+    "reset_index": "pokesim.tune",
+    "tune_index": "pokesim.tune",
     "write_samples": "pokesim.samples",
 }
 
 __all__ = [
     "Answer",
     "BuildReport",
+    "Evaluation",
     "Index",
     "IndexFolderError",
     "Manifest",
@@ -46,10 +52,14 @@ __all__ = [
     "PictureError",
     "PokesimError",
     "Skipped",
+    "Tuning",
     "UsageError",
     "build_index",
     "check_index",
+    "evaluate_index",
     "open_index",
+    "reset_index",
+    "tune_index",
     "write_samples",
 ]
 
@@ -62,11 +72,13 @@ if TYPE_CHECKING:
         PokesimError,
         UsageError,
     )
+    from pokesim.evaluate import Evaluation, evaluate_index
     from pokesim.index.build import BuildReport, build_index
     from pokesim.index.check import check_index
     from pokesim.index.search import Answer, Index, Match, open_index
-    from pokesim.index.snapshot import Manifest, Skipped
+    from pokesim.index.snapshot import Manifest, Skipped, Tuning
     from pokesim.samples import write_samples
+    from pokesim.tune import reset_index, tune_index
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

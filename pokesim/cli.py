@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 from pokesim import __version__
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.labels import Labels
 from pokesim.show.text import Format
 
 if TYPE_CHECKING:
@@ -69,6 +71,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+class EvaluationFormat(StrEnum):
+    """How figures are written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+LabelsOption = Annotated[
+    Labels, typer.Option(help="What names the label; auto: the stem if the index knows it.")
+]
 IndexOption = Annotated[Path, typer.Option("--index", help="The index's folder.")]
 
 
@@ -186,8 +199,8 @@ def query(
     from pokesim.index.search import open_index
     from pokesim.show import text
 
-    if save and save.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UsageError(f"--save writes PNG or JPEG; name a file *.png or *.jpg, not {save}.")
+    if save:
+        _check_ending("--save", save)
     good: list[Answer] = []
     failed: list[Answer] = []
     answers = _sorted_out(open_index(index).answer(photos, k), good, failed)
@@ -200,6 +213,11 @@ def query(
         save_cards(good, save)
     if failed:
         raise typer.Exit(PokesimError.exit_code)
+
+
+def _check_ending(option: str, path: Path) -> None:
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{option} writes PNG or JPEG; name a file *.png or *.jpg, not {path}.")
 
 
 def _sorted_out(
@@ -273,6 +291,100 @@ def check(index: IndexOption = DEFAULT_INDEX) -> None:
     for line in check_index(index):
         print(line)
     print(f"{index} is sound.")
+
+
+@app.command()
+def evaluate(
+    queries: Annotated[
+        Path, typer.Argument(metavar="QUERIES", help="Folder of photos named by their labels.")
+    ],
+    index: IndexOption = DEFAULT_INDEX,
+    labels: LabelsOption = Labels.AUTO,
+    ks: Annotated[str, typer.Option("-k", help="The k of recall@k, with commas.")] = "1,5,10",
+    form: Annotated[
+        EvaluationFormat, typer.Option("--format", help="How the figures are written.")
+    ] = EvaluationFormat.TABLE,
+    misses: Annotated[
+        Path | None, typer.Option(help="Draw the worst misses to a PNG or JPEG.")
+    ] = None,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="Another index to line up; may be repeated.")
+    ] = None,
+) -> None:
+    """Measure an index: how often is the right picture first, or among the first k?
+
+    Figures are percent with 95 % bootstrap intervals; MRR is the mean reciprocal rank.
+
+    Example: pokesim evaluate photos --index indexes/mine --misses misses.png
+    """
+    import json
+
+    from pokesim import evaluate as measure
+    from pokesim.show import text
+
+    if misses:
+        _check_ending("--misses", misses)
+    if not all(part.strip().isdigit() for part in ks.split(",")):
+        raise UsageError(f"-k takes numbers with commas, such as 1,5,10, not {ks}.")
+    wanted = sorted({int(part) for part in ks.split(",")})
+    found = [
+        measure.evaluate_index(queries, one, labels=labels, ks=wanted)
+        for one in [index, *(compare or [])]
+    ]
+    for skipped in found[0].skipped:
+        _note(f"skipped {skipped.path}: {skipped.reason}")
+    if unknown := found[0].unknown:
+        total, some = sum(unknown.values()), ", ".join(sorted(unknown)[:5])
+        _note(f"Not counted: {total} photos of {len(unknown)} labels not in the index ({some}, …).")
+    if form is EvaluationFormat.JSON:
+        print(json.dumps([text.evaluation_dict(one) for one in found], indent=1))
+    else:
+        print(text.evaluation_table(found))
+    if misses:
+        from pokesim.show.misses import save_misses
+
+        drawn = save_misses(found[0].ranked, misses)
+        _note(f"Drew {drawn} misses in {misses}." if drawn else "There are no misses to draw.")
+
+
+@app.command()
+def tune(
+    labelled: Annotated[
+        Path | None,
+        typer.Argument(metavar="LABELLED", help="Folder of labelled pictures to learn from."),
+    ] = None,
+    index: IndexOption = DEFAULT_INDEX,
+    dims: Annotated[int, typer.Option(min=1, help="Length of the new vectors, at most.")] = 256,
+    labels: LabelsOption = Labels.AUTO,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even if it does not help.")
+    ] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Return to the plain vectors instead.")
+    ] = False,
+) -> None:
+    """Learn from labelled pictures which differences matter, and search by these.
+
+    Give a folder a label, or the same file stem in several folders.
+
+    Example: pokesim tune labelled --index indexes/mine
+    """
+    from pokesim import tune as learn
+    from pokesim.index.snapshot import open_snapshot
+    from pokesim.show import text
+    from pokesim.show.progress import progress_shown
+
+    if reset == (labelled is not None):
+        raise UsageError("Give a folder of labelled pictures, or --reset.")
+    if labelled is None:
+        learn.reset_index(index)
+        print(f"{index} has its plain vectors again.")
+        return
+    with progress_shown("labelled pictures") as progress:
+        tuning = learn.tune_index(
+            labelled, index, dims=dims, labels=labels, force=force, progress=progress
+        )
+    print(text.tuning_text(tuning, open_snapshot(index).projection_shape()))
 
 
 @app.command("sample-data")

@@ -10,10 +10,12 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 PictureSource: TypeAlias = str | Path | bytes | Image.Image
 """A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, or a Pillow image."""
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
 """Default cap on width × height; Pillow's own (¼ GiB of RGB)."""
@@ -115,6 +120,33 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
         full = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
         scale = min(width / full[0], height / full[1])
         return _scaled(picture, max(1, round(full[0] * scale)), max(1, round(full[1] * scale)))
+
+
+def read_ahead(
+    read: Callable[[Source], Result], sources: Iterable[Source], ahead: int
+) -> Iterator[Result]:
+    """Yield ``read(source)`` in order, computed in threads; at most ``ahead`` results wait.
+
+    Pillow decodes and scales without holding Python's lock, so threads are enough.
+    """
+    pool = ThreadPoolExecutor(usable_cores(), "pokesim-read")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for source in sources:
+            waiting.append(pool.submit(read, source))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def in_memory(source: PictureSource) -> PictureSource:

@@ -1,5 +1,6 @@
 """The search is exact: the same ids as brute force in float64, ties in the order of ids."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,25 @@ from hypothesis import strategies as st
 import pokesim
 from pokesim.errors import UsageError
 from pokesim.index.items import Item
-from pokesim.index.snapshot import EmbedderRecord, writing
+from pokesim.index.snapshot import (
+    EmbedderRecord,
+    Manifest,
+    SnapshotWriter,
+    new_snapshot,
+    publish,
+)
 
 
 def index_of(home: Path, rows: np.ndarray) -> pokesim.Index:
     """Publish given vectors as an index, and open it."""
-    with writing(home, rows.shape[1]) as writer:
+    with new_snapshot(home) as folder, closing(SnapshotWriter(folder, rows.shape[1])) as writer:
         for start in range(0, len(rows), 100):
             block = rows[start : start + 100]
             ids = range(start, start + len(block))
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
+        writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
-        writer.publish(home, home, record, ())
+        publish(folder, home, Manifest(str(home), record, rows.shape[1], len(rows), ()))
     return pokesim.open_index(home)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import ModelError
+from pokesim.images import usable_cores
 
 BATCH_SIZE = 32
 """Pictures embedded at a time unless told otherwise; more is no faster, and takes more memory."""
@@ -70,13 +70,6 @@ class LiteRTEmbedder:
         self._interpreter.invoke()
         vectors: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return vectors
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may run on."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -16,21 +16,35 @@ import numpy as np
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
 from pokesim.embedders.catalog import AUTO
-from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder, usable_cores
+from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
+from pokesim.embedders.models import Model
 from pokesim.errors import IndexFolderError, NotAPictureError, PictureError, UsageError
-from pokesim.images import MAX_PIXELS, READING, Pixels, find_files, has_picture_ending, pixels_of
+from pokesim.images import (
+    MAX_PIXELS,
+    READING,
+    Pixels,
+    find_files,
+    has_picture_ending,
+    pixels_of,
+    read_ahead,
+)
 from pokesim.index import DEFAULT_INDEX
 from pokesim.index.items import Item
 from pokesim.index.snapshot import (
     EmbedderRecord,
+    Manifest,
     Skipped,
     SnapshotWriter,
-    writing,
+    new_snapshot,
+    open_snapshot,
+    publish,
+    tuned,
 )
-from pokesim.index.vectors import normalized
+from pokesim.metric import normalized
 
-Source = TypeVar("Source")
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all): at the start, then after each batch."""
@@ -96,28 +110,50 @@ def build_index(
         PokesimError: there is nothing to index, the embedder cannot be had, a picture cannot be
             read (with ``strict``), or the index cannot be written.
     """
-    root, home = Path(images), Path(index)
+    root = Path(images)
+    files = _files_of(root)
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
-    files = _files_of(root)
     model = models.prepare(embedder, Path(weights) if weights else None)
-    network = LiteRTEmbedder(model.path)
-    record = EmbedderRecord(
-        model.embedder,
-        model.weights_sha256,
-        model.export_version,
-        network.side,
-        READING,
-        normalize,
+    return embed_folder(
+        root,
+        Path(index),
+        model,
+        files=files,
+        normalize=normalize,
+        batch_size=batch_size,
+        strict=strict,
+        max_pixels=max_pixels,
+        progress=progress,
     )
-    start = time.monotonic()
+
+
+def embed_folder(
+    root: Path,
+    home: Path,
+    model: Model,
+    *,
+    files: Sequence[str],
+    normalize: bool,
+    batch_size: int = BATCH_SIZE,
+    strict: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Do what `build_index` says with a model that is at hand and the files of ``root``."""
     tell = progress or (lambda done, total: None)
+    network = LiteRTEmbedder(model.path)
+    record = record_of(model, network.side, normalize)
+    start = time.monotonic()
     tell(0, len(files))
-    with writing(home, network.dimension) as writer:
+    with (
+        new_snapshot(home) as folder,
+        contextlib.closing(SnapshotWriter(folder, network.dimension)) as writer,
+    ):
         skipped: list[Skipped] = []
         done = 0
         read = _reader(root, network.side, max_pixels)
-        for batch in _batches(_read_ahead(read, files, 2 * batch_size), batch_size):
+        for batch in _batches(read_ahead(read, files, 2 * batch_size), batch_size):
             skipped += [one.skipped for one in batch if one.skipped]
             if strict and skipped:
                 raise PictureError(str(root / skipped[0].path), skipped[0].reason)
@@ -126,9 +162,35 @@ def build_index(
             tell(done, len(files))
         if not writer.count:
             raise _nothing_in(root, skipped)
-        writer.publish(home, root.resolve(), record, skipped)
-        indexed = writer.count
-    return BuildReport(home, model.embedder, indexed, tuple(skipped), time.monotonic() - start)
+        writer.finish()
+        manifest = Manifest(
+            str(root.resolve()), record, network.dimension, writer.count, tuple(skipped)
+        )
+        publish(folder, home, _tuned_as_before(home, folder, manifest))
+    seconds = time.monotonic() - start
+    return BuildReport(home, model.embedder, manifest.count, tuple(skipped), seconds)
+
+
+def record_of(model: Model, side: int, normalize: bool) -> EmbedderRecord:
+    """Return what a manifest says of the embedder that made its vectors."""
+    return EmbedderRecord(
+        model.embedder, model.weights_sha256, model.export_version, side, READING, normalize
+    )
+
+
+def _tuned_as_before(home: Path, folder: Path, manifest: Manifest) -> Manifest:
+    """Project the new vectors by the index's learned metric, if it has one for this embedder."""
+    try:
+        before = open_snapshot(home)
+    except IndexFolderError:
+        return manifest
+    tuning, projection = before.manifest.tuning, before.projection()
+    if tuning is None or projection is None:
+        return manifest
+    if before.manifest.embedder != manifest.embedder:
+        log.info("The embedder is another, so the metric learned for the old one is dropped.")
+        return manifest
+    return tuned(folder, manifest, projection, tuning)
 
 
 def _files_of(root: Path) -> list[str]:
@@ -185,23 +247,6 @@ def _embed_into(
         normalized(vectors) if normalize else vectors,
         [replace(item, id=writer.count + row) for row, item in enumerate(items)],
     )
-
-
-def _read_ahead(
-    work: Callable[[Source], Result], inputs: Iterable[Source], ahead: int
-) -> Iterator[Result]:
-    """Yield ``work(input)`` in order, computed in threads, at most ``ahead`` results waiting."""
-    pool = ThreadPoolExecutor(usable_cores(), "pokesim-read")
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for one in inputs:
-            waiting.append(pool.submit(work, one))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _batches(results: Iterable[Result], size: int) -> Iterator[list[Result]]:

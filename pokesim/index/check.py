@@ -16,8 +16,6 @@ from pokesim.index import items, vectors
 from pokesim.index.items import Items
 from pokesim.index.snapshot import Snapshot, open_snapshot
 
-_ROWS = 8192
-
 
 def check_index(index: Path) -> Iterator[str]:
     """Verify an index, yielding a line for each thing found right.
@@ -68,7 +66,6 @@ def _check_items(snapshot: Snapshot) -> None:
 def _check_vectors(snapshot: Snapshot) -> None:
     manifest, path = snapshot.manifest, snapshot.file(vectors.FILE)
     index = vectors.open_vectors(path, manifest.count, manifest.dimension)
-    for start in range(0, manifest.count, _ROWS):
-        rows = index.reconstruct_n(start, min(_ROWS, manifest.count - start))
+    for rows in vectors.rows_of(index):
         if not np.isfinite(rows).all():
             raise IndexFolderError(f"{path} holds a vector that is not finite; build it again.")

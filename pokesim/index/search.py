@@ -8,9 +8,10 @@ asked for a few neighbours more than wanted, until all that could belong are amo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,11 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.embedders import models
 from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
+from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, read_ahead
 from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.items import Items
 from pokesim.index.snapshot import Manifest, Snapshot, open_snapshot
-from pokesim.index.vectors import normalized
+from pokesim.metric import normalized
 
 # Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
 _SPARE = 8
@@ -103,6 +104,7 @@ class Index:
         self._faiss: Any = vectors.open_vectors(
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
+        self._projection = snapshot.projection()
         self.items = Items(snapshot.file(items.FILE))
 
     def __enter__(self) -> Index:
@@ -150,31 +152,42 @@ class Index:
         Raises:
             ModelError, UsageError: as `query`.
         """
-        for start in range(0, len(photos), BATCH_SIZE):
-            yield from self._answer_batch(photos[start : start + BATCH_SIZE], k)
-
-    def _answer_batch(self, photos: Sequence[PictureSource], k: int) -> Iterator[Answer]:
-        read = [self._read(photo) for photo in photos]
-        pixels = [one for _, one in read if not isinstance(one, PictureError)]
-        found = self._matches(self.embed(np.stack(pixels)), k) if pixels else iter(())
-        for given, (photo, one) in zip(photos, read, strict=True):
+        for given, (photo, vector) in zip(photos, self.embed_photos(photos), strict=True):
             query = given if isinstance(given, str) else name_of(given)
-            if isinstance(one, PictureError):
-                yield Answer(query, photo, [], one)
+            if isinstance(vector, PictureError):
+                yield Answer(query, photo, [], vector)
             else:
-                yield Answer(query, photo, next(found))
+                yield Answer(query, photo, self._matches(vector, k))
 
-    def _read(self, photo: PictureSource) -> tuple[PictureSource, Pixels | PictureError]:
-        try:
-            photo = in_memory(photo)
-            return photo, pixels_of(photo, self._network.side)
-        except PictureError as error:
-            return photo, error
+    def embed_photos(
+        self, photos: Iterable[PictureSource]
+    ) -> Iterator[tuple[PictureSource, NDArray[np.float32] | PictureError]]:
+        """Yield each photo with its vector, float32 (d,), or why it could not be read.
+
+        Photos are read in parallel and embedded in batches; one from standard input or a URL comes
+        back as bytes.
+        """
+        network = self._network
+
+        def read(photo: PictureSource) -> tuple[PictureSource, Pixels | PictureError]:
+            try:
+                photo = in_memory(photo)
+                return photo, pixels_of(photo, network.side)
+            except PictureError as error:
+                return photo, error
+
+        pictures = read_ahead(read, photos, 2 * BATCH_SIZE)
+        while batch := list(islice(pictures, BATCH_SIZE)):
+            pixels = [one for _, one in batch if not isinstance(one, PictureError)]
+            rows = iter(self.embed(np.stack(pixels)) if pixels else ())
+            for photo, one in batch:
+                yield photo, one if isinstance(one, PictureError) else next(rows)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
         rows = self._network.embed(pixels)
-        return normalized(rows) if self.manifest.embedder.normalized else rows
+        rows = normalized(rows) if self.manifest.embedder.normalized else rows
+        return self._projection.apply(rows) if self._projection else rows
 
     def search(self, xq: ArrayLike, k: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Find the exact k nearest vectors, equal distances in the order of their ids.
@@ -233,16 +246,19 @@ class Index:
         rows: NDArray[np.float32] = self._faiss.reconstruct_batch(np.asarray(ids, dtype=np.int64))
         return rows
 
-    def _matches(self, xq: NDArray[np.float32], k: int) -> Iterator[list[Match]]:
-        D, I = self.search(xq, k)  # noqa: E741
-        for query, distances, ids in zip(xq, D, I, strict=True):
-            cosines = normalized(self.vectors(ids)) @ normalized(query[None])[0]
-            yield [
-                self._match(rank, int(item), float(distance), float(cosine))
-                for rank, (item, distance, cosine) in enumerate(
-                    zip(ids, distances, cosines, strict=True), 1
-                )
-            ]
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
+        return vectors.rows_of(self._faiss)
+
+    def _matches(self, query: NDArray[np.float32], k: int) -> list[Match]:
+        (distances,), (ids,) = self.search(query, k)
+        cosines = normalized(self.vectors(ids)) @ normalized(query[None])[0]
+        return [
+            self._match(rank, int(item), float(distance), float(cosine))
+            for rank, (item, distance, cosine) in enumerate(
+                zip(ids, distances, cosines, strict=True), 1
+            )
+        ]
 
     def _match(self, rank: int, item_id: int, distance: float, cosine: float) -> Match:
         item = self.items[item_id]
@@ -255,8 +271,8 @@ class Index:
         made_by = self.manifest.embedder
         model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
         network = LiteRTEmbedder(model.path)
-        seen = (network.side, network.dimension, READING)
-        if seen != (made_by.side, self.manifest.dimension, made_by.reading):
+        seen = (network.side, READING)
+        if seen != (made_by.side, made_by.reading):
             raise IndexFolderError(
                 f"This version of pokesim reads pictures for {made_by.name} otherwise than the one "
                 "that built the index; build it again."

@@ -22,7 +22,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim import __version__
+from pokesim import __version__, metric
 from pokesim.cache import sha256_of
 from pokesim.errors import IndexFolderError
 from pokesim.index import items, vectors
 from pokesim.index.items import Item, ItemWriter
 from pokesim.index.vectors import VectorWriter
+from pokesim.metric import Projection
 
 FORMAT = 1
 """Version of the layout on disk; a newer one is refused with a sentence."""
@@ -75,6 +76,23 @@ class EmbedderRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a learned metric was fitted on, and what it was worth on labels held out from the fit.
+
+    Attributes:
+        labels, pictures: what it was fitted on.
+        held_out: pictures of held-out labels that it was measured with.
+        before, after: percent of these whose right label came first, and among the first five.
+    """
+
+    labels: int
+    pictures: int
+    held_out: int
+    before: tuple[float, float]
+    after: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an index is.
 
@@ -85,6 +103,7 @@ class Manifest:
         skipped: files that could not be read.
         created: UTC, ISO 8601.
         metric: how vectors are compared; always "L2".
+        tuning: the learned metric that the vectors were projected by, if any.
         files: size in bytes and SHA-256 of each other file of the snapshot.
         pokesim: version that wrote it.
         format: version of the layout.
@@ -95,8 +114,9 @@ class Manifest:
     dimension: int
     count: int
     skipped: tuple[Skipped, ...]
-    created: str
+    created: str = ""
     metric: str = "L2"
+    tuning: Tuning | None = None
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     pokesim: str = __version__
     format: int = FORMAT
@@ -110,6 +130,9 @@ class Manifest:
         """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
         data = json.loads(text)
         data["embedder"] = EmbedderRecord(**data["embedder"])
+        if tuning := data["tuning"]:
+            pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
+            data["tuning"] = Tuning(**tuning | pairs)
         data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])
         return Manifest(**data)
 
@@ -125,12 +148,30 @@ class Snapshot:
         """Return the path of one of its files."""
         return self.path / name
 
+    def projection_shape(self) -> tuple[int, int]:
+        """Return the lengths of a vector before and after the learned metric."""
+        projection = self.projection()
+        plain = len(projection.matrix) - 1 if projection else self.manifest.dimension
+        return plain, self.manifest.dimension
+
+    def projection(self) -> Projection | None:
+        """Return the learned metric of a tuned index, None of another.
+
+        Raises:
+            IndexFolderError: its file is damaged.
+        """
+        if self.manifest.tuning is None:
+            return None
+        try:
+            return Projection.load(self.file(metric.FILE))
+        except (OSError, ValueError) as error:
+            raise _damaged(self.file(metric.FILE), "is damaged") from error
+
 
 class SnapshotWriter:
-    """Takes vectors and items in step, so that they cannot drift apart, and publishes them."""
+    """Takes vectors and items in step, so that they cannot drift apart."""
 
     def __init__(self, folder: Path, dimension: int) -> None:
-        self._folder = folder
         self._vectors = VectorWriter(folder / vectors.FILE, dimension)
         self._items = ItemWriter(folder / items.FILE)
 
@@ -146,37 +187,10 @@ class SnapshotWriter:
         self._items.add(batch)
         self._vectors.add(rows)
 
-    def publish(
-        self, index: Path, images: Path, embedder: EmbedderRecord, skipped: Sequence[Skipped]
-    ) -> Snapshot:
-        """Seal the snapshot and make it the one that counts. Raises OSError."""
+    def finish(self) -> None:
+        """Bring everything to the disk. Raises OSError."""
         self._items.finish()
         self._vectors.finish()
-        names = (items.FILE, vectors.FILE)
-        manifest = Manifest(
-            images=os.fspath(images),
-            embedder=embedder,
-            dimension=self._vectors.dimension,
-            count=self.count,
-            skipped=tuple(skipped),
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
-            files={
-                name: {
-                    "bytes": (self._folder / name).stat().st_size,
-                    "sha256": sha256_of(self._folder / name),
-                }
-                for name in names
-            },
-        )
-        text = manifest.to_json().encode()
-        _write_durably(self._folder / _MANIFEST, text)
-        name = _snapshot_name(manifest, text)
-        home = index / "snapshots" / name
-        home.parent.mkdir(exist_ok=True)
-        self._folder.rename(home)
-        _sync_folder(home.parent)
-        _point_to(index, name)
-        return Snapshot(home, manifest)
 
     def close(self) -> None:
         """Close the files as they are."""
@@ -185,8 +199,8 @@ class SnapshotWriter:
 
 
 @contextmanager
-def writing(index: Path, dimension: int) -> Iterator[SnapshotWriter]:
-    """Open a new snapshot of an index for writing; what is not published leaves no trace.
+def new_snapshot(index: Path) -> Iterator[Path]:
+    """Give a folder to write a new snapshot into; what is not published leaves no trace.
 
     Raises:
         IndexFolderError: the folder cannot be written, or another build is writing there.
@@ -197,11 +211,9 @@ def writing(index: Path, dimension: int) -> Iterator[SnapshotWriter]:
             folder = index / _BUILDING
             shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed
             folder.mkdir()
-            writer = SnapshotWriter(folder, dimension)
             try:
-                yield writer
+                yield folder
             finally:
-                writer.close()
                 shutil.rmtree(folder, ignore_errors=True)
             _clear_old(index)
     except filelock.Timeout as error:
@@ -213,6 +225,54 @@ def writing(index: Path, dimension: int) -> Iterator[SnapshotWriter]:
             f"The index {index} cannot be written ({getattr(error, 'strerror', '') or error}); "
             "what was there before is unchanged."
         ) from error
+
+
+def tuned(folder: Path, manifest: Manifest, projection: Projection, tuning: Tuning) -> Manifest:
+    """Turn a new snapshot's plain vectors into projected ones; the plain ones are kept beside.
+
+    Returns:
+        the manifest of the tuned snapshot.
+    """
+    plain = (folder / vectors.FILE).rename(folder / vectors.PLAIN_FILE)
+    vectors.project_file(plain, folder / vectors.FILE, manifest.count, projection)
+    projection.save(folder / metric.FILE)
+    return replace(manifest, dimension=projection.dimension, tuning=tuning)
+
+
+def share_file(source: Path, target: Path) -> None:
+    """Give a file of an older snapshot to a new one: by a link where that is possible."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+def publish(folder: Path, index: Path, manifest: Manifest) -> Snapshot:
+    """Seal a folder from `new_snapshot` and make it the snapshot that counts.
+
+    Args:
+        folder: holds the snapshot's files, all on disk; becomes the snapshot.
+        index: the index's folder.
+        manifest: what the snapshot is; its time and its files are filled in here.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    files = {
+        file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+        for file in sorted(folder.iterdir())
+    }
+    manifest = replace(manifest, created=now.isoformat(timespec="microseconds"), files=files)
+    text = manifest.to_json().encode()
+    _write_durably(folder / _MANIFEST, text)
+    name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(text).hexdigest()[:16]}"
+    home = index / "snapshots" / name
+    home.parent.mkdir(exist_ok=True)
+    folder.rename(home)
+    _sync_folder(home.parent)
+    _point_to(index, name)
+    return Snapshot(home, manifest)
 
 
 def open_snapshot(index: Path) -> Snapshot:
@@ -264,7 +324,10 @@ def _open_named(index: Path, name: str) -> Snapshot:
         )
     if hashlib.sha256(text).hexdigest()[:16] != name.rsplit("-", 1)[-1]:
         raise _damaged(home / _MANIFEST, "is not the one that was written")
-    snapshot = Snapshot(home, Manifest.from_json(text))
+    try:
+        snapshot = Snapshot(home, Manifest.from_json(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(home / _MANIFEST, "is not what this pokesim writes") from error
     for file, expected in snapshot.manifest.files.items():
         try:
             size = snapshot.file(file).stat().st_size
@@ -277,11 +340,6 @@ def _open_named(index: Path, name: str) -> Snapshot:
 
 def _damaged(file: Path, what: str) -> IndexFolderError:
     return IndexFolderError(f"{file} {what}; build the index again.")
-
-
-def _snapshot_name(manifest: Manifest, text: bytes) -> str:
-    created = datetime.datetime.fromisoformat(manifest.created)
-    return f"{created:%Y%m%dT%H%M%SZ}-{hashlib.sha256(text).hexdigest()[:16]}"
 
 
 def _point_to(index: Path, name: str) -> None:

@@ -10,8 +10,10 @@ Layout (little-endian), after faiss/impl/index_write.cpp:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError
+from pokesim.metric import Projection
 
 FILE = "vectors.faiss"
+
+PLAIN_FILE = "plain.faiss"
+"""In a tuned index: the vectors before the learned projection, in the same form."""
 
 _HEADER = struct.Struct("<4siqqqBiQ")
 _METRIC_L2 = 1
@@ -74,12 +80,19 @@ def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401
     return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale each row of (n, d) to length 1; a row of zeros stays."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    scaled: NDArray[np.float32] = rows / lengths
-    return scaled
+def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401
+    """Yield the vectors of an opened index in blocks, float32 (≤ size, d)."""
+    for start in range(0, index.ntotal, size):
+        yield index.reconstruct_n(start, min(size, index.ntotal - start))
+
+
+def project_file(plain: Path, out: Path, count: int, projection: Projection) -> None:
+    """Write the vectors of a file, projected, as another; memory does not grow with them."""
+    source = open_vectors(plain, count, len(projection.matrix) - 1)
+    with contextlib.closing(VectorWriter(out, projection.dimension)) as writer:
+        for rows in rows_of(source):
+            writer.add(projection.apply(rows))
+        writer.finish()
 
 
 def _header(dimension: int, count: int) -> bytes:

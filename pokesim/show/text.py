@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
     from pokesim.embedders.models import Shelved
+    from pokesim.evaluate import Evaluation
     from pokesim.index.search import Answer, Match
-    from pokesim.index.snapshot import Snapshot
+    from pokesim.index.snapshot import Snapshot, Tuning
 
 
 class Format(StrEnum):
@@ -81,10 +82,79 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
     }
+    if tuning := manifest.tuning:
+        facts["tuned"] = (
+            f"on {tuning.pictures:,} pictures of {tuning.labels:,} labels; R@1 on held-out labels "
+            f"{tuning.before[0]:.1f} % → {tuning.after[0]:.1f} %"
+        )
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     return "\n".join(
         lines + [f"  {skipped.path}: {skipped.reason}" for skipped in manifest.skipped]
     )
+
+
+def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
+    """Lay figures out in percent with their 95 % intervals, a row a group of photos.
+
+    Several evaluations are lined up by group, each later one with the p-value of the paired test
+    against the first.
+    """
+    several = len(evaluations) > 1
+    names = list(evaluations[0].scores[0].figures)
+    rows = [("", *(["index"] if several else []), "photos", *names)]
+    for group in zip(*(evaluation.scores for evaluation in evaluations), strict=True):
+        for evaluation, score in zip(evaluations, group, strict=True):
+            cells = [
+                f"{100 * value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+                for value, low, high in score.figures.values()
+            ]
+            named = [evaluation.index] if several else []
+            rows.append((score.name, *named, str(score.photos), *cells))
+    from pokesim.evaluate import paired_test
+
+    first, *others = evaluations
+    tests = [
+        f"{other.index} against {first.index}: first places differ with "
+        f"p = {paired_test(first, other):.2g} (exact McNemar test)"
+        for other in others
+    ]
+    return "\n".join(
+        [columns(rows, right=range(len(rows[0]) - len(names) - 1, len(rows[0]))), *tests]
+    )
+
+
+def evaluation_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as a JSON object; figures and intervals are shares of 1."""
+    return {
+        "index": evaluation.index,
+        "embedder": evaluation.embedder,
+        "scores": [
+            {
+                "name": score.name,
+                "photos": score.photos,
+                **{
+                    name: {"value": value, "low": low, "high": high}
+                    for name, (value, low, high) in score.figures.items()
+                },
+            }
+            for score in evaluation.scores
+        ],
+        "unknown_labels": dict(evaluation.unknown),
+        "skipped": {skipped.path: skipped.reason for skipped in evaluation.skipped},
+    }
+
+
+def tuning_text(tuning: Tuning, dimensions: tuple[int, int]) -> str:
+    """Tell what a learned metric is and what it was worth."""
+    shape = f"{dimensions[0]} → {dimensions[1]} dimensions"
+    line = f"Learned from {tuning.pictures:,} pictures of {tuning.labels:,} labels: {shape}."
+    if not tuning.held_out:
+        return f"{line} Not measured: too few labels to hold some out."
+    figures = ", ".join(
+        f"R@{k} {before:.1f} % → {after:.1f} %"
+        for k, before, after in zip((1, 5), tuning.before, tuning.after, strict=True)
+    )
+    return f"{line}\nOn {tuning.held_out:,} pictures of labels held out from the fit: {figures}."
 
 
 def readable_path(path: Path) -> str:

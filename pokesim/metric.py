@@ -1,0 +1,111 @@
+"""A linear metric learned from labelled pictures.
+
+What differs within a label is whitened away, what differs between labels is kept: whitening by the
+within-class scatter, then PCA of the class means. This is linear discriminant analysis in two
+steps (Fisher 1936; for the shrinkage Mika et al., "Fisher discriminant analysis with kernels",
+1999), then L2-normalisation, as Jégou & Chum do for image vectors ("Negative evidences and
+co-occurences in image retrieval: the benefit of PCA and whitening", 2012). Distances stay
+Euclidean, so the search stays an exact L2 search, in a smaller space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.errors import PokesimError
+
+FILE = "projection.npy"
+
+SHRINKAGE = 2.0
+"""Share of the mean within-class variance added to every direction before whitening; chosen on
+held-out species, where 1 to 3 are about equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """An affine map followed by L2-normalisation.
+
+    Attributes:
+        matrix: float32 (d + 1, m); the last row is what is added.
+    """
+
+    matrix: NDArray[np.float32]
+
+    @property
+    def dimension(self) -> int:
+        """Length m of a projected vector."""
+        return int(self.matrix.shape[1])
+
+    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project vectors, float32 (n, d), to float32 (n, m) of length 1."""
+        return normalized(rows @ self.matrix[:-1] + self.matrix[-1])
+
+    def save(self, path: Path) -> None:
+        """Write the matrix as a plain ``.npy`` file. Raises OSError."""
+        np.save(path, self.matrix, allow_pickle=False)
+
+    @staticmethod
+    def load(path: Path) -> Projection:
+        """Read what `save` wrote. Raises OSError or ValueError."""
+        matrix = np.load(path, allow_pickle=False)
+        if matrix.ndim != 2 or matrix.dtype != np.float32:
+            raise ValueError(f"{path} is not a float32 matrix")
+        return Projection(matrix)
+
+
+def normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale each row of (n, d) to length 1; a row of zeros stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    scaled: NDArray[np.float32] = rows / lengths
+    return scaled
+
+
+def fit(
+    rows: NDArray[np.float32], labels: NDArray[np.int64], dims: int, shrinkage: float = SHRINKAGE
+) -> Projection:
+    """Learn a projection from labelled vectors.
+
+    Args:
+        rows: float32 (n, d).
+        labels: a number for each row's label, int64 (n,).
+        dims: length of a projected vector; fewer come out where there are too few labels or
+            dimensions for so many.
+        shrinkage: see `SHRINKAGE`; it is what makes few pictures, or equal ones, harmless.
+
+    Raises:
+        PokesimError: there are fewer than two labels, no label has two pictures that differ, or a
+            vector is not finite.
+    """
+    if not np.isfinite(rows).all():
+        raise PokesimError("A labelled picture has a vector that is not finite.")
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise PokesimError(f"A metric needs pictures of at least two labels, not {len(sizes)}.")
+    x = rows.astype(np.float64)  # (n, d)
+    means = np.zeros((len(sizes), x.shape[1]))  # (labels, d)
+    np.add.at(means, codes, x)
+    means /= sizes[:, None]
+    within = (x - means[codes])[sizes[codes] > 1]
+    variance = float(np.mean(within**2)) if len(within) else 0.0  # mean over the d directions
+    if variance <= np.finfo(np.float32).eps * float(np.mean(x**2)):
+        raise PokesimError(
+            "No label has two pictures that differ, so there is nothing to learn from; "
+            "give several pictures a label."
+        )
+    scatter = within.T @ within / len(within)
+    scatter[np.diag_indices_from(scatter)] += shrinkage * variance
+    # scatter = L Lᵀ, so x → L⁻¹ x whitens; any other whitening differs from it by a rotation, which
+    # the PCA after it undoes, and takes far longer to compute.
+    lower = np.linalg.cholesky(scatter)  # (d, d)
+    centre = means.mean(axis=0)
+    whitened = np.linalg.solve(lower, (means - centre).T).T  # (labels, d)
+    # Rows of vh: the directions in which whitened class means vary, strongest first. Means of c
+    # labels around their centre span at most c - 1 of them.
+    *_, vh = np.linalg.svd(whitened, full_matrices=False)
+    matrix = np.linalg.solve(lower.T, vh[: min(dims, len(sizes) - 1)].T)  # (d, m)
+    return Projection(np.vstack([matrix, -centre @ matrix]).astype(np.float32))

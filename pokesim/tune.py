@@ -1,0 +1,251 @@
+"""Learn a metric from labelled pictures and publish the index projected by it.
+
+The labelled pictures are embedded once, as an index of their own inside the index's folder. Some
+labels are held out from a first fit, which shows what the metric is worth; the published one is
+then fitted on all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.embedders import models
+from pokesim.errors import IndexFolderError, PokesimError, UsageError
+from pokesim.evaluate import Ints, first_right_ranks
+from pokesim.index import DEFAULT_INDEX, items, vectors
+from pokesim.index.build import Progress, embed_folder
+from pokesim.index.search import Index, open_index
+from pokesim.index.snapshot import (
+    EmbedderRecord,
+    Snapshot,
+    Tuning,
+    new_snapshot,
+    open_snapshot,
+    publish,
+    share_file,
+    tuned,
+)
+from pokesim.labels import Labelled, Labels, labelled_files
+from pokesim.metric import Projection, fit
+
+DIMS = 256
+HELD_OUT = 5
+"""One label in so many is held out from the fit that is measured."""
+
+Rows = NDArray[np.float32]
+
+
+def tune_index(
+    labelled: str | Path,
+    index: str | Path = DEFAULT_INDEX,
+    *,
+    dims: int = DIMS,
+    labels: Labels | str = Labels.AUTO,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Learn a linear metric from labelled pictures and publish the index projected by it.
+
+    The index's own pictures of those labels are learned from too. Pictures of labels of which the
+    index has no picture are passed over with ``labels="auto"`` and learned from otherwise.
+
+    Args:
+        labelled: folder of labelled pictures: a folder a label, or one stem in several folders.
+        index: the index's folder.
+        dims: length of the projected vectors, at most; see `pokesim.metric.fit`.
+        labels: "stem", "folder", or "auto".
+        force: publish even if the metric does not help, or cannot be measured.
+        progress: called as labelled pictures are embedded.
+
+    Returns:
+        what it was fitted on, and R@1 and R@5 on held-out labels, before and after.
+
+    Raises:
+        PokesimError: there is too little to learn from, the metric does not help, or the index
+            cannot be read or written. It is unchanged then.
+    """
+    home, root = Path(index), Path(labelled)
+    if dims < 1:
+        raise UsageError(f"The dimension must be at least 1, not {dims}.")
+    open_snapshot(home)  # before anything is written there
+    with new_snapshot(home) as folder:
+        snapshot = open_snapshot(home)
+        known = _labels_of(snapshot)
+        pictures = labelled_files(root, Labels(labels), known)
+        if labels == Labels.AUTO:
+            pictures = [picture for picture in pictures if picture.label in set(known)]
+        if not pictures:
+            raise PokesimError(
+                f"The index has no picture of any label in {root}; "
+                "with --labels stem or folder they are learned from all the same."
+            )
+        x, y = _labelled_vectors(snapshot, home / "labelled", root, pictures, progress)
+        plain = Plain(snapshot)
+        names = sorted({*known, *y})
+        number = {name: at for at, name in enumerate(names)}
+        yq = np.array([number[label] for label in y], np.int64)
+        yb = np.array([number[label] for label in known], np.int64)
+        measured = _measured(x, yq, yb, names, plain, dims)
+        _refuse_if_useless(measured, force)
+        projection = _fitted(x, yq, yb, plain, np.unique(yq), dims)
+        tuning = Tuning(len(np.unique(yq)), len(x), *measured)
+        share_file(snapshot.file(items.FILE), folder / items.FILE)
+        share_file(plain.path, folder / vectors.FILE)
+        publish(folder, home, tuned(folder, plain.manifest, projection, tuning))
+    return tuning
+
+
+def reset_index(index: str | Path = DEFAULT_INDEX) -> None:
+    """Return a tuned index to its plain vectors.
+
+    Raises:
+        PokesimError: it is not tuned, or cannot be read or written.
+    """
+    home = Path(index)
+    if open_snapshot(home).manifest.tuning is None:
+        raise PokesimError(f"The index {home} is not tuned; there is nothing to reset.")
+    with new_snapshot(home) as folder:
+        snapshot = open_snapshot(home)
+        plain = Plain(snapshot)
+        share_file(snapshot.file(items.FILE), folder / items.FILE)
+        share_file(plain.path, folder / vectors.FILE)
+        publish(folder, home, plain.manifest)
+
+
+class Plain:
+    """An index's vectors before any learned projection.
+
+    Attributes:
+        path: their file.
+        manifest: the manifest of an index that is not tuned.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        projection = snapshot.projection()
+        name = vectors.PLAIN_FILE if projection else vectors.FILE
+        dimension = len(projection.matrix) - 1 if projection else snapshot.manifest.dimension
+        self.path = snapshot.file(name)
+        self.manifest = replace(snapshot.manifest, dimension=dimension, tuning=None)
+        self._faiss = vectors.open_vectors(self.path, self.manifest.count, dimension)
+
+    def blocks(self, projection: Projection | None = None) -> Iterator[Rows]:
+        """Yield all vectors, block by block, projected if asked."""
+        for rows in vectors.rows_of(self._faiss):
+            yield projection.apply(rows) if projection else rows
+
+    def rows(self, ids: Ints) -> Rows:
+        """Return some vectors, float32 (n, d)."""
+        found: Rows = self._faiss.reconstruct_batch(ids)
+        return found
+
+
+def _labels_of(snapshot: Snapshot) -> list[str]:
+    with Index(snapshot) as index:
+        return [item.label for item in index.items]
+
+
+def _labelled_vectors(
+    snapshot: Snapshot,
+    home: Path,
+    root: Path,
+    pictures: Sequence[Labelled],
+    progress: Progress | None,
+) -> tuple[Rows, list[str]]:
+    """Return the plain vectors of labelled pictures and their labels, embedding them if need be."""
+    made_by = snapshot.manifest.embedder
+    files = [os.fspath(picture.path.relative_to(root)) for picture in pictures]
+    if not _embedded_already(home, root, files, made_by):
+        model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
+        embed_folder(
+            root, home, model, files=files, normalize=made_by.normalized, progress=progress
+        )
+    label = dict(zip(files, (picture.label for picture in pictures), strict=True))
+    with open_index(home) as embedded:
+        return np.concatenate(list(embedded.blocks())), [
+            label[item.path] for item in embedded.items
+        ]
+
+
+def _embedded_already(
+    home: Path, root: Path, files: Sequence[str], made_by: EmbedderRecord
+) -> bool:
+    """Say whether an index of just these files, unchanged since, is there."""
+    try:
+        with open_index(home) as index:
+            manifest = index.manifest
+            if (manifest.embedder, manifest.images) != (made_by, str(root.resolve())):
+                return False
+            found = {item.path: (item.size, item.mtime_ns) for item in index.items}
+    except IndexFolderError:
+        return False
+    if {*found, *(skipped.path for skipped in manifest.skipped)} != set(files):
+        return False
+    stats = ((path, (root / path).stat()) for path in found)
+    return all(found[path] == (stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def _measured(
+    x: Rows, yq: Ints, yb: Ints, names: Sequence[str], plain: Plain, dims: int
+) -> tuple[int, tuple[float, float], tuple[float, float]]:
+    """Fit without some labels and rank their pictures, before and after.
+
+    Returns:
+        the number of pictures (0 if there are too few labels to hold some out), then R@1 and R@5
+        in percent with the plain vectors and with the projected ones.
+    """
+    shared = np.intersect1d(yq, yb)
+    # Any fixed order that has nothing to do with the names' own.
+    order = sorted(shared, key=lambda at: hashlib.sha256(names[at].encode()).digest())
+    held = np.array(order[::HELD_OUT], np.int64)
+    if len(shared) < 2 * HELD_OUT:
+        return 0, (0.0, 0.0), (0.0, 0.0)
+    projection = _fitted(x, yq, yb, plain, np.setdiff1d(np.unique(yq), held), dims)
+    queries = np.isin(yq, held)
+    before = _recall(x[queries], yq[queries], yb, plain, None)
+    after = _recall(x[queries], yq[queries], yb, plain, projection)
+    return int(queries.sum()), before, after
+
+
+def _fitted(x: Rows, yq: Ints, yb: Ints, plain: Plain, labels: Ints, dims: int) -> Projection:
+    """Fit on the pictures of some labels, the labelled ones and the index's own."""
+    own = np.flatnonzero(np.isin(yb, labels))
+    used = np.isin(yq, labels)
+    return fit(
+        np.concatenate([x[used], plain.rows(own)]), np.concatenate([yq[used], yb[own]]), dims
+    )
+
+
+def _recall(
+    x: Rows, yq: Ints, yb: Ints, plain: Plain, projection: Projection | None
+) -> tuple[float, float]:
+    queries = projection.apply(x) if projection else x
+    blocks = partial(plain.blocks, projection)
+    ranks, *_ = first_right_ranks(queries, yq, blocks, yb[:, None])
+    first, fifth = (100 * float(np.mean((ranks > 0) & (ranks <= k))) for k in (1, 5))
+    return first, fifth
+
+
+def _refuse_if_useless(
+    measured: tuple[int, tuple[float, float], tuple[float, float]], force: bool
+) -> None:
+    held_out, before, after = measured
+    if force:
+        return
+    if not held_out:
+        raise PokesimError(
+            f"Fewer than {2 * HELD_OUT} labels have both a labelled picture and one in the index, "
+            "too few to hold some out and see whether the metric helps; --force learns it unseen."
+        )
+    if after[0] <= before[0]:
+        raise PokesimError(
+            f"The metric does not help: on held-out labels R@1 goes from {before[0]:.1f} % to "
+            f"{after[0]:.1f} %. The index is unchanged; --force publishes it all the same."
+        )
