@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pokesim.cache import cache_dir, sha256_of
 from pokesim.embedders.catalog import AUTO, BUNDLED, CATALOG, PREFERRED, EmbedderSpec, spec_of
-from pokesim.embedders.keras_export import REASON_MARK
 from pokesim.errors import ModelError
 
 EXPORT_VERSION = 1
@@ -260,6 +259,8 @@ def _run_export_room(*arguments: str, progress: bool = False) -> str:
     """Run `keras_export` in a process of its own; return why it failed, or an empty string."""
     import subprocess
     import tempfile
+
+    from pokesim.embedders.keras_export import REASON_MARK
 
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "pokesim.embedders.keras_export", *arguments]

@@ -26,11 +26,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim import __version__, metric
+from pokesim import metric
 from pokesim.cache import sha256_of
 from pokesim.errors import IndexFolderError
 from pokesim.index import items, vectors
@@ -118,7 +117,7 @@ class Manifest:
     metric: str = "L2"
     tuning: Tuning | None = None
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pokesim: str = __version__
+    pokesim: str = ""
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -205,6 +204,8 @@ def new_snapshot(index: Path) -> Iterator[Path]:
     Raises:
         IndexFolderError: the folder cannot be written, or another build is writing there.
     """
+    import filelock  # a query has no use for it
+
     try:
         index.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(index / "lock", timeout=0):
@@ -253,17 +254,24 @@ def publish(folder: Path, index: Path, manifest: Manifest) -> Snapshot:
     Args:
         folder: holds the snapshot's files, all on disk; becomes the snapshot.
         index: the index's folder.
-        manifest: what the snapshot is; its time and its files are filled in here.
+        manifest: what the snapshot is; its time, version and files are filled in here.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
+    from importlib.metadata import version  # a query has no use for it
+
     now = datetime.datetime.now(datetime.UTC)
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
         for file in sorted(folder.iterdir())
     }
-    manifest = replace(manifest, created=now.isoformat(timespec="microseconds"), files=files)
+    manifest = replace(
+        manifest,
+        created=now.isoformat(timespec="microseconds"),
+        pokesim=version("pokesim"),
+        files=files,
+    )
     text = manifest.to_json().encode()
     _write_durably(folder / _MANIFEST, text)
     name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(text).hexdigest()[:16]}"
