@@ -150,7 +150,10 @@ def usable_cores() -> int:
 
 
 def in_memory(source: PictureSource) -> PictureSource:
-    """Fetch what can be read only once (standard input) or slowly (a URL); else return it as it is.
+    """Fetch what can be read only once (standard input, a pipe) or slowly (a URL).
+
+    Returns:
+        its bytes; any other source as it is.
 
     Raises:
         PictureError: nothing came, or too much.
@@ -159,12 +162,19 @@ def in_memory(source: PictureSource) -> PictureSource:
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     elif isinstance(source, str) and source.lower().startswith(("http://", "https://")):
         data = _fetched(source)
+    elif isinstance(source, str | Path) and _is_stream(Path(source)):
+        with Path(source).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     else:
         return source
     if not 0 < len(data) <= MAX_BYTES:
         reason = f"more than {MAX_BYTES >> 20} MiB" if data else "empty"
         raise PictureError(name_of(source), reason)
     return data
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _fetched(url: str) -> bytes:

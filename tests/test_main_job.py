@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -93,12 +94,18 @@ def test_a_bad_photo_stops_no_other(run, index_path, samples):
     assert done.stderr == "pokesim: nope.png: no such file.\n"
 
 
-def test_a_photo_comes_from_standard_input(run, index_path, samples):
+def test_a_photo_comes_from_standard_input_or_a_pipe(run, index_path, samples, tmp_path):
     photo = sorted(samples.photos.iterdir())[0]
     piped = run("query", "-", "--index", index_path, "--format", "ndjson", stdin=photo.read_bytes())
     named = run("query", photo, "--index", index_path, "--format", "ndjson")
     assert json.loads(piped.stdout)["query"] == "-"
     assert json.loads(piped.stdout)["matches"] == json.loads(named.stdout)["matches"]
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(photo.read_bytes()))
+    writer.start()
+    fifo = run("query", "pipe", "--index", index_path, "--format", "ndjson")
+    writer.join()
+    assert json.loads(fifo.stdout)["matches"] == json.loads(named.stdout)["matches"]
     empty = run("query", "-", "--index", index_path)
     assert (empty.returncode, empty.stderr) == (1, "pokesim: standard input: empty.\n")
 

@@ -66,6 +66,7 @@ class ItemWriter:
 
     def finish(self) -> None:
         """Bring everything to the disk."""
+        self._db.execute("CREATE INDEX items_sha256 ON items (sha256)")
         self._db.execute("COMMIT")
         self._db.close()
         with self._path.open("rb+") as file:
@@ -95,6 +96,11 @@ class Items:
         if row is None:
             raise KeyError(item_id)
         return Item(*row)
+
+    def find(self, sha256: str) -> int | None:
+        """Return the first id of a picture with these bytes, or None."""
+        row = self._db.execute("SELECT min(id) FROM items WHERE sha256 = ?", (sha256,)).fetchone()
+        return None if row[0] is None else int(row[0])
 
     def __iter__(self) -> Iterator[Item]:
         for row in self._db.execute(f"SELECT {_COLUMNS} FROM items ORDER BY id"):

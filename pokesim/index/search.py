@@ -7,7 +7,9 @@ asked for a few neighbours more than wanted, until all that could belong are amo
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pokesim.cache import sha256_of
 from pokesim.embedders import models
 from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
 from pokesim.errors import IndexFolderError, PictureError, UsageError
@@ -105,6 +108,7 @@ class Index:
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
         self._projection = snapshot.projection()
+        self._lock = threading.Lock()
         self.items = Items(snapshot.file(items.FILE))
 
     def __enter__(self) -> Index:
@@ -165,23 +169,41 @@ class Index:
         """Yield each photo with its vector, float32 (d,), or why it could not be read.
 
         Photos are read in parallel and embedded in batches; one from standard input or a URL comes
-        back as bytes.
+        back as bytes. A photo that is in the index, byte by byte, needs no embedder.
         """
-        network = self._network
+        side = self.manifest.embedder.side
 
-        def read(photo: PictureSource) -> tuple[PictureSource, Pixels | PictureError]:
+        def read(photo: PictureSource) -> tuple[PictureSource, Pixels | int | PictureError]:
             try:
                 photo = in_memory(photo)
-                return photo, pixels_of(photo, network.side)
+                known = self._id_of(photo)
+                return photo, pixels_of(photo, side) if known is None else known
             except PictureError as error:
                 return photo, error
 
         pictures = read_ahead(read, photos, 2 * BATCH_SIZE)
         while batch := list(islice(pictures, BATCH_SIZE)):
-            pixels = [one for _, one in batch if not isinstance(one, PictureError)]
+            pixels = [one for _, one in batch if isinstance(one, np.ndarray)]
             rows = iter(self.embed(np.stack(pixels)) if pixels else ())
             for photo, one in batch:
-                yield photo, one if isinstance(one, PictureError) else next(rows)
+                if isinstance(one, np.ndarray):
+                    yield photo, next(rows)
+                else:
+                    yield photo, self.vectors([one])[0] if isinstance(one, int) else one
+
+    def _id_of(self, photo: PictureSource) -> int | None:
+        """Return the id of the picture of the index that has a photo's very bytes."""
+        try:
+            if isinstance(photo, bytes):
+                digest = hashlib.sha256(photo).hexdigest()
+            elif isinstance(photo, str | Path):
+                digest = sha256_of(Path(photo))
+            else:
+                return None
+        except OSError:  # reading it will tell why
+            return None
+        with self._lock:
+            return self.items.find(digest)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
