@@ -158,12 +158,13 @@ class Snapshot:
 
         Raises:
             IndexFolderError: its file is damaged.
+            OSError: it cannot be read.
         """
         if self.manifest.tuning is None:
             return None
         try:
             return Projection.load(self.file(metric.FILE))
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise _damaged(self.file(metric.FILE), "is damaged") from error
 
 
