@@ -89,7 +89,7 @@ def _draw_best(canvas: Image.Image, match: Match, box: Box) -> None:
     while size > 20 and draw.textlength(match.label, font(size)) > end - x:
         size -= 2
     draw.text((x, y + 24), fitted(draw, match.label, end - x, size), INK, font(size))
-    y += 24 + int(size * 1.35)
+    y += 24 + size + 16
     _draw_bar(canvas, (x, y, end, y + 12), match.similarity)
     draw.text((x, y + 20), f"{match.similarity:.1f} % similar", INK, font(22))
 
