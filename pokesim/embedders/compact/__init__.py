@@ -1,0 +1,1 @@
+"""The embedder that ships with pokesim: its LiteRT file, its card, its training."""
