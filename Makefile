@@ -27,7 +27,7 @@ setup: .venv/ready  ## make .venv with pokesim and its tools in it
 demo: setup  ## draw sample pictures, index them, find one by its photo, save the match picture
 	$(BIN)/pokesim sample-data .demo
 	$(BIN)/pokesim build-index .demo/images --index indexes/demo
-	$(BIN)/pokesim query $$(ls .demo/photos/*.jpg | head -n 1) -k $(K) --index indexes/demo \
+	$(BIN)/pokesim query .demo/photos/brumbel.jpg -k $(K) --index indexes/demo \
 		--save .demo/match.png
 	@echo "The match picture is .demo/match.png."
 
