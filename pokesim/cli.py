@@ -270,7 +270,7 @@ def embedders(
 
 @app.command()
 def info(index: IndexOption = DEFAULT_INDEX) -> None:
-    """Say what an index is: embedder, size, when and from where, what was skipped.
+    """Say what an index is, when it was built, what was skipped.
 
     Example: pokesim info --index indexes/mine
     """
@@ -311,7 +311,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Another index to line up; may be repeated.")
     ] = None,
 ) -> None:
-    """Measure an index: how often is the right picture first, or among the first k?
+    """Measure how often the right picture is among the first k.
 
     Figures are percent with 95 % bootstrap intervals; MRR is the mean reciprocal rank.
 
@@ -363,7 +363,7 @@ def tune(
         bool, typer.Option("--reset", help="Return to the plain vectors instead.")
     ] = False,
 ) -> None:
-    """Learn from labelled pictures which differences matter, and search by these.
+    """Learn from labelled pictures which differences matter.
 
     Give a folder a label, or the same file stem in several folders.
 
@@ -391,7 +391,7 @@ def tune(
 def sample_data(
     directory: Annotated[Path, typer.Argument(help="Where images/ and photos/ are written.")],
 ) -> None:
-    """Draw the built-in sample pictures, and photos of some of them to search with.
+    """Draw the sample pictures, and photos of some of them.
 
     Example: pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
     """
