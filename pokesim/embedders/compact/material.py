@@ -22,7 +22,7 @@ STYLE_WEIGHTS = {"plush": 1.5, "web": 1.5, "gen1_redblue": 2.0}
 MISLABELLED = 0.1  # share of the web pictures, those least like their species, not trained on
 BACKGROUNDS = 1500
 CALM_PHOTOS = 0.6  # share of the photographs that stay nearly as the teacher saw them
-VIEWS = 8  # made of each photograph
+VIEWS = 16  # made of each photograph
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,13 @@ def load(root: Path, weights: Path, work: Path, without: str | None) -> Material
     everything = shown + scenes
     arrays = data.cached(work / "cutouts.npz", everything, lambda: data.cutouts(everything, SOURCE))
     features = data.cached(work / "teacher.npz", everything, lambda: judged(everything, weights))
-    views = data.cached(work / "views.npz", scenes, lambda: judged_views(scenes, weights))
+    views = data.cached(work / f"views{VIEWS}.npz", scenes, lambda: judged_views(scenes, weights))
+    # A style left out is as if it were not there: nor do the teacher's metric and centroids see it.
+    keep = np.array([picture.style != without for picture in everything])
+    arrays = {name: values[keep] for name, values in arrays.items()}
+    features = {name: values[keep] for name, values in features.items()}
+    shown = [picture for picture in shown if picture.style != without]
+    everything = shown + scenes
     names = sorted({picture.label for picture in shown})
     species = np.array([names.index(p.label) for p in shown] + [-1] * len(scenes))
     known = sorted({p.label for p in scenes if p.style == "caltech101"} - {data.BACKGROUND_CLASS})
@@ -79,7 +85,6 @@ def load(root: Path, weights: Path, work: Path, without: str | None) -> Material
     web = np.array([picture.style == "web" for picture in everything])
     likeness = (vectors * centroids[species]).sum(1)
     keep = ~web | (likeness > np.quantile(likeness[web], MISLABELLED))
-    keep &= np.array([picture.style != without for picture in everything])
     return Material(
         [picture for picture, kept in zip(everything, keep, strict=True) if kept],
         pixels[keep],

@@ -57,12 +57,15 @@ def normalise(x: Array) -> Array:
     return scaled
 
 
-def fit_metric(x: Array, labels: Array, dim: int, shrinkage: float = 1.0) -> Array:
+def fit_metric(
+    x: Array, labels: Array, dim: int, shrinkage: float = 3.0, weights: Array | None = None
+) -> Array:
     """A linear metric (d, dim) learned from labelled vectors x (n, d), labels (n,) int.
 
     Whitens by the within-class scatter, shrunk towards ``shrinkage`` times the mean variance, then
-    keeps the principal directions of the class means (linear discriminant analysis with shrinkage;
-    Fisher 1936, Friedman 1989, "Regularized Discriminant Analysis").
+    keeps the principal directions of the class means, times ``weights`` if given (linear
+    discriminant analysis with shrinkage; Fisher 1936, Friedman 1989, "Regularized Discriminant
+    Analysis").
     """
     counts = np.bincount(labels).astype(np.float64)
     means = np.zeros((len(counts), x.shape[1]))
@@ -74,6 +77,8 @@ def fit_metric(x: Array, labels: Array, dim: int, shrinkage: float = 1.0) -> Arr
     values, vectors = np.linalg.eigh(scatter)
     whiten = vectors / np.sqrt(values)
     centred = (means - means.mean(0)) @ whiten
+    if weights is not None:
+        centred *= weights[:, None]
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     metric: Array = whiten @ directions[:dim].T
     return metric.astype(np.float32)

@@ -17,8 +17,9 @@ What the network learns from, for pairs of augmented pictures of one species (mo
   the learned metric.
 
 Photographs take part, so that the network stays a general one. The weights that are kept are the
-exponential moving average of those trained. The training can be killed and started again: it goes
-on from the last checkpoint under ``--work``, and where that has all its steps, it only exports.
+exponential moving average of those trained; at the end the last layer is fitted anew. The training
+can be killed and started again: it goes on from the last checkpoint under ``--work``, and where
+that has all its steps, it only finishes and exports.
 """
 
 import argparse
@@ -41,16 +42,17 @@ from pokesim.embedders.compact.network import Tensor
 # Up to which share of the steps: the side of the pictures, and how many pairs of a batch are of
 # species. Small pictures first save half the time; towards the end photographs fill the batch.
 PHASES = (
-    (0.50, 96, 42),
-    (0.55, network.SIZE, 33),
-    (0.68, network.SIZE, 27),
-    (0.79, network.SIZE, 18),
+    (0.30, 96, 36),
+    (0.50, 96, 30),
+    (0.65, network.SIZE, 27),
+    (0.80, network.SIZE, 18),
     (1.00, network.SIZE, 15),
 )
 RATE, DECAY, WARM_UP = 1.5e-3, 0.05, 300  # learning rate, weight decay, steps of warming up
 SCALE, TEMPERATURE = 16.0, 0.1  # of the cosines in the class loss and in the contrast
-CONTRAST, TEACHER, PLAIN = 0.5, 2.0, 2.0  # weights of the losses; class has 1
+CONTRAST, TEACHER, PLAIN = 0.5, 3.0, 3.0  # weights of the losses; class has 1
 AVERAGING = 0.998
+REFIT_SHRINKAGE, REFIT_PHOTOS = 0.5, 2.0  # of the last layer: shrinkage, weight of photo classes
 
 
 class Trainer:
@@ -142,12 +144,38 @@ class Trainer:
         """The averaged weights (Polyak & Juditsky 1992)."""
         return [mean.numpy() for mean in self.average]
 
-    def embed(self, pixels: Array) -> Array:
-        """Vectors of the averaged network: uint8 (n, SIZE, SIZE, 3) -> (n, DIM)."""
+    def embed(self, pixels: Array) -> tuple[Array, Array]:
+        """The averaged network: uint8 (n, SIZE, SIZE, 3) -> vectors (n, DIM), (n, FEATURES)."""
         self.judge.set_weights(self.weights())
         starts = range(0, len(pixels), 64)
         parts = (pixels[i : i + 64].astype(np.float32) for i in starts)
-        return np.concatenate([self.judge.predict_on_batch(part)[0] for part in parts])
+        vectors, features = zip(*map(self.judge.predict_on_batch, parts), strict=True)
+        return np.concatenate(vectors), np.concatenate(features)
+
+    def finished(self, material: Material) -> list[Array]:
+        """The averaged weights with the last layer fitted anew, in closed form.
+
+        It becomes the metric of `teacher.fit_metric` on the network's own features, each by its
+        standard deviation, of pictures that are not augmented: of species, and of photographs and
+        views of a class. The layer as trained bends to pictures more changed than those to come,
+        and to the species, which outnumber the photo classes by far, more than to these.
+        """
+        shown = np.flatnonzero(material.species >= 0)
+        scenes = np.flatnonzero(material.classes >= 0)
+        pictures = data.queries([material.pictures[i] for i in shown], network.SIZE)
+        views = tf.image.resize(material.pixels[scenes, ..., :3], pictures.shape[1:3]).numpy()
+        _, x = self.embed(np.concatenate([pictures, views.round().astype(np.uint8)]))
+        count = len(material.centroids)
+        labels = np.concatenate([material.species[shown], count + material.classes[scenes]])
+        weights = np.where(np.arange(labels.max() + 1) < count, 1.0, REFIT_PHOTOS)
+        mean, spread = x.mean(0), x.std(0) + 1e-6
+        metric = teacher.fit_metric(
+            (x - mean) / spread, labels, network.DIM, REFIT_SHRINKAGE, weights
+        )
+        kernel = metric / spread[:, None]
+        self.judge.get_layer("embedding").set_weights([kernel, -mean @ kernel])
+        finished: list[Array] = self.judge.get_weights()
+        return finished
 
 
 def save(file: Path, step: int, trainer: Trainer) -> None:
@@ -167,10 +195,10 @@ def restore(file: Path, trainer: Trainer) -> int:
         return int(saved["step"])
 
 
-def export(trainer: Trainer, out: Path) -> None:
-    """Write the averaged network as a LiteRT file, whole or not at all."""
+def export(weights: list[Array], out: Path) -> None:
+    """Write the network as a LiteRT file, whole or not at all."""
     part = out.with_name(out.name + ".part")
-    part.write_bytes(network.to_litert(trainer.weights(), network.SIZE))
+    part.write_bytes(network.to_litert(weights, network.SIZE))
     part.replace(out)
 
 
@@ -207,7 +235,7 @@ def train(args: argparse.Namespace) -> None:
                 continue
             speed = (done - before) * BATCH / (time.time() - since)
             save(checkpoint, done, trainer)
-            x = trainer.embed(watched)
+            x, _ = trainer.embed(watched)
             table = evaluate.recalls(index, x[: len(index)], asked, x[len(index) :])
             line: dict[str, object] = {"step": done, "size": size, "pictures_per_s": round(speed)}
             line |= {name: round(value, 3) for name, value in running.items()}
@@ -216,7 +244,7 @@ def train(args: argparse.Namespace) -> None:
             with (args.work / "metrics.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             since, before = time.time(), done
-    export(trainer, args.out)
+    export(trainer.finished(material), args.out)
 
 
 def main() -> None:
