@@ -53,6 +53,7 @@ SCALE, TEMPERATURE = 16.0, 0.1  # of the cosines in the class loss and in the co
 CONTRAST, TEACHER, PLAIN = 0.5, 3.0, 3.0  # weights of the losses; class has 1
 AVERAGING = 0.998
 REFIT_SHRINKAGE, REFIT_PHOTOS = 0.5, 2.0  # of the last layer: shrinkage, weight of photo classes
+TRAINED = 0.5  # weight of the last layer as trained, beside the one fitted anew
 
 
 class Trainer:
@@ -158,7 +159,8 @@ class Trainer:
         It becomes the metric of `teacher.fit_metric` on the network's own features, each by its
         standard deviation, of pictures that are not augmented: of species, and of photographs and
         views of a class. The layer as trained bends to pictures more changed than those to come,
-        and to the species, which outnumber the photo classes by far, more than to these.
+        and to the species, which outnumber the photo classes by far, more than to these; but it
+        holds for styles never seen, so a part of it stays.
         """
         shown = np.flatnonzero(material.species >= 0)
         scenes = np.flatnonzero(material.classes >= 0)
@@ -172,10 +174,29 @@ class Trainer:
         metric = teacher.fit_metric(
             (x - mean) / spread, labels, network.DIM, REFIT_SHRINKAGE, weights
         )
-        kernel = metric / spread[:, None]
-        self.judge.get_layer("embedding").set_weights([kernel, -mean @ kernel])
+        anew = metric / spread[:, None]
+        layer = self.judge.get_layer("embedding")
+        layer.set_weights(blended(x, layer.get_weights(), [anew, -mean @ anew]))
         finished: list[Array] = self.judge.get_weights()
         return finished
+
+
+def blended(x: Array, trained: list[Array], anew: list[Array]) -> list[Array]:
+    """One layer of DIM outputs that keeps the most of two side by side, by PCA.
+
+    x are features (n, FEATURES); each layer is its kernel (FEATURES, DIM) and bias (DIM,).
+    """
+    kernels, biases = [], []
+    for (kernel, bias), weight in ((trained, TRAINED), (anew, 1.0)):
+        scale = weight / np.linalg.norm(x @ kernel + bias, axis=1).mean()
+        kernels.append(scale * kernel)
+        biases.append(scale * bias)
+    kernel, bias = np.concatenate(kernels, 1), np.concatenate(biases)
+    y = x @ kernel + bias  # (n, 2 * DIM)
+    centred = y - y.mean(0)
+    _, directions = np.linalg.eigh(centred.T @ centred)  # in ascending order
+    most = directions[:, : -network.DIM - 1 : -1]
+    return [kernel @ most, (bias - y.mean(0)) @ most]
 
 
 def save(file: Path, step: int, trainer: Trainer) -> None:
