@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from pokesim import __version__
+from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
@@ -82,6 +83,8 @@ class EvaluationFormat(StrEnum):
 LabelsOption = Annotated[
     Labels, typer.Option(help="What names the label; auto: the stem if the index knows it.")
 ]
+RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras: on a GPU.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of OpenVINO's arithmetic.")]
 IndexOption = Annotated[Path, typer.Option("--index", help="The index's folder.")]
 
 
@@ -124,6 +127,11 @@ def build_index(
     no_normalize: Annotated[
         bool, typer.Option("--no-normalize", help="Keep the vectors' lengths.")
     ] = False,
+    search: Annotated[
+        str, typer.Option(help="flat or panorama (exact), auto, or a FAISS factory string.")
+    ] = "auto",
+    runtime: RuntimeOption = Runtime.LITERT,
+    precision: PrecisionOption = Precision.FLOAT32,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Pictures embedded at a time.", show_default="32"),
@@ -153,6 +161,9 @@ def build_index(
             embedder=embedder,
             weights=weights,
             normalize=not no_normalize,
+            search=search,
+            runtime=runtime,
+            precision=precision,
             batch_size=batch_size or BATCH_SIZE,
             strict=strict,
             max_pixels=max_pixels or MAX_PIXELS,
@@ -189,6 +200,8 @@ def query(
         Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
+    runtime: RuntimeOption = Runtime.LITERT,
+    precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
     """Find the pictures most like a photo, nearest first.
 
@@ -203,7 +216,10 @@ def query(
         _check_ending("--save", save)
     good: list[Answer] = []
     failed: list[Answer] = []
-    answers = _sorted_out(open_index(index).answer(photos, k), good, failed)
+    opened = open_index(index, runtime=runtime, precision=precision)
+    if opened.manifest.search.recall is not None:
+        _note(f"The search is {text.search_text(opened.manifest.search)}.")
+    answers = _sorted_out(opened.answer(photos, k), good, failed)
     text.write_answers(answers, form, sys.stdout)
     if show:
         _preview(good)

@@ -1,6 +1,7 @@
 """The search is exact: the same ids as brute force in float64, ties in the order of ids."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from pokesim.index.snapshot import (
     new_snapshot,
     publish,
 )
+from pokesim.index.structure import SearchRecord
 
 
-def index_of(home: Path, rows: np.ndarray) -> pokesim.Index:
+def index_of(home: Path, rows: np.ndarray, search: str = "flat") -> pokesim.Index:
     """Publish given vectors as an index, and open it."""
     with new_snapshot(home) as folder, closing(SnapshotWriter(folder, rows.shape[1])) as writer:
         for start in range(0, len(rows), 100):
@@ -29,7 +31,8 @@ def index_of(home: Path, rows: np.ndarray) -> pokesim.Index:
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
         writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
-        publish(folder, home, Manifest(str(home), record, rows.shape[1], len(rows), ()))
+        manifest = Manifest(str(home), record, rows.shape[1], len(rows), ())
+        publish(folder, home, replace(manifest, search=SearchRecord(search)))
     return pokesim.open_index(home)
 
 
@@ -39,9 +42,10 @@ def brute_force(xb: np.ndarray, xq: np.ndarray, k: int) -> tuple[np.ndarray, np.
     return np.take_along_axis(distances, ids, 1), ids
 
 
+@pytest.mark.parametrize("search", ["flat", "panorama"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, data):
+def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, data):
     seed = data.draw(st.integers(0, 2**32 - 1))
     count, dimension = data.draw(st.integers(1, 400)), data.draw(st.integers(1, 40))
     scale = data.draw(st.sampled_from([1.0, 1e-3, 300.0]))
@@ -51,7 +55,11 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, data):
     copies = rng.integers(0, count, data.draw(st.integers(0, count)))
     xb[rng.integers(0, count, len(copies))] = xb[copies]
     xq = np.concatenate([xb[:2], (scale * rng.standard_normal((25, dimension))).astype(np.float32)])
-    index = index_of(tmp_path_factory.mktemp("index"), xb)
+    if data.draw(st.booleans()):  # a spectrum that falls, and a mean far from zero
+        decay = np.exp(-np.arange(dimension) / 5) + np.float32(0.01)
+        xb, xq = (scale + x * decay.astype(np.float32) for x in (xb, xq))
+    index = index_of(tmp_path_factory.mktemp("index"), xb, search)
+    assert index.manifest.search.used == search
     k = data.draw(st.integers(1, count + 3))
     D, I = index.search(xq, k)  # noqa: E741
     expected_d, expected_i = brute_force(xb, xq, k)
@@ -62,11 +70,73 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, data):
     np.testing.assert_array_equal(one_d[0], D[-1])
 
 
-def test_a_thousand_equal_pictures_come_in_order_of_ids(tmp_path):
-    xb = np.ones((1000, 16), np.float32)
-    xb[500:] *= 2
-    _, ids = index_of(tmp_path / "i", xb).search(xb[0] * 1.9, 20)
-    assert ids[0].tolist() == list(range(500, 520))
+@pytest.mark.parametrize("search", ["flat", "panorama"])
+def test_thousands_of_equal_pictures_come_in_order_of_ids(tmp_path, search):
+    xb = np.ones((5000, 16), np.float32)
+    xb[2500:] *= 2
+    index = index_of(tmp_path / "i", xb, search)
+    many = np.repeat(xb[:1] * np.float32(1.9), 300, axis=0)
+    for xq in (many[:1], many):  # by Panorama, and by one scan
+        _, ids = index.search(xq, 20)
+        assert np.all(ids == np.arange(2500, 2520))
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(1, 1), (1023, 7), (1025, 40), (20_000, 33)])
+def test_the_panorama_file_is_what_faiss_writes(tmp_path, count, dimension):
+    import faiss
+
+    rows = np.random.default_rng(0).standard_normal((count, dimension)).astype(np.float32)
+    index_of(tmp_path / "i", rows, "panorama")
+    (path,) = (tmp_path / "i").glob("snapshots/*/search.faiss")
+    read = faiss.read_index(str(path))
+    assert (read.ntotal, read.d) == (count, dimension)
+    faiss.write_index(read, str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_auto_takes_panorama_for_many_vectors_only(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    assert index_of(tmp_path / "few", rows, "auto").manifest.search.used == "flat"
+    monkeypatch.setattr("pokesim.index.structure.PANORAMA_BYTES", rows.nbytes)
+    assert index_of(tmp_path / "many", rows, "auto").manifest.search.used == "panorama"
+
+
+@pytest.mark.parametrize("search", ["IVF20,Flat", "IVF20,Flat nprobe=20", "HNSW16", "PCA16,Flat"])
+def test_an_approximate_search_tells_its_recall(tmp_path, search):
+    random = np.random.default_rng(3)
+    xb = (random.standard_normal((3000, 24)) * np.exp(-np.arange(24) / 6)).astype(np.float32)
+    index = index_of(tmp_path / "i", xb, search)
+    told = index.manifest.search.recall
+    xq = (xb[::7] + xb[1::7][: len(xb[::7])]) / 2
+    distances, ids = index.search(xq, 10)
+    _, true = brute_force(xb, xq, 10)
+    found = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, true, strict=True)])
+    assert abs(found - told) < 0.12
+    assert told == 1 if "nprobe" in search else told > 0.7
+    # What was found has its true distance, nearest first.
+    own = np.linalg.norm(xb[ids[0]].astype(np.float64) - xq[0], axis=1)
+    np.testing.assert_allclose(distances[0], own, rtol=1e-6)
+    assert np.all(np.diff(distances) >= 0)
+
+
+def test_what_an_approximate_search_does_not_find_is_left_open(tmp_path):
+    xb = np.eye(64, dtype=np.float32)
+    index = index_of(tmp_path / "i", xb, "IVF8,Flat nprobe=1")
+    distances, ids = index.search(xb[:1], 64)
+    found = (ids[0] >= 0).sum()
+    assert 0 < found < 64
+    assert np.all(ids[0][found:] == -1)
+    assert np.all(np.isinf(distances[0][found:]))
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [("IVFx", "FAISS makes no index of it"), ("IVF20,Flat nprob=3", "could not set parameter"),
+     ("IVF400,Flat", "FAISS cannot build IVF400,Flat of 300 vectors")],
+)  # fmt: skip
+def test_a_search_that_faiss_cannot_build_is_a_sentence(tmp_path, search, told):
+    with pytest.raises(pokesim.PokesimError, match=told):
+        index_of(tmp_path / "i", np.eye(300, 8, dtype=np.float32), search)
 
 
 def test_bad_questions_are_usage_errors(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pokesim.errors import UsageError, did_you_mean
 
@@ -11,6 +12,22 @@ AUTO = "auto"
 
 PREFERRED = "resnet50"
 BUNDLED = "compact"
+
+
+class Runtime(StrEnum):
+    """What can run a network; see `runtimes`."""
+
+    LITERT = "litert"
+    OPENVINO = "openvino"
+    KERAS = "keras"
+
+
+class Precision(StrEnum):
+    """The numbers that a network computes with; its vectors are float32 in either case."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 
@@ -147,3 +164,19 @@ def spec_of(name: str) -> EmbedderSpec:
         return CATALOG[name]
     hint = did_you_mean(name, [*CATALOG, AUTO]) or " `pokesim embedders` lists them."
     raise UsageError(f"There is no embedder named {name}.{hint}")
+
+
+def runtime_named(runtime: str, precision: str) -> tuple[Runtime, Precision]:
+    """Return a runtime and its precision by their names.
+
+    Raises:
+        UsageError: there is no such runtime or precision, or the runtime has no such precision.
+    """
+    if runtime not in list(Runtime):
+        raise UsageError(f"There is no runtime {runtime}; choose one of {', '.join(Runtime)}.")
+    if precision not in list(Precision):
+        known = ", ".join(Precision)
+        raise UsageError(f"There is no precision {precision}; choose one of {known}.")
+    if precision != Precision.FLOAT32 and runtime != Runtime.OPENVINO:
+        raise UsageError(f"{runtime} computes in float32; {precision} needs --runtime openvino.")
+    return Runtime(runtime), Precision(precision)

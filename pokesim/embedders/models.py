@@ -6,12 +6,11 @@ that holds its own size and hash. The bundled embedder is a file of this package
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pokesim.cache import cache_dir, sha256_of
@@ -38,6 +37,7 @@ class Model:
         bytes, sha256: of the model file.
         published: made from the weights that Keras publishes (not from a file someone gave).
         path: the model file.
+        weights: the file it was made from, if that is still at hand.
     """
 
     embedder: str
@@ -47,6 +47,7 @@ class Model:
     sha256: str
     published: bool
     path: Path
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,9 @@ def _shelved(spec: EmbedderSpec) -> Shelved:
 
 def published(spec: EmbedderSpec) -> Model | None:
     """Return the model exported from the published weights, if it is in the cache."""
-    return next((model for model in exported(spec.name) if model.published), None)
+    found = next((model for model in exported(spec.name) if model.published), None)
+    at_hand = _keras_cache(spec).is_file()
+    return replace(found, weights=_keras_cache(spec)) if found and at_hand else found
 
 
 def weights_at_hand(spec: EmbedderSpec) -> bool:
@@ -231,7 +234,7 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
         ) from error
     path = _model_path(spec.name, digest, EXPORT_VERSION)
     if model := _read_card(path):
-        return model
+        return replace(model, weights=weights)
     log.info("Exporting %s to LiteRT; this happens once for these weights …", spec.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,6 +253,7 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
         sha256_of(path),
         is_published,
         path,
+        weights,
     )
     _write_card(model)
     return model
@@ -284,8 +288,8 @@ def _model_path(name: str, weights_sha256: str, export_version: int) -> Path:
 
 
 def _write_card(model: Model) -> None:
-    card = dataclasses.asdict(model)
-    del card["path"]
+    card = asdict(model)
+    del card["path"], card["weights"]
     part = model.path.with_name(f".{model.path.stem}.{os.getpid()}.json")
     part.write_text(json.dumps(card, indent=1) + "\n")
     part.replace(model.path.with_suffix(".json"))

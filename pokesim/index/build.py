@@ -15,9 +15,10 @@ import numpy as np
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
-from pokesim.embedders.catalog import AUTO
-from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
+from pokesim.embedders.catalog import AUTO, Precision, Runtime, runtime_named
+from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.models import Model
+from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import IndexFolderError, NotAPictureError, PictureError, UsageError
 from pokesim.images import (
     MAX_PIXELS,
@@ -28,7 +29,7 @@ from pokesim.images import (
     pixels_of,
     read_ahead,
 )
-from pokesim.index import DEFAULT_INDEX
+from pokesim.index import DEFAULT_INDEX, structure
 from pokesim.index.items import Item
 from pokesim.index.snapshot import (
     EmbedderRecord,
@@ -40,6 +41,7 @@ from pokesim.index.snapshot import (
     publish,
     tuned,
 )
+from pokesim.index.structure import SearchRecord
 from pokesim.metric import normalized
 
 Result = TypeVar("Result")
@@ -85,6 +87,9 @@ def build_index(
     embedder: str = AUTO,
     weights: str | Path | None = None,
     normalize: bool = True,
+    search: str = structure.AUTO,
+    runtime: str = Runtime.LITERT,
+    precision: str = Precision.FLOAT32,
     batch_size: int = BATCH_SIZE,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -101,6 +106,10 @@ def build_index(
         embedder: a name from `pokesim embedders`, or "auto".
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that brightness of features does not count.
+        search: "flat" or "panorama", which are exact, "auto", which chooses between them by size,
+            or a FAISS factory string, such as "IVF1024,Flat", for approximate search.
+        runtime: "litert", "openvino" (an extra), or "keras" for a GPU.
+        precision: "float32", or "bfloat16" with OpenVINO where the processor has it.
         batch_size: pictures embedded at a time.
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.
@@ -114,6 +123,7 @@ def build_index(
     files = _files_of(root)
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
+    runs = runtime_named(runtime, precision)
     model = models.prepare(embedder, Path(weights) if weights else None)
     return embed_folder(
         root,
@@ -121,6 +131,8 @@ def build_index(
         model,
         files=files,
         normalize=normalize,
+        search=search,
+        runs=runs,
         batch_size=batch_size,
         strict=strict,
         max_pixels=max_pixels,
@@ -135,6 +147,8 @@ def embed_folder(
     *,
     files: Sequence[str],
     normalize: bool,
+    search: str = structure.FLAT,
+    runs: tuple[Runtime, Precision] = (Runtime.LITERT, Precision.FLOAT32),
     batch_size: int = BATCH_SIZE,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -142,7 +156,8 @@ def embed_folder(
 ) -> BuildReport:
     """Do what `build_index` says with a model that is at hand and the files of ``root``."""
     tell = progress or (lambda done, total: None)
-    network = LiteRTEmbedder(model.path)
+    network = open_network(model, *runs)
+    structure.check_asked(search, network.dimension)
     record = record_of(model, network.side, normalize)
     start = time.monotonic()
     tell(0, len(files))
@@ -164,7 +179,14 @@ def embed_folder(
             raise _nothing_in(root, skipped)
         writer.finish()
         manifest = Manifest(
-            str(root.resolve()), record, network.dimension, writer.count, tuple(skipped)
+            str(root.resolve()),
+            record,
+            network.dimension,
+            writer.count,
+            tuple(skipped),
+            search=SearchRecord(search),
+            runtime=runs[0],
+            precision=runs[1],
         )
         publish(folder, home, _tuned_as_before(home, folder, manifest))
     seconds = time.monotonic() - start
@@ -235,7 +257,7 @@ def _reader(root: Path, side: int, max_pixels: int) -> Callable[[str], _Read]:
 
 
 def _embed_into(
-    writer: SnapshotWriter, network: LiteRTEmbedder, batch: list[_Read], normalize: bool
+    writer: SnapshotWriter, network: Network, batch: list[_Read], normalize: bool
 ) -> None:
     """Embed the pictures of a batch and append them, with ids in their order."""
     pixels = [one.pixels for one in batch if one.pixels is not None]

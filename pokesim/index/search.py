@@ -2,7 +2,8 @@
 
 FAISS computes in float32 and differs from itself in the last digits between single and batched
 search, so near-ties and the order of equal pictures would depend on the batch. It is therefore
-asked for a few neighbours more than wanted, until all that could belong are among them.
+asked for a few neighbours more than wanted, until all that could belong are among them. Only a
+search structure that the user chose as approximate may miss some.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
-from pokesim.embedders.litert import BATCH_SIZE, LiteRTEmbedder
+from pokesim.embedders.catalog import Precision, Runtime, runtime_named
+from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import IndexFolderError, PictureError, UsageError
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, read_ahead
 from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.items import Items
 from pokesim.index.snapshot import Manifest, Snapshot, open_snapshot
+from pokesim.index.structure import FLAT, Structure, nominations
 from pokesim.metric import normalized
 
 # Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
@@ -36,6 +40,10 @@ _SPARE = 8
 _ROUNDING = 4e-6
 # Rows brought to float64 at a time.
 _BLOCK = 4096
+# Queries searched at a time, and the most neighbours that FAISS is to hold for them.
+_QUERIES, _HELD = 256, 1 << 22
+# From so many queries on, one scan with matrix products is quicker than Panorama for each.
+_MANY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +82,28 @@ class Answer:
     error: PictureError | None = None
 
 
-def open_index(path: str | Path = DEFAULT_INDEX) -> Index:
+def open_index(
+    path: str | Path = DEFAULT_INDEX,
+    *,
+    runtime: str = Runtime.LITERT,
+    precision: str = Precision.FLOAT32,
+) -> Index:
     """Open an index for searching; vectors are mapped, not read, whatever their number.
+
+    Args:
+        path: the index's folder.
+        runtime: what embeds photos, as `build_index` has it; need not be what built the index.
+        precision: of its arithmetic.
 
     Raises:
         IndexFolderError: there is none, or it is damaged, or of a newer format.
+        UsageError: there is no such runtime or precision.
     """
+    runs = runtime_named(runtime, precision)
     while True:
         snapshot = open_snapshot(Path(path))
         try:
-            return Index(snapshot)
+            return Index(snapshot, *runs)
         except (OSError, sqlite3.Error) as error:
             # Two builds may have been published, and this snapshot cleared away, in between.
             if open_snapshot(Path(path)).path == snapshot.path:
@@ -102,12 +122,24 @@ class Index:
         items: the pictures, by id.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        runtime: Runtime = Runtime.LITERT,
+        precision: Precision = Precision.FLOAT32,
+    ) -> None:
+        self._runtime, self._precision = runtime, precision
         self.manifest: Manifest = snapshot.manifest
         self._faiss: Any = vectors.open_vectors(
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
         self._projection = snapshot.projection()
+        searched = self.manifest.search
+        self._structure = (
+            Structure(snapshot.path, searched, len(self), self.manifest.dimension)
+            if searched.used != FLAT
+            else None
+        )
         self._lock = threading.Lock()
         self.items = Items(snapshot.file(items.FILE))
 
@@ -156,12 +188,16 @@ class Index:
         Raises:
             ModelError, UsageError: as `query`.
         """
-        for given, (photo, vector) in zip(photos, self.embed_photos(photos), strict=True):
-            query = given if isinstance(given, str) else name_of(given)
-            if isinstance(vector, PictureError):
-                yield Answer(query, photo, [], vector)
-            else:
-                yield Answer(query, photo, self._matches(vector, k))
+        embedded = zip(photos, self.embed_photos(photos), strict=True)
+        while batch := list(islice(embedded, BATCH_SIZE)):
+            good = [vector for _, (_, vector) in batch if not isinstance(vector, PictureError)]
+            found = iter(self._matches(np.stack(good), k) if good else ())
+            for given, (photo, vector) in batch:
+                query = given if isinstance(given, str) else name_of(given)
+                if isinstance(vector, PictureError):
+                    yield Answer(query, photo, [], vector)
+                else:
+                    yield Answer(query, photo, next(found))
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -212,7 +248,9 @@ class Index:
         return self._projection.apply(rows) if self._projection else rows
 
     def search(self, xq: ArrayLike, k: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Find the exact k nearest vectors, equal distances in the order of their ids.
+        """Find the k nearest vectors, equal distances in the order of their ids.
+
+        Exact unless the index was built with an approximate search structure.
 
         Args:
             xq: query vectors, (nq, d), or one of shape (d,).
@@ -220,7 +258,7 @@ class Index:
 
         Returns:
             D: Euclidean distances, float64 (nq, k), ascending.
-            I: ids, int64 (nq, k).
+            I: ids, int64 (nq, k). An approximate structure may find fewer: infinity and -1 follow.
 
         Raises:
             UsageError: k is below 1, or the vectors are of another dimension.
@@ -233,27 +271,54 @@ class Index:
         if k < 1:
             raise UsageError(f"k must be at least 1, not {k}.")
         k = min(k, len(self))
-        D = np.empty((len(rows), k))  # (nq, k)
-        I = np.empty((len(rows), k), dtype=np.int64)  # (nq, k)  # noqa: E741
-        for start in range(0, len(rows), BATCH_SIZE):
-            block = rows[start : start + BATCH_SIZE]
-            for row, candidates in enumerate(self._candidates(block, k), start):
+        D = np.full((len(rows), k), np.inf)  # (nq, k)
+        I = np.full((len(rows), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
+        size = max(1, min(_QUERIES, _HELD // (k + _SPARE)))
+        for start in range(0, len(rows), size):
+            for row, ids in enumerate(self._candidates(rows[start : start + size], k), start):
+                candidates = ids[ids >= 0]
                 distances = self._distances(rows[row], candidates)
                 order = np.lexsort((candidates, distances))[:k]
-                D[row], I[row] = distances[order], candidates[order]
+                D[row, : len(order)] = distances[order]
+                I[row, : len(order)] = candidates[order]
         return D, I
 
-    def _candidates(self, xq: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        """Return ids (nq, ≥ k), among them the true k nearest of each row, ties included."""
-        lengths = np.linalg.norm(xq, axis=1).astype(np.float64)  # (nq,)
+    def _candidates(self, xq: NDArray[np.float32], k: int) -> Iterator[NDArray[np.int64]]:
+        """Yield for each row of (nq, d) ids, among them its true k nearest, ties included.
+
+        An approximate structure gives those it finds, and -1 in the places of those it does not.
+        """
+        if self._structure and not self._structure.exact:
+            yield from self._structure.nominate(xq, min(nominations(k), self._structure.most))[1]
+            return
         wanted = k + _SPARE
+        if wanted >= len(self):
+            yield from [np.arange(len(self))] * len(xq)
+            return
+        D, I = self._nominated(xq, wanted)  # noqa: E741
+        for row, ids in enumerate(I):
+            query = xq[row : row + 1]
+            yield ids if _clear(query, D[row], k) else self._more_candidates(query, k, 2 * wanted)
+
+    def _nominated(
+        self, xq: NDArray[np.float32], wanted: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return squared distances and ids, (nq, wanted), of the nearest as float32 sees them."""
+        if self._structure and len(xq) < _MANY and wanted <= self._structure.most:
+            return self._structure.nominate(xq, wanted)
+        D, I = self._faiss.search(xq, wanted)  # noqa: E741
+        return D, I
+
+    def _more_candidates(
+        self, query: NDArray[np.float32], k: int, wanted: int
+    ) -> NDArray[np.int64]:
+        """Ask for ever more neighbours of one query (1, d), until no tie is cut."""
         while wanted < len(self):
-            D, I = self._faiss.search(xq, wanted)  # squared distances  # noqa: E741
-            slack = _ROUNDING * (lengths**2 + (lengths + np.sqrt(D[:, -1])) ** 2)
-            if np.all(D[:, -1] - D[:, k - 1] > 2 * slack):
-                return np.asarray(I)
+            (D,), (ids,) = self._nominated(query, wanted)
+            if _clear(query, D, k):
+                return np.asarray(ids)
             wanted *= 2
-        return np.tile(np.arange(len(self)), (len(xq), 1))
+        return np.arange(len(self))
 
     def _distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return Euclidean distances, float64 (len(ids),), from the stored vectors."""
@@ -272,15 +337,17 @@ class Index:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return vectors.rows_of(self._faiss)
 
-    def _matches(self, query: NDArray[np.float32], k: int) -> list[Match]:
-        (distances,), (ids,) = self.search(query, k)
-        cosines = normalized(self.vectors(ids)) @ normalized(query[None])[0]
-        return [
-            self._match(rank, int(item), float(distance), float(cosine))
-            for rank, (item, distance, cosine) in enumerate(
-                zip(ids, distances, cosines, strict=True), 1
-            )
-        ]
+    def _matches(self, xq: NDArray[np.float32], k: int) -> Iterator[list[Match]]:
+        """Yield the matches of each row of (nq, d)."""
+        for query, distances, ids in zip(xq, *self.search(xq, k), strict=True):
+            found = ids[ids >= 0]
+            cosines = normalized(self.vectors(found)) @ normalized(query[None])[0]
+            yield [
+                self._match(rank, int(item), float(distance), float(cosine))
+                for rank, (item, distance, cosine) in enumerate(
+                    zip(found, distances, cosines, strict=False), 1
+                )
+            ]
 
     def _match(self, rank: int, item_id: int, distance: float, cosine: float) -> Match:
         item = self.items[item_id]
@@ -289,10 +356,10 @@ class Index:
         return Match(rank, item.label, path, distance, similarity)
 
     @cached_property
-    def _network(self) -> LiteRTEmbedder:
+    def _network(self) -> Network:
         made_by = self.manifest.embedder
         model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
-        network = LiteRTEmbedder(model.path)
+        network = open_network(model, self._runtime, self._precision)
         seen = (network.side, READING)
         if seen != (made_by.side, made_by.reading):
             raise IndexFolderError(
@@ -300,6 +367,16 @@ class Index:
                 "that built the index; build it again."
             )
         return network
+
+
+def _clear(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:
+    """Say whether the last of the nominated is farther than the k-th beyond all rounding.
+
+    query is (1, d), D (> k,) its squared distances, ascending.
+    """
+    length = float(np.linalg.norm(query))
+    slack = _ROUNDING * (length**2 + (length + float(np.sqrt(max(D[-1], 0)))) ** 2)
+    return bool(D[-1] - D[k - 1] > 2 * slack)
 
 
 def _matches_or_raise(answer: Answer) -> list[Match]:

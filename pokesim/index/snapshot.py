@@ -34,6 +34,7 @@ from pokesim.cache import sha256_of
 from pokesim.errors import IndexFolderError
 from pokesim.index import items, vectors
 from pokesim.index.items import Item, ItemWriter
+from pokesim.index.structure import SearchRecord, build_structure
 from pokesim.index.vectors import VectorWriter
 from pokesim.metric import Projection
 
@@ -103,6 +104,8 @@ class Manifest:
         created: UTC, ISO 8601.
         metric: how vectors are compared; always "L2".
         tuning: the learned metric that the vectors were projected by, if any.
+        search: how the vectors are searched.
+        runtime, precision: what computed the vectors; any other may compute a query's.
         files: size in bytes and SHA-256 of each other file of the snapshot.
         pokesim: version that wrote it.
         format: version of the layout.
@@ -116,6 +119,9 @@ class Manifest:
     created: str = ""
     metric: str = "L2"
     tuning: Tuning | None = None
+    search: SearchRecord = SearchRecord()  # noqa: RUF009 - it is frozen
+    runtime: str = "litert"
+    precision: str = "float32"
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     pokesim: str = ""
     format: int = FORMAT
@@ -132,6 +138,7 @@ class Manifest:
         if tuning := data["tuning"]:
             pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
             data["tuning"] = Tuning(**tuning | pairs)
+        data["search"] = SearchRecord(**data.get("search", {}))
         data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])
         return Manifest(**data)
 
@@ -255,13 +262,17 @@ def publish(folder: Path, index: Path, manifest: Manifest) -> Snapshot:
     Args:
         folder: holds the snapshot's files, all on disk; becomes the snapshot.
         index: the index's folder.
-        manifest: what the snapshot is; its time, version and files are filled in here.
+        manifest: what the snapshot is; its time, version and files are filled in here, and the
+            search structure that it asks for is built.
 
     Raises:
+        PokesimError: the search structure cannot be built of these vectors.
         OSError: the disk is full, or the folder cannot be written.
     """
     from importlib.metadata import version  # a query has no use for it
 
+    asked = manifest.search.asked
+    search = build_structure(folder, manifest.count, manifest.dimension, asked)
     now = datetime.datetime.now(datetime.UTC)
     files = {
         file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
@@ -269,6 +280,7 @@ def publish(folder: Path, index: Path, manifest: Manifest) -> Snapshot:
     }
     manifest = replace(
         manifest,
+        search=search,
         created=now.isoformat(timespec="microseconds"),
         pokesim=version("pokesim"),
         files=files,

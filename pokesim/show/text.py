@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the command line reads `Format` from here before it needs a
     from pokesim.evaluate import Evaluation
     from pokesim.index.search import Answer, Match
     from pokesim.index.snapshot import Snapshot, Tuning
+    from pokesim.index.structure import SearchRecord
 
 
 class Format(StrEnum):
@@ -77,7 +78,9 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
         "index": str(index),
         "pictures": f"{manifest.count:,} from {manifest.images}",
         "embedder": f"{made_by.name}, weights {made_by.weights_sha256[:12]}…",
-        "vectors": f"{manifest.dimension} dimensions, {lengths}, Euclidean distance, exact",
+        "vectors": f"{manifest.dimension} dimensions, {lengths}, by {manifest.runtime} in "
+        f"{manifest.precision}",
+        "search": f"Euclidean distance, {search_text(manifest.search)}",
         "size": f"{size / 1e6:.1f} MB in {snapshot.path}",
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
@@ -91,6 +94,15 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
     return "\n".join(
         lines + [f"  {skipped.path}: {skipped.reason}" for skipped in manifest.skipped]
     )
+
+
+def search_text(search: SearchRecord) -> str:
+    """Tell whether an index is searched exactly, and if not, how nearly."""
+    from pokesim.index.structure import RECALL_AT
+
+    if search.recall is None:
+        return f"exact ({search.used})"
+    return f"approximate ({search.used}): recall@{RECALL_AT} {100 * search.recall:.1f} % when built"
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> str:

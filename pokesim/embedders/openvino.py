@@ -1,0 +1,60 @@
+"""Runs a LiteRT file in OpenVINO, in float32 or bfloat16."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.embedders.catalog import Precision
+from pokesim.errors import ModelError
+from pokesim.images import usable_cores
+
+_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
+
+
+class OpenVINOEmbedder:
+    """A network loaded from a ``.tflite`` file as `LiteRTEmbedder` loads it, on the processor."""
+
+    def __init__(self, path: Path, precision: Precision) -> None:
+        """Load and compile a model file.
+
+        Raises:
+            ModelError: OpenVINO is not installed, the processor lacks the precision, or the file
+                is missing or no LiteRT model.
+        """
+        try:
+            import openvino
+        except ImportError as error:
+            raise ModelError(
+                "OpenVINO is not installed here; `pip install 'pokesim[openvino]'` brings it."
+            ) from error
+        core = openvino.Core()
+        can = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision is Precision.BFLOAT16 and "BF16" not in can:
+            raise ModelError("This processor has no bfloat16 arithmetic; leave --precision away.")
+        if not path.is_file():
+            raise ModelError(f"The model file {path} is missing.")
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": usable_cores(),
+            "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
+        }
+        try:
+            compiled = core.compile_model(os.fspath(path), "CPU", settings)
+        except RuntimeError as error:
+            raise ModelError(
+                f"The model file {path} is damaged; delete it and build again."
+            ) from error
+        self._request: Any = compiled.create_infer_request()
+        self.side = int(compiled.input(0).partial_shape[1].get_length())
+        self.dimension = int(compiled.output(0).partial_shape[-1].get_length())
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
+        self._request.infer([pixels.astype(np.float32)])
+        # A copy: the tensor is written again by the next batch.
+        return np.array(self._request.get_output_tensor(0).data, np.float32)
