@@ -17,23 +17,26 @@ __version__ = "0.1.0"
 # A name's home is imported when the name is first used, so `import pokesim` costs nothing.
 _HOMES = {
     "Answer": "pokesim.index.search",
-    "BuildReport": "pokesim.index.build",
+    "BuildReport": "pokesim.index.work",
     "Evaluation": "pokesim.evaluate",
     "Index": "pokesim.index.search",
     "IndexFolderError": "pokesim.errors",
-    "Manifest": "pokesim.index.snapshot",
+    "Manifest": "pokesim.index.manifest",
     "Match": "pokesim.index.search",
     "ModelError": "pokesim.errors",
     "NotAPictureError": "pokesim.errors",
     "PictureError": "pokesim.errors",
     "PokesimError": "pokesim.errors",
-    "Skipped": "pokesim.index.snapshot",
-    "Tuning": "pokesim.index.snapshot",
+    "Skipped": "pokesim.index.manifest",
+    "Tuning": "pokesim.index.manifest",
     "UsageError": "pokesim.errors",
+    "add_pictures": "pokesim.index.edit",
     "build_index": "pokesim.index.build",
     "check_index": "pokesim.index.check",
     "evaluate_index": "pokesim.evaluate",
     "open_index": "pokesim.index.search",
+    "remove_pictures": "pokesim.index.edit",
+    "repair_index": "pokesim.index.repair",
     "reset_index": "pokesim.tune",
     "tune_index": "pokesim.tune",
     "write_samples": "pokesim.samples",
@@ -54,10 +57,13 @@ __all__ = [
     "Skipped",
     "Tuning",
     "UsageError",
+    "add_pictures",
     "build_index",
     "check_index",
     "evaluate_index",
     "open_index",
+    "remove_pictures",
+    "repair_index",
     "reset_index",
     "tune_index",
     "write_samples",
@@ -73,10 +79,13 @@ if TYPE_CHECKING:
         UsageError,
     )
     from pokesim.evaluate import Evaluation, evaluate_index
-    from pokesim.index.build import BuildReport, build_index
+    from pokesim.index.build import build_index
     from pokesim.index.check import check_index
+    from pokesim.index.edit import add_pictures, remove_pictures
+    from pokesim.index.manifest import Manifest, Skipped, Tuning
+    from pokesim.index.repair import repair_index
     from pokesim.index.search import Answer, Index, Match, open_index
-    from pokesim.index.snapshot import Manifest, Skipped, Tuning
+    from pokesim.index.work import BuildReport
     from pokesim.samples import write_samples
     from pokesim.tune import reset_index, tune_index
 

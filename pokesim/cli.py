@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -16,13 +17,14 @@ from typer.core import TyperGroup
 
 from pokesim import __version__
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import PokesimError, UsageError
+from pokesim.errors import NoIndexError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
 from pokesim.show.text import Format
 
 if TYPE_CHECKING:
     from pokesim.index.search import Answer
+    from pokesim.index.work import BuildReport
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -42,8 +44,9 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except PokesimError as error:
             _fail(ctx, str(error), error.exit_code)
-        except KeyboardInterrupt:
-            _fail(ctx, "Interrupted; an index that was there before is unchanged.", INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            told = str(interrupt) or "Interrupted; an index that was there before is unchanged."
+            _fail(ctx, told, INTERRUPTED)
         except BrokenPipeError:
             raise  # the reader has gone; typer ends quietly
         except Exception as error:
@@ -124,8 +127,16 @@ def build_index(
     weights: Annotated[
         Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
     ] = None,
-    no_normalize: Annotated[
-        bool, typer.Option("--no-normalize", help="Keep the vectors' lengths.")
+    normalize: Annotated[
+        bool | None,
+        typer.Option(
+            "--normalize/--no-normalize",
+            help="Scale vectors to length 1, or keep their lengths. Default: as the index has it.",
+            show_default="normalize",
+        ),
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Embed everything again, whatever was there.")
     ] = False,
     search: Annotated[
         str, typer.Option(help="flat or panorama (exact), auto, or a FAISS factory string.")
@@ -143,44 +154,66 @@ def build_index(
         int | None,
         typer.Option(min=1, help="Cap on width × height.", show_default="89 million"),
     ] = None,
+    file_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Time that reading one file may take.", show_default="60"),
+    ] = None,
 ) -> None:
-    """Embed a folder of pictures and write an exact index of them.
+    """Embed a folder of pictures and write an exact index of them, or bring one up to date.
+
+    What an index has already is not embedded again, and an interrupted build goes on.
 
     Example: pokesim build-index ~/Pictures --index indexes/mine
     """
     from pokesim.embedders.litert import BATCH_SIZE
-    from pokesim.images import MAX_PIXELS
+    from pokesim.images import FILE_SECONDS, MAX_PIXELS
     from pokesim.index import build
     from pokesim.show.progress import progress_shown
 
-    folder = images or _default_images()
+    folder = images or _default_images(index)
     with progress_shown("files") as progress:
         report = build.build_index(
             folder,
             index,
             embedder=embedder,
             weights=weights,
-            normalize=not no_normalize,
             search=search,
             runtime=runtime,
             precision=precision,
+            normalize=normalize,
+            rebuild=rebuild,
             batch_size=batch_size or BATCH_SIZE,
             strict=strict,
             max_pixels=max_pixels or MAX_PIXELS,
+            file_seconds=FILE_SECONDS if file_seconds is None else file_seconds,
             progress=progress,
         )
+    _report(report)
+
+
+def _report(report: BuildReport) -> None:
+    """Say what a build did."""
     for skipped in report.skipped:
         _note(f"skipped {skipped.path}: {skipped.reason}")
+    if not report.changed:
+        print(f"Nothing to do: {report.index} has these {report.indexed:,} pictures already.")
+        return
     print(
         f"Indexed {report.indexed:,} pictures, skipped {len(report.skipped):,}, with "
-        f"{report.embedder} in {report.seconds:.1f} s "
-        f"({report.indexed / report.seconds:,.0f} a second). The index is {report.index}."
+        f"{report.embedder} in {report.seconds:.1f} s: {report.embedded:,} embedded "
+        f"({report.embedded / report.seconds:,.0f} a second), "
+        f"{report.indexed - report.embedded:,} as before, {report.dropped:,} dropped. "
+        f"The index is {report.index}."
     )
 
 
-def _default_images() -> Path:
+def _default_images(index: Path) -> Path:
+    from pokesim.index.snapshot import open_snapshot
+
     if Path("images").is_dir():
         return Path("images")
+    with contextlib.suppress(NoIndexError):
+        return Path(open_snapshot(index).manifest.images)
     from pokesim.samples import builtin_samples
 
     _note("There is no images/ here; indexing the built-in sample pictures.")
@@ -297,13 +330,57 @@ def info(index: IndexOption = DEFAULT_INDEX) -> None:
 
 
 @app.command()
-def check(index: IndexOption = DEFAULT_INDEX) -> None:
+def add(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Pictures.")],
+    index: IndexOption = DEFAULT_INDEX,
+) -> None:
+    """Add single pictures to an index, without a look at the others.
+
+    Example: pokesim add new.jpg --index indexes/mine
+    """
+    from pokesim.index.edit import add_pictures
+
+    _report(add_pictures(files, index))
+
+
+@app.command()
+def remove(
+    names: Annotated[
+        list[str], typer.Argument(metavar="LABEL|PATH", help="Labels or paths of pictures.")
+    ],
+    index: IndexOption = DEFAULT_INDEX,
+) -> None:
+    """Take pictures out of an index; their files stay.
+
+    Building the index again takes up what is still in its folder.
+
+    Example: pokesim remove brumbel --index indexes/mine
+    """
+    from pokesim.index.edit import remove_pictures
+
+    report = remove_pictures(names, index)
+    print(f"Removed {report.dropped:,} pictures; {index} has {report.indexed:,}.")
+
+
+@app.command()
+def check(
+    index: IndexOption = DEFAULT_INDEX,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make a damaged index whole first.")
+    ] = False,
+) -> None:
     """Verify every byte of an index, its vectors and its embedder.
+
+    Repairing returns to an older snapshot that is sound, or embeds the pictures again.
 
     Example: pokesim check --index indexes/mine
     """
     from pokesim.index.check import check_index
+    from pokesim.index.repair import repair_index
 
+    if repair:
+        for line in repair_index(index):
+            print(line)
     for line in check_index(index):
         print(line)
     print(f"{index} is sound.")

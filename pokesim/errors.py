@@ -3,7 +3,10 @@
 PokesimError                 exit code 1
 ├── PictureError             a picture that cannot be read
 │   └── NotAPictureError     … because it is none
-├── IndexFolderError         an index that is missing, damaged or busy
+├── IndexFolderError         an index that cannot be used as it was asked
+│   ├── NoIndexError         … because there is none
+│   ├── DamagedIndexError    … because a file of it is not what was written
+│   └── OtherIndexError      … because it was made otherwise
 ├── ModelError               an embedder whose weights or model cannot be had
 └── UsageError               exit code 2: the question itself was wrong
 """
@@ -39,7 +42,19 @@ class NotAPictureError(PictureError):
 
 
 class IndexFolderError(PokesimError):
-    """An index is missing, damaged, of another format version, or being written."""
+    """An index is missing, damaged, made otherwise, or being written."""
+
+
+class NoIndexError(IndexFolderError):
+    """There is no index in this folder."""
+
+
+class DamagedIndexError(IndexFolderError):
+    """A file of an index is missing, or not the one that was written."""
+
+
+class OtherIndexError(IndexFolderError):
+    """An index was made with another embedder or by a newer version; ``--rebuild`` starts anew."""
 
 
 class ModelError(PokesimError):

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pokesim.cache import sha256_of
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.index.manifest import Skipped
 from pokesim.index.search import Index, open_index
-from pokesim.index.snapshot import Skipped
 from pokesim.labels import Labelled, Labels, labelled_files
 
 KS = (1, 5, 10)

@@ -6,16 +6,21 @@ orientation, transparency laid on white, RGB, squeezed to a square without cropp
 
 from __future__ import annotations
 
+import contextlib
 import io
+import math
 import os
 import sys
+import threading
+import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +39,9 @@ Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
 """Default cap on width × height; Pillow's own (¼ GiB of RGB)."""
+
+FILE_SECONDS = 60.0
+"""How long reading one file of a folder may take by default."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Cap on a picture that comes from a URL or standard input."""
@@ -65,27 +73,51 @@ class _RefusedError(Exception):
     """A picture that we will not decode; the text is the reason."""
 
 
-def find_files(folder: Path) -> list[str]:
+def find_files(
+    folder: Path, passed_over: Callable[[str, str], object] = lambda path, reason: None
+) -> list[str]:
     """List the regular files below ``folder`` in sorted order, hidden ones passed over.
 
     Returns paths relative to ``folder`` with "/" between their parts. Links to files are followed,
-    links to folders are not, so a loop of links ends. Folders that cannot be opened are left out.
+    links to folders are not, so a loop of links ends. ``passed_over`` is told, with the reason, of
+    folders that cannot be opened and of what is named like a picture but is no file.
     """
-    return sorted(_walk(folder, ""))
+    return sorted(_walk(folder, "", passed_over))
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, passed_over: Callable[[str, str], object]) -> Iterator[str]:
     try:
         entries = list(os.scandir(folder))
-    except OSError:
+    except OSError as error:
+        passed_over(prefix, f"the folder cannot be opened ({error.strerror})")
         return
     for entry in entries:
+        path = prefix + entry.name
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file():
-            yield prefix + entry.name
+            yield from _walk(Path(entry.path), f"{path}/", passed_over)
+        elif _is_file(entry):
+            yield path
+        elif has_picture_ending(path):
+            passed_over(path, _kind(entry))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links that lead round in a circle, for one
+        return False
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if not entry.is_symlink():
+        return "a pipe, a socket or a device, not a file"
+    try:
+        entry.stat()
+    except OSError as error:
+        return f"a link that leads to no file ({error.strerror})"
+    return "a link to a folder, which is not followed" if entry.is_dir() else "a link to no file"
 
 
 def has_picture_ending(path: str) -> bool:
@@ -122,24 +154,81 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
         return _scaled(picture, max(1, round(full[0] * scale)), max(1, round(full[1] * scale)))
 
 
+class _Job(Generic[Source, Result]):
+    """One call of ``read``: when a thread began with it, and what came of it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.future: Future[Result] = Future()
+        self.started = math.inf
+        self.given_up = False
+
+
 def read_ahead(
-    read: Callable[[Source], Result], sources: Iterable[Source], ahead: int
-) -> Iterator[Result]:
+    read: Callable[[Source], Result],
+    sources: Iterable[Source],
+    ahead: int,
+    *,
+    seconds: float = math.inf,
+    late: Callable[[Source], Result] | None = None,
+) -> Generator[Result, None, None]:
     """Yield ``read(source)`` in order, computed in threads; at most ``ahead`` results wait.
 
     Pillow decodes and scales without holding Python's lock, so threads are enough.
+
+    Args:
+        read: called from several threads.
+        sources: what to read.
+        ahead: how many results wait, at most.
+        seconds: where a call takes longer, ``late(source)`` is yielded in its place. No thread can
+            be ended from outside, so the one that hangs is left behind and another takes its place.
+        late: see ``seconds``.
     """
-    pool = ThreadPoolExecutor(usable_cores(), "pokesim-read")
-    waiting: deque[Future[Result]] = deque()
+    jobs: SimpleQueue[_Job[Source, Result] | None] = SimpleQueue()
+    threads: list[threading.Thread] = []
+
+    def start_thread() -> None:
+        # A daemon: a call that hangs does not keep the process from ending.
+        threads.append(threading.Thread(target=_work, args=(read, jobs), daemon=True))
+        threads[-1].start()
+
+    def result_of(job: _Job[Source, Result]) -> Result:
+        while not wait([job.future], timeout=min(seconds, 1.0)).done:
+            if late and time.monotonic() - job.started > seconds:
+                job.given_up = True
+                start_thread()
+                return late(job.source)
+        return job.future.result()
+
+    waiting: deque[_Job[Source, Result]] = deque()
+    for _ in range(usable_cores()):
+        start_thread()
     try:
         for source in sources:
-            waiting.append(pool.submit(read, source))
+            waiting.append(_Job(source))
+            jobs.put(waiting[-1])
             if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield result_of(waiting.popleft())
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(Empty):
+            while True:
+                jobs.get_nowait()
+        for _ in threads:
+            jobs.put(None)
+
+
+def _work(read: Callable[[Source], Result], jobs: SimpleQueue[_Job[Source, Result] | None]) -> None:
+    """Do jobs until there is None; leave too once a job was given up and has another thread."""
+    while job := jobs.get():
+        job.started = time.monotonic()
+        try:
+            job.future.set_result(read(job.source))
+        except BaseException as error:
+            job.future.set_exception(error)
+        if job.given_up:
+            return
 
 
 def usable_cores() -> int:
@@ -275,16 +364,18 @@ def _plain_mode(picture: Image.Image) -> Image.Image:
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return _eight_bit(picture)
     if picture.has_transparency_data:
-        return picture.convert("RGBA")
+        return picture if picture.mode == "RGBA" else picture.convert("RGBA")
     return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
     """Bring a grey picture of 16 or 32 bits a pixel to 0..255; Pillow's own convert clips it."""
-    grey = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    grey = np.array(picture, dtype=np.float32)
+    np.nan_to_num(grey, copy=False)  # in place, here and below: a picture may be large
     top = float(grey.max())
     if picture.mode != "F" and (picture.mode != "I" or 255 < top <= 65535):
         white = 65535.0
     else:
         white = 1.0 if top <= 1.0 else max(top, 255.0)
-    return Image.fromarray(np.clip(grey * (255.0 / white), 0, 255).astype(np.uint8))
+    grey *= 255.0 / white
+    return Image.fromarray(np.clip(grey, 0, 255, out=grey).astype(np.uint8))

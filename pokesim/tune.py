@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,21 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders import models
-from pokesim.errors import IndexFolderError, PokesimError, UsageError
+from pokesim.errors import PokesimError, UsageError
 from pokesim.evaluate import Ints, first_right_ranks
 from pokesim.index import DEFAULT_INDEX, items, vectors
-from pokesim.index.build import Progress, embed_folder
+from pokesim.index.build import embed_folder
+from pokesim.index.manifest import Tuning
+from pokesim.index.plain import Plain
+from pokesim.index.publish import new_snapshot, publish, share_file, tuned
 from pokesim.index.search import Index, open_index
-from pokesim.index.snapshot import (
-    EmbedderRecord,
-    Snapshot,
-    Tuning,
-    new_snapshot,
-    open_snapshot,
-    publish,
-    share_file,
-    tuned,
-)
+from pokesim.index.snapshot import Snapshot, open_snapshot
+from pokesim.index.work import Progress
 from pokesim.labels import Labelled, Labels, labelled_files
 from pokesim.metric import Projection, fit
 
@@ -120,33 +114,6 @@ def reset_index(index: str | Path = DEFAULT_INDEX) -> None:
         publish(folder, home, plain.manifest)
 
 
-class Plain:
-    """An index's vectors before any learned projection.
-
-    Attributes:
-        path: their file.
-        manifest: the manifest of an index that is not tuned.
-    """
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        projection = snapshot.projection()
-        name = vectors.PLAIN_FILE if projection else vectors.FILE
-        dimension = len(projection.matrix) - 1 if projection else snapshot.manifest.dimension
-        self.path = snapshot.file(name)
-        self.manifest = replace(snapshot.manifest, dimension=dimension, tuning=None)
-        self._faiss = vectors.open_vectors(self.path, self.manifest.count, dimension)
-
-    def blocks(self, projection: Projection | None = None) -> Iterator[Rows]:
-        """Yield all vectors, block by block, projected if asked."""
-        for rows in vectors.rows_of(self._faiss):
-            yield projection.apply(rows) if projection else rows
-
-    def rows(self, ids: Ints) -> Rows:
-        """Return some vectors, float32 (n, d)."""
-        found: Rows = self._faiss.reconstruct_batch(ids)
-        return found
-
-
 def _labels_of(snapshot: Snapshot) -> list[str]:
     with Index(snapshot) as index:
         return [item.label for item in index.items]
@@ -162,34 +129,13 @@ def _labelled_vectors(
     """Return the plain vectors of labelled pictures and their labels, embedding them if need be."""
     made_by = snapshot.manifest.embedder
     files = [os.fspath(picture.path.relative_to(root)) for picture in pictures]
-    if not _embedded_already(home, root, files, made_by):
-        model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
-        embed_folder(
-            root, home, model, files=files, normalize=made_by.normalized, progress=progress
-        )
+    model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
+    embed_folder(root, home, model, files=files, normalize=made_by.normalized, progress=progress)
     label = dict(zip(files, (picture.label for picture in pictures), strict=True))
     with open_index(home) as embedded:
         return np.concatenate(list(embedded.blocks())), [
             label[item.path] for item in embedded.items
         ]
-
-
-def _embedded_already(
-    home: Path, root: Path, files: Sequence[str], made_by: EmbedderRecord
-) -> bool:
-    """Say whether an index of just these files, unchanged since, is there."""
-    try:
-        with open_index(home) as index:
-            manifest = index.manifest
-            if (manifest.embedder, manifest.images) != (made_by, str(root.resolve())):
-                return False
-            found = {item.path: (item.size, item.mtime_ns) for item in index.items}
-    except IndexFolderError:
-        return False
-    if {*found, *(skipped.path for skipped in manifest.skipped)} != set(files):
-        return False
-    stats = ((path, (root / path).stat()) for path in found)
-    return all(found[path] == (stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
 
 def _measured(

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 import pokesim
 from pokesim.errors import UsageError
 from pokesim.index.items import Item
-from pokesim.index.snapshot import (
-    EmbedderRecord,
-    Manifest,
-    SnapshotWriter,
-    new_snapshot,
-    publish,
-)
+from pokesim.index.manifest import EmbedderRecord, Manifest
+from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
 from pokesim.index.structure import SearchRecord
 
 

@@ -144,12 +144,16 @@ def test_building_again_keeps_the_metric(run, index, labelled, samples, seeded_w
     run("tune", labelled, "--index", index, "--dims", "32")
     with pokesim.open_index(index) as tuned:
         before = tuned.vectors(np.arange(151))
-    same = run("build-index", samples.images, "--embedder", "compact", "--index", index)
-    assert same.returncode == 0
+    same = run("build-index", samples.images, "--rebuild", "--index", index)
+    assert "151 embedded" in same.stdout
     with pokesim.open_index(index) as again:
         np.testing.assert_allclose(again.vectors(np.arange(151)), before, atol=1e-4)
     options = ("--embedder", "mobilenet_v2", "--weights", seeded_weights("MobileNetV2"))
-    other = run("build-index", samples.photos, *options, "--index", index)
+    assert (
+        "not with mobilenet_v2"
+        in run("build-index", samples.photos, *options, "--index", index).stderr
+    )
+    other = run("build-index", samples.photos, *options, "--rebuild", "--index", index)
     assert "metric learned for the old one is dropped" in other.stderr
     with pokesim.open_index(index) as plain:
         assert plain.manifest.tuning is None

@@ -1,83 +1,32 @@
-"""A picture folder → a published snapshot: decode in parallel, embed in batches, write as one."""
+"""A picture folder → an index, made or brought up to date."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
-from pokesim.embedders.catalog import AUTO, Precision, Runtime, runtime_named
+from pokesim.embedders.catalog import AUTO, PREFERRED, Precision, Runtime, runtime_named, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.models import Model
-from pokesim.embedders.runtimes import Network, open_network
-from pokesim.errors import IndexFolderError, NotAPictureError, PictureError, UsageError
-from pokesim.images import (
-    MAX_PIXELS,
-    READING,
-    Pixels,
-    find_files,
-    has_picture_ending,
-    pixels_of,
-    read_ahead,
+from pokesim.embedders.runtimes import open_network
+from pokesim.errors import (
+    DamagedIndexError,
+    IndexFolderError,
+    ModelError,
+    NoIndexError,
+    UsageError,
 )
+from pokesim.images import FILE_SECONDS, MAX_PIXELS, READING, find_files
 from pokesim.index import DEFAULT_INDEX, structure
-from pokesim.index.items import Item
-from pokesim.index.snapshot import (
-    EmbedderRecord,
-    Manifest,
-    Skipped,
-    SnapshotWriter,
-    new_snapshot,
-    open_snapshot,
-    publish,
-    tuned,
-)
-from pokesim.index.structure import SearchRecord
-from pokesim.metric import normalized
-
-Result = TypeVar("Result")
-
-log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (files done, files in all): at the start, then after each batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build did.
-
-    Attributes:
-        index: where the index is.
-        embedder: the embedder's name.
-        indexed: number of pictures in the index.
-        skipped: files that claim to be pictures but could not be read.
-        seconds: from the first file to the published snapshot, a first export not counted.
-    """
-
-    index: Path
-    embedder: str
-    indexed: int
-    skipped: tuple[Skipped, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """One file on its way: a picture, a skipped one, or (both None) something else."""
-
-    item: Item | None = None
-    pixels: Pixels | None = None
-    skipped: Skipped | None = None
+from pokesim.index.manifest import EmbedderRecord, Skipped
+from pokesim.index.pipeline import made_otherwise, make, nothing_in
+from pokesim.index.snapshot import open_snapshot
+from pokesim.index.update import plan_update
+from pokesim.index.work import BuildReport, Progress, Work
 
 
 def build_index(
@@ -86,58 +35,75 @@ def build_index(
     *,
     embedder: str = AUTO,
     weights: str | Path | None = None,
-    normalize: bool = True,
+    normalize: bool | None = None,
     search: str = structure.AUTO,
     runtime: str = Runtime.LITERT,
     precision: str = Precision.FLOAT32,
+    rebuild: bool = False,
     batch_size: int = BATCH_SIZE,
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    file_seconds: float = FILE_SECONDS,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Embed every picture below a folder and publish the vectors as an exact L2 index.
 
-    The index that was there before answers until the new one is complete, and stays if anything
-    goes wrong. Memory is bounded by the batch, not by the folder.
+    Of an index that is there, only files that are new or changed are embedded; what is gone is
+    dropped. It answers until the new one is complete, and stays if anything goes wrong. A build
+    that was interrupted goes on where it was. Memory is bounded by the batch, not by the folder.
 
     Args:
         images: the picture folder; searched recursively, hidden files passed over.
         index: the index's folder.
-        embedder: a name from `pokesim embedders`, or "auto".
+        embedder: a name from `pokesim embedders`; "auto" keeps the index's own.
         weights: a local weights file for a Keras embedder.
-        normalize: scale vectors to length 1, so that brightness of features does not count.
-        search: "flat" or "panorama", which are exact, "auto", which chooses between them by size,
-            or a FAISS factory string, such as "IVF1024,Flat", for approximate search.
+        normalize: scale vectors to length 1, so that brightness of features does not count; None
+            keeps what the index has, and is True for a new one.
+        search: "flat" or "panorama", which are exact, a FAISS factory string, such as
+            "IVF1024,Flat", for approximate search, or "auto", which keeps what the index has, and
+            for a new one chooses between the exact ones by size.
         runtime: "litert", "openvino" (an extra), or "keras" for a GPU.
         precision: "float32", or "bfloat16" with OpenVINO where the processor has it.
+        rebuild: embed everything again, and replace an index that was made otherwise.
         batch_size: pictures embedded at a time.
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.
+        file_seconds: how long reading one file may take before it is skipped.
         progress: called as files are done.
 
     Raises:
-        PokesimError: there is nothing to index, the embedder cannot be had, a picture cannot be
-            read (with ``strict``), or the index cannot be written.
+        PokesimError: there is nothing to index, the embedder cannot be had or is not the index's
+            own, a picture cannot be read (with ``strict``), or the index cannot be written.
+        KeyboardInterrupt: with a sentence that says how to go on.
     """
-    root = Path(images)
-    files = _files_of(root)
+    root, home = Path(images), Path(index)
+    passed_over: list[Skipped] = []
+    files = _files_of(root, passed_over)
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     runs = runtime_named(runtime, precision)
-    model = models.prepare(embedder, Path(weights) if weights else None)
-    return embed_folder(
+    before = None if rebuild else made_by(home)
+    model = _model_for(embedder, Path(weights) if weights else None, before, home)
+    if normalize is None:
+        normalize = before.normalized if before else True
+    dimension = spec_of(model.embedder).dimension
+    structure.check_asked(search, dimension)
+    work = Work(
+        home,
         root,
-        Path(index),
-        model,
-        files=files,
-        normalize=normalize,
-        search=search,
-        runs=runs,
+        record_of(model, normalize),
+        dimension,
+        partial(open_network, model, *runs),
+        search,
+        *runs,
         batch_size=batch_size,
         strict=strict,
         max_pixels=max_pixels,
-        progress=progress,
+        file_seconds=file_seconds,
+        rebuild=rebuild,
+        tell=progress or (lambda done, total: None),
     )
+    return make(work, lambda old: plan_update(old, root, files, passed_over))
 
 
 def embed_folder(
@@ -147,131 +113,83 @@ def embed_folder(
     *,
     files: Sequence[str],
     normalize: bool,
-    search: str = structure.FLAT,
-    runs: tuple[Runtime, Precision] = (Runtime.LITERT, Precision.FLOAT32),
-    batch_size: int = BATCH_SIZE,
-    strict: bool = False,
-    max_pixels: int = MAX_PIXELS,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Do what `build_index` says with a model that is at hand and the files of ``root``."""
-    tell = progress or (lambda done, total: None)
-    network = open_network(model, *runs)
-    structure.check_asked(search, network.dimension)
-    record = record_of(model, network.side, normalize)
-    start = time.monotonic()
-    tell(0, len(files))
-    with (
-        new_snapshot(home) as folder,
-        contextlib.closing(SnapshotWriter(folder, network.dimension)) as writer,
-    ):
-        skipped: list[Skipped] = []
-        done = 0
-        read = _reader(root, network.side, max_pixels)
-        for batch in _batches(read_ahead(read, files, 2 * batch_size), batch_size):
-            skipped += [one.skipped for one in batch if one.skipped]
-            if strict and skipped:
-                raise PictureError(str(root / skipped[0].path), skipped[0].reason)
-            _embed_into(writer, network, batch, normalize)
-            done += len(batch)
-            tell(done, len(files))
-        if not writer.count:
-            raise _nothing_in(root, skipped)
-        writer.finish()
-        manifest = Manifest(
-            str(root.resolve()),
-            record,
-            network.dimension,
-            writer.count,
-            tuple(skipped),
-            search=SearchRecord(search),
-            runtime=runs[0],
-            precision=runs[1],
-        )
-        publish(folder, home, _tuned_as_before(home, folder, manifest))
-    seconds = time.monotonic() - start
-    return BuildReport(home, model.embedder, manifest.count, tuple(skipped), seconds)
+    """Bring an index of some files of a folder up to date, whatever made it before.
+
+    Raises:
+        PokesimError: as `build_index`.
+    """
+    record = record_of(model, normalize)
+    before = made_by(home)
+    work = Work(
+        home,
+        root,
+        record,
+        spec_of(model.embedder).dimension,
+        partial(open_network, model),
+        structure.FLAT,
+        rebuild=before not in (None, record),
+        tell=progress or (lambda done, total: None),
+    )
+    return make(work, lambda old: plan_update(old, root, files))
 
 
-def record_of(model: Model, side: int, normalize: bool) -> EmbedderRecord:
+def record_of(model: Model, normalize: bool) -> EmbedderRecord:
     """Return what a manifest says of the embedder that made its vectors."""
+    side = spec_of(model.embedder).side
     return EmbedderRecord(
         model.embedder, model.weights_sha256, model.export_version, side, READING, normalize
     )
 
 
-def _tuned_as_before(home: Path, folder: Path, manifest: Manifest) -> Manifest:
-    """Project the new vectors by the index's learned metric, if it has one for this embedder."""
+def made_by(home: Path) -> EmbedderRecord | None:
+    """Return what made the index that is there; None if there is none, or it cannot be read.
+
+    Raises:
+        OtherIndexError: it is of a newer format.
+    """
     try:
-        before = open_snapshot(home)
-    except IndexFolderError:
-        return manifest
-    tuning, projection = before.manifest.tuning, before.projection()
-    if tuning is None or projection is None:
-        return manifest
-    if before.manifest.embedder != manifest.embedder:
-        log.info("The embedder is another, so the metric learned for the old one is dropped.")
-        return manifest
-    return tuned(folder, manifest, projection, tuning)
+        return open_snapshot(home).manifest.embedder
+    except (NoIndexError, DamagedIndexError):
+        return None
 
 
-def _files_of(root: Path) -> list[str]:
+def _model_for(
+    embedder: str, weights: Path | None, before: EmbedderRecord | None, home: Path
+) -> Model:
+    """Return the model that was asked for; another than the index's own is not even made."""
+    if before is None:
+        return models.prepare(embedder, weights)
+    name = PREFERRED if embedder == AUTO else spec_of(embedder).name
+    if weights is None and (embedder == AUTO or name == before.name):
+        try:
+            return models.find(before.name, before.weights_sha256, before.export_version)
+        except ModelError as error:
+            raise ModelError(f"{error} Or start afresh with --rebuild.") from error
+    asked = replace(before, name=name)
+    if weights:
+        asked = replace(asked, weights_sha256=_digest(weights))
+    if asked != before:
+        raise made_otherwise(home, before, asked)
+    return models.prepare(name, weights)
+
+
+def _digest(weights: Path) -> str:
+    try:
+        return sha256_of(weights)
+    except OSError as error:
+        raise ModelError(
+            f"The weights file {weights} cannot be read ({error.strerror})."
+        ) from error
+
+
+def _files_of(root: Path, passed_over: list[Skipped]) -> list[str]:
     if not root.exists():
         raise IndexFolderError(f"There is no folder {root} to index.")
     if not root.is_dir():
         raise IndexFolderError(f"{root} is a file; give the folder of pictures.")
-    files = find_files(root)
+    files = find_files(root, lambda path, reason: passed_over.append(Skipped(path, reason)))
     if not files:
-        raise _nothing_in(root, ())
+        raise nothing_in(root, passed_over)
     return files
-
-
-def _nothing_in(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:
-    first = next(iter(skipped), None)
-    why = f"; the first that failed is {first.path}: {first.reason}" if first else ""
-    return IndexFolderError(f"There is no picture to index in {root}{why}.")
-
-
-def _reader(root: Path, side: int, max_pixels: int) -> Callable[[str], _Read]:
-    """Return a function that reads one file of ``root``; safe to call from several threads."""
-
-    def read(path: str) -> _Read:
-        full = root / path
-        try:
-            stat = full.stat()
-            pixels = pixels_of(full, side, max_pixels)
-            digest = sha256_of(full)
-        except NotAPictureError as error:
-            if not has_picture_ending(path):
-                return _Read()
-            reason = error.reason if stat.st_size else "empty file"
-            return _Read(skipped=Skipped(path, reason))
-        except PictureError as error:
-            return _Read(skipped=Skipped(path, error.reason))
-        except OSError as error:  # gone, or changed hands, since the folder was listed
-            return _Read(skipped=Skipped(path, error.strerror or str(error)))
-        label = PurePosixPath(path).stem
-        return _Read(Item(0, path, label, stat.st_size, stat.st_mtime_ns, digest), pixels)
-
-    return read
-
-
-def _embed_into(
-    writer: SnapshotWriter, network: Network, batch: list[_Read], normalize: bool
-) -> None:
-    """Embed the pictures of a batch and append them, with ids in their order."""
-    pixels = [one.pixels for one in batch if one.pixels is not None]
-    if not pixels:
-        return
-    vectors = network.embed(np.stack(pixels))
-    items = [one.item for one in batch if one.item is not None]
-    writer.add(
-        normalized(vectors) if normalize else vectors,
-        [replace(item, id=writer.count + row) for row, item in enumerate(items)],
-    )
-
-
-def _batches(results: Iterable[Result], size: int) -> Iterator[list[Result]]:
-    results = iter(results)
-    while batch := list(islice(results, size)):
-        yield batch

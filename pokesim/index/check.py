@@ -11,10 +11,10 @@ import numpy as np
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
-from pokesim.errors import IndexFolderError, ModelError
+from pokesim.errors import DamagedIndexError, IndexFolderError, ModelError
 from pokesim.index import items, vectors
 from pokesim.index.items import Items
-from pokesim.index.snapshot import Snapshot, open_snapshot
+from pokesim.index.snapshot import Snapshot, open_snapshot, way_out
 
 
 def check_index(index: Path) -> Iterator[str]:
@@ -28,10 +28,10 @@ def check_index(index: Path) -> Iterator[str]:
     count = snapshot.manifest.count
     yield f"manifest.json: whole, format {snapshot.manifest.format}"
     for name, expected in snapshot.manifest.files.items():
-        if sha256_of(snapshot.file(name)) != expected["sha256"]:
-            raise IndexFolderError(
-                f"{snapshot.file(name)} is damaged (its SHA-256 differs); build the index again."
-            )
+        try:
+            snapshot.verify(name)
+        except DamagedIndexError as error:
+            raise DamagedIndexError(f"{error}; {way_out(index, snapshot.path.name)}.") from error
         yield f"{name}: {expected['bytes']:,} bytes, SHA-256 as written"
     _check_items(snapshot)
     yield f"items: {count:,}, numbered as the vectors are"
@@ -52,7 +52,7 @@ def _check_items(snapshot: Snapshot) -> None:
     try:
         with contextlib.closing(Items(path)) as found:
             ids = [item.id for item in found]
-    except (sqlite3.Error, ValueError) as error:
+    except sqlite3.Error as error:
         raise IndexFolderError(
             f"{path} cannot be read ({error}); build the index again."
         ) from error

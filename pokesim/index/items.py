@@ -5,11 +5,15 @@ SQLite, so that a query reads only the rows that it shows, however large the col
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
+
+from pokesim.errors import DamagedIndexError
 
 FILE = "items.sqlite"
 
@@ -23,7 +27,7 @@ class Item:
         path: relative to the picture folder, "/" between parts.
         label: what it shows; the file's stem.
         size: of the file, in bytes.
-        mtime_ns: when the file was last changed, in nanoseconds since 1970.
+        mtime_ns: when the file was last changed, in nanoseconds since 1970; or `IN_DOUBT`.
         sha256: of the file's bytes.
     """
 
@@ -35,7 +39,20 @@ class Item:
     sha256: str
 
 
-_COLUMNS = ", ".join(field.name for field in fields(Item))
+COLUMNS = ", ".join(field.name for field in fields(Item))
+"""An item's columns, in the order of its fields."""
+
+IN_DOUBT = -1
+"""In place of an ``mtime_ns``: the file had just been changed when it was read, so that a further
+change may have the same time; only its content tells."""
+
+
+def named_bytes(item: Item) -> tuple[bytes, bytes]:
+    """Return path and label as SQLite is given them.
+
+    A file name need not be UTF-8. As bytes cast to TEXT it survives the round trip.
+    """
+    return os.fsencode(item.path), os.fsencode(item.label)
 
 
 class ItemWriter:
@@ -55,13 +72,9 @@ class ItemWriter:
 
     def add(self, items: Iterable[Item]) -> None:
         """Append items; their ids are the rows of their vectors."""
-        # A file name need not be UTF-8. As bytes cast to TEXT it survives the round trip.
         self._db.executemany(
             "INSERT INTO items VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)",
-            (
-                (item.id, os.fsencode(item.path), os.fsencode(item.label), *astuple(item)[3:])
-                for item in items
-            ),
+            ((item.id, *named_bytes(item), *astuple(item)[3:]) for item in items),
         )
 
     def finish(self) -> None:
@@ -78,9 +91,13 @@ class ItemWriter:
 
 
 class Items:
-    """Reads the items of a snapshot. Raises sqlite3.Error where the file is damaged."""
+    """Reads the items of a snapshot; safe to use from several threads.
+
+    Raises DamagedIndexError where the file is damaged, sqlite3.Error where it cannot be opened.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         # immutable: nobody writes a published snapshot, so no lock and no journal is looked for.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
@@ -88,23 +105,36 @@ class Items:
         self._db.execute("PRAGMA schema_version").fetchone()  # SQLite opens the file only now
 
     def __len__(self) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM items").fetchone()
-        return int(count)
+        return int(self._first("SELECT count(*) FROM items")[0])
 
     def __getitem__(self, item_id: int) -> Item:
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM items WHERE id = ?", (item_id,)).fetchone()
+        row = self._first(f"SELECT {COLUMNS} FROM items WHERE id = ?", item_id)
         if row is None:
             raise KeyError(item_id)
         return Item(*row)
 
     def find(self, sha256: str) -> int | None:
         """Return the first id of a picture with these bytes, or None."""
-        row = self._db.execute("SELECT min(id) FROM items WHERE sha256 = ?", (sha256,)).fetchone()
-        return None if row[0] is None else int(row[0])
+        (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
+        return None if found is None else int(found)
 
     def __iter__(self) -> Iterator[Item]:
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM items ORDER BY id"):
-            yield Item(*row)
+        with self._damage_named():
+            for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"):
+                yield Item(*row)
+
+    def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row is as it is
+        with self._damage_named():
+            return self._db.execute(query, values).fetchone()
+
+    @contextlib.contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DamagedIndexError(
+                f"{self._path} is damaged ({error}); `pokesim check` tells more."
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

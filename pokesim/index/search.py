@@ -30,7 +30,8 @@ from pokesim.errors import IndexFolderError, PictureError, UsageError
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, read_ahead
 from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.items import Items
-from pokesim.index.snapshot import Manifest, Snapshot, open_snapshot
+from pokesim.index.manifest import Manifest
+from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
 from pokesim.index.structure import FLAT, Structure, nominations
 from pokesim.metric import normalized
 
@@ -130,6 +131,8 @@ class Index:
     ) -> None:
         self._runtime, self._precision = runtime, precision
         self.manifest: Manifest = snapshot.manifest
+        self._path = snapshot.path
+        self._hold = Hold(snapshot)
         self._faiss: Any = vectors.open_vectors(
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
@@ -152,6 +155,18 @@ class Index:
     def close(self) -> None:
         """Close the files; the index answers no more."""
         self.items.close()
+        self._hold.release()
+
+    def refresh(self) -> Index:
+        """Return the index as it is now: itself, or what a build has published since, opened.
+
+        This one answers on as before, so that a question in flight is never answered from two.
+
+        Raises:
+            IndexFolderError: the index is gone, or damaged.
+        """
+        home = self._path.parents[1]
+        return self if open_snapshot(home).path == self._path else open_index(home)
 
     def __len__(self) -> int:
         return self.manifest.count

@@ -8,139 +8,30 @@
         items.sqlite
         vectors.faiss
 
-A build writes into ``.building`` and renames it, so a reader never sees half a build and a crash
-at any moment leaves the last good index in place. The layout is described in indexes/README.md.
+Here they are opened; `pokesim.index.publish` writes them. The layout is described in
+indexes/README.md.
 """
 
 from __future__ import annotations
 
-import datetime
+import contextlib
 import hashlib
 import json
 import os
-import shutil
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pokesim import metric
 from pokesim.cache import sha256_of
-from pokesim.errors import IndexFolderError
-from pokesim.index import items, vectors
-from pokesim.index.items import Item, ItemWriter
-from pokesim.index.structure import SearchRecord, build_structure
-from pokesim.index.vectors import VectorWriter
+from pokesim.errors import DamagedIndexError, NoIndexError, OtherIndexError
+from pokesim.index.manifest import FORMAT, Manifest
 from pokesim.metric import Projection
 
-FORMAT = 1
-"""Version of the layout on disk; a newer one is refused with a sentence."""
-
-_CURRENT = "CURRENT"
-_MANIFEST = "manifest.json"
-_BUILDING = ".building"
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that claims to be a picture but could not be read, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedderRecord:
-    """Which embedder made the vectors; a query must use the same.
-
-    Attributes:
-        name: in the catalogue.
-        weights_sha256: of the weights.
-        export_version: of the export that made the model file.
-        side: of the square input, in pixels.
-        reading: how a picture becomes that square.
-        normalized: vectors were scaled to length 1.
-    """
-
-    name: str
-    weights_sha256: str
-    export_version: int
-    side: int
-    reading: str
-    normalized: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What a learned metric was fitted on, and what it was worth on labels held out from the fit.
-
-    Attributes:
-        labels, pictures: what it was fitted on.
-        held_out: pictures of held-out labels that it was measured with.
-        before, after: percent of these whose right label came first, and among the first five.
-    """
-
-    labels: int
-    pictures: int
-    held_out: int
-    before: tuple[float, float]
-    after: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What an index is.
-
-    Attributes:
-        images: the picture folder, absolute; item paths are relative to it.
-        embedder: what made the vectors.
-        dimension, count: shape of the vectors.
-        skipped: files that could not be read.
-        created: UTC, ISO 8601.
-        metric: how vectors are compared; always "L2".
-        tuning: the learned metric that the vectors were projected by, if any.
-        search: how the vectors are searched.
-        runtime, precision: what computed the vectors; any other may compute a query's.
-        files: size in bytes and SHA-256 of each other file of the snapshot.
-        pokesim: version that wrote it.
-        format: version of the layout.
-    """
-
-    images: str
-    embedder: EmbedderRecord
-    dimension: int
-    count: int
-    skipped: tuple[Skipped, ...]
-    created: str = ""
-    metric: str = "L2"
-    tuning: Tuning | None = None
-    search: SearchRecord = SearchRecord()  # noqa: RUF009 - it is frozen
-    runtime: str = "litert"
-    precision: str = "float32"
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pokesim: str = ""
-    format: int = FORMAT
-
-    def to_json(self) -> str:
-        """Return the manifest as indented JSON."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    @staticmethod
-    def from_json(text: str | bytes) -> Manifest:
-        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
-        data = json.loads(text)
-        data["embedder"] = EmbedderRecord(**data["embedder"])
-        if tuning := data["tuning"]:
-            pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
-            data["tuning"] = Tuning(**tuning | pairs)
-        data["search"] = SearchRecord(**data.get("search", {}))
-        data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])
-        return Manifest(**data)
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +45,19 @@ class Snapshot:
         """Return the path of one of its files."""
         return self.path / name
 
+    def verify(self, name: str) -> None:
+        """Compare a file's every byte with what was written.
+
+        Raises:
+            DamagedIndexError: it is another.
+        """
+        try:
+            digest = sha256_of(self.file(name))
+        except OSError as error:
+            raise _unreadable(self.file(name), error) from error
+        if digest != self.manifest.files[name]["sha256"]:
+            raise _damaged(self.file(name), "is damaged (its SHA-256 differs)")
+
     def projection_shape(self) -> tuple[int, int]:
         """Return the lengths of a vector before and after the learned metric."""
         projection = self.projection()
@@ -164,7 +68,7 @@ class Snapshot:
         """Return the learned metric of a tuned index, None of another.
 
         Raises:
-            IndexFolderError: its file is damaged.
+            DamagedIndexError: its file is damaged.
             OSError: it cannot be read.
         """
         if self.manifest.tuning is None:
@@ -175,220 +79,147 @@ class Snapshot:
             raise _damaged(self.file(metric.FILE), "is damaged") from error
 
 
-class SnapshotWriter:
-    """Takes vectors and items in step, so that they cannot drift apart."""
+class Hold:
+    """Keeps a snapshot from being cleared away: a shared lock on its manifest.
 
-    def __init__(self, folder: Path, dimension: int) -> None:
-        self._vectors = VectorWriter(folder / vectors.FILE, dimension)
-        self._items = ItemWriter(folder / items.FILE)
-
-    @property
-    def count(self) -> int:
-        """How many rows there are so far; the next item's id."""
-        return self._vectors.count
-
-    def add(self, rows: NDArray[np.float32], batch: Sequence[Item]) -> None:
-        """Append vectors, float32 (n, d), and their n items."""
-        if [item.id for item in batch] != list(range(self.count, self.count + len(rows))):
-            raise ValueError("items and vectors are out of step")
-        self._items.add(batch)
-        self._vectors.add(rows)
-
-    def finish(self) -> None:
-        """Bring everything to the disk. Raises OSError."""
-        self._items.finish()
-        self._vectors.finish()
-
-    def close(self) -> None:
-        """Close the files as they are."""
-        self._items.close()
-        self._vectors.close()
-
-
-@contextmanager
-def new_snapshot(index: Path) -> Iterator[Path]:
-    """Give a folder to write a new snapshot into; what is not published leaves no trace.
-
-    Raises:
-        IndexFolderError: the folder cannot be written, or another build is writing there.
+    It ends with `release`, with the object, or with the process, whatever ends that.
     """
-    import filelock  # a query has no use for it
 
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Take it. Raises OSError where the snapshot is gone."""
+        handle = os.open(snapshot.file(MANIFEST), os.O_RDONLY)
+        self.release = weakref.finalize(self, os.close, handle)
+        lock_file(handle, exclusive=False)
+
+
+def lock_file(handle: int, *, exclusive: bool) -> bool:
+    """Try to lock an opened file until it is closed; say whether nobody else stands in the way.
+
+    Without POSIX locks (on Windows, where opened files cannot be removed anyway, and on some
+    network file systems) there is nobody.
+    """
     try:
-        index.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(index / "lock", timeout=0):
-            folder = index / _BUILDING
-            shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed
-            folder.mkdir()
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            _clear_old(index)
-    except filelock.Timeout as error:
-        raise IndexFolderError(
-            f"Another build is writing {index} now; wait for it, or give another --index."
-        ) from error
-    except (OSError, sqlite3.Error) as error:
-        raise IndexFolderError(
-            f"The index {index} cannot be written ({getattr(error, 'strerror', '') or error}); "
-            "what was there before is unchanged."
-        ) from error
+        import fcntl
 
-
-def tuned(folder: Path, manifest: Manifest, projection: Projection, tuning: Tuning) -> Manifest:
-    """Turn a new snapshot's plain vectors into projected ones; the plain ones are kept beside.
-
-    Returns:
-        the manifest of the tuned snapshot.
-    """
-    plain = (folder / vectors.FILE).rename(folder / vectors.PLAIN_FILE)
-    vectors.project_file(plain, folder / vectors.FILE, manifest.count, projection)
-    projection.save(folder / metric.FILE)
-    return replace(manifest, dimension=projection.dimension, tuning=tuning)
-
-
-def share_file(source: Path, target: Path) -> None:
-    """Give a file of an older snapshot to a new one: by a link where that is possible."""
-    try:
-        target.hardlink_to(source)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)
-
-
-def publish(folder: Path, index: Path, manifest: Manifest) -> Snapshot:
-    """Seal a folder from `new_snapshot` and make it the snapshot that counts.
-
-    Args:
-        folder: holds the snapshot's files, all on disk; becomes the snapshot.
-        index: the index's folder.
-        manifest: what the snapshot is; its time, version and files are filled in here, and the
-            search structure that it asks for is built.
-
-    Raises:
-        PokesimError: the search structure cannot be built of these vectors.
-        OSError: the disk is full, or the folder cannot be written.
-    """
-    from importlib.metadata import version  # a query has no use for it
-
-    asked = manifest.search.asked
-    search = build_structure(folder, manifest.count, manifest.dimension, asked)
-    now = datetime.datetime.now(datetime.UTC)
-    files = {
-        file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-        for file in sorted(folder.iterdir())
-    }
-    manifest = replace(
-        manifest,
-        search=search,
-        created=now.isoformat(timespec="microseconds"),
-        pokesim=version("pokesim"),
-        files=files,
-    )
-    text = manifest.to_json().encode()
-    _write_durably(folder / _MANIFEST, text)
-    name = f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(text).hexdigest()[:16]}"
-    home = index / "snapshots" / name
-    home.parent.mkdir(exist_ok=True)
-    folder.rename(home)
-    _sync_folder(home.parent)
-    _point_to(index, name)
-    return Snapshot(home, manifest)
+        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 def open_snapshot(index: Path) -> Snapshot:
     """Open the snapshot that counts, its manifest verified and its files' sizes compared.
 
     Raises:
-        IndexFolderError: there is none, or it is damaged, or of a newer format.
+        NoIndexError: there is none.
+        DamagedIndexError: it is damaged; the sentence says how to go on.
+        OtherIndexError: it is of a newer format.
     """
-    for _ in range(10):
-        name = _read_current(index)
-        try:
-            return _open_named(index, name)
-        except IndexFolderError:
-            # While we looked, a build may have published another and cleared this one away.
-            if _read_current(index) == name:
-                raise
-    return _open_named(index, _read_current(index))
+    name = ""
+    try:
+        for _ in range(10):
+            name = _read_current(index)
+            try:
+                return _open_named(index, name)
+            except DamagedIndexError:
+                # While we looked, a build may have published another and cleared this one away.
+                if _read_current(index) == name:
+                    raise
+        return _open_named(index, _read_current(index))
+    except DamagedIndexError as error:
+        raise DamagedIndexError(f"{error}; {way_out(index, name)}.") from error
+
+
+def sound_snapshots(index: Path, but: str = "") -> Iterator[Snapshot]:
+    """Yield the snapshots that can be opened, the newest first, but for one name."""
+    for name in snapshot_names(index):
+        if name != but:
+            with contextlib.suppress(DamagedIndexError, OtherIndexError):
+                yield _open_named(index, name)
+
+
+def snapshot_names(index: Path) -> list[str]:
+    """List the snapshots' folders, the newest first, whatever is in them."""
+    home = index / SNAPSHOTS
+    return sorted((folder.name for folder in home.iterdir()), reverse=True) if home.is_dir() else []
+
+
+def way_out(index: Path, damaged: str) -> str:
+    """Say how to go on where a snapshot is damaged."""
+    older = next(sound_snapshots(index, but=damaged), None)
+    if older is None:
+        return "build the index again"
+    when = older.manifest.created[:16].replace("T", " ")
+    return f"`pokesim check --repair --index {index}` returns to the index of {when} UTC"
 
 
 def _read_current(index: Path) -> str:
-    pointer = index / _CURRENT
+    pointer = index / CURRENT
     try:
         name = pointer.read_text(encoding="ascii").strip()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise IndexFolderError(
+        if snapshot_names(index):
+            raise _unreadable(pointer, error) from error
+        raise NoIndexError(
             f"There is no index at {index}; make one with `pokesim build-index --index {index}`."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise IndexFolderError(f"{pointer} cannot be read ({error}).") from error
+        raise _unreadable(pointer, error) from error
     if not name or "/" in name or "\\" in name or name.startswith("."):
-        raise IndexFolderError(f"{pointer} names no snapshot; build the index again.")
+        raise _damaged(pointer, "names no snapshot")
     return name
 
 
 def _open_named(index: Path, name: str) -> Snapshot:
-    home = index / "snapshots" / name
-    try:
-        text = (home / _MANIFEST).read_bytes()
-    except OSError as error:
-        raise _damaged(home / _MANIFEST, f"cannot be read ({error.strerror})") from error
-    try:
-        found = json.loads(text).get("format")
-    except (ValueError, AttributeError) as error:
-        raise _damaged(home / _MANIFEST, "is damaged") from error
-    if isinstance(found, int) and found > FORMAT:
-        raise IndexFolderError(
-            f"{index} was written by a newer pokesim (format {found}, here {FORMAT}); "
-            "update pokesim, or build the index again."
-        )
-    if hashlib.sha256(text).hexdigest()[:16] != name.rsplit("-", 1)[-1]:
-        raise _damaged(home / _MANIFEST, "is not the one that was written")
-    try:
-        snapshot = Snapshot(home, Manifest.from_json(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(home / _MANIFEST, "is not what this pokesim writes") from error
+    snapshot = snapshot_named(index, name)
     for file, expected in snapshot.manifest.files.items():
         try:
             size = snapshot.file(file).stat().st_size
         except OSError as error:
-            raise _damaged(snapshot.file(file), f"cannot be read ({error.strerror})") from error
+            raise _unreadable(snapshot.file(file), error) from error
         if size != expected["bytes"]:
             raise _damaged(snapshot.file(file), f"has {size} bytes, not {expected['bytes']}")
     return snapshot
 
 
-def _damaged(file: Path, what: str) -> IndexFolderError:
-    return IndexFolderError(f"{file} {what}; build the index again.")
+def snapshot_named(index: Path, name: str) -> Snapshot:
+    """Return a snapshot by its folder's name, of which only the manifest has been verified.
+
+    Raises:
+        DamagedIndexError: the manifest is damaged or missing.
+        OtherIndexError: it is of a newer format.
+    """
+    home = index / SNAPSHOTS / name
+    try:
+        text = (home / MANIFEST).read_bytes()
+    except OSError as error:
+        raise _unreadable(home / MANIFEST, error) from error
+    try:
+        found = json.loads(text).get("format")
+    except (ValueError, AttributeError) as error:
+        raise _damaged(home / MANIFEST, "is damaged") from error
+    if isinstance(found, int) and found > FORMAT:
+        raise OtherIndexError(
+            f"{index} was written by a newer pokesim (format {found}, here {FORMAT}); update "
+            "pokesim, or start afresh with `pokesim build-index --rebuild`."
+        )
+    if hashlib.sha256(text).hexdigest()[:16] != name.rsplit("-", 1)[-1]:
+        raise _damaged(home / MANIFEST, "is not the one that was written")
+    try:
+        return Snapshot(home, Manifest.from_json(text))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(home / MANIFEST, "is not what this pokesim writes") from error
 
 
-def _point_to(index: Path, name: str) -> None:
-    part = index / f".{_CURRENT}.part"
-    _write_durably(part, f"{name}\n".encode("ascii"))
-    part.replace(index / _CURRENT)
-    _sync_folder(index)
+def _unreadable(file: Path, error: OSError | ValueError) -> DamagedIndexError:
+    return _damaged(file, f"cannot be read ({getattr(error, 'strerror', None) or error})")
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _clear_old(index: Path) -> None:
-    """Keep the snapshot that counts and the one before it."""
-    current = _read_current(index)
-    others = sorted(folder for folder in (index / "snapshots").iterdir() if folder.name != current)
-    for folder in others[:-1]:
-        shutil.rmtree(folder, ignore_errors=True)
+def _damaged(file: Path, what: str) -> DamagedIndexError:
+    """Say what is wrong with a file; `open_snapshot` adds what to do."""
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        if opened.read(23) == b"version https://git-lfs":
+            what = "is a Git LFS pointer, not the file itself (`git lfs pull` fetches it)"
+    return DamagedIndexError(f"{file} {what}")

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
     from pokesim.embedders.models import Shelved
     from pokesim.evaluate import Evaluation
+    from pokesim.index.manifest import Tuning
     from pokesim.index.search import Answer, Match
-    from pokesim.index.snapshot import Snapshot, Tuning
+    from pokesim.index.snapshot import Snapshot
     from pokesim.index.structure import SearchRecord
 
 

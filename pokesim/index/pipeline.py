@@ -1,0 +1,231 @@
+"""A plan → a published snapshot, or none where there is nothing to do.
+
+What was embedded before stays: in the snapshot that counts (`pokesim.index.update`), and in what a
+build has left that did not come to its end (`pokesim.index.journal`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from pokesim.errors import DamagedIndexError, IndexFolderError, NoIndexError, OtherIndexError
+from pokesim.index.gather import Found, gather
+from pokesim.index.journal import Journal
+from pokesim.index.manifest import EmbedderRecord, Manifest, Skipped
+from pokesim.index.publish import SnapshotWriter, new_snapshot, publish, tuned
+from pokesim.index.snapshot import open_snapshot, sound_snapshots
+from pokesim.index.structure import AUTO, SearchRecord
+from pokesim.index.update import Old, Plan
+from pokesim.index.work import BuildReport, Work
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 8192
+"""Rows written at a time."""
+
+
+def make(work: Work, plan_of: Callable[[Old | None], Plan]) -> BuildReport:
+    """Publish the snapshot that a plan asks for; nothing, if it is there already.
+
+    Args:
+        work: what is to be built, and how.
+        plan_of: makes the plan from the snapshot before; called under the lock.
+
+    Raises:
+        PokesimError: as `pokesim.index.build.build_index`.
+        KeyboardInterrupt: with a sentence that says how to go on.
+    """
+    start = time.monotonic()
+    with new_snapshot(work.home) as folder, contextlib.ExitStack() as opened:
+        before = _before(work)
+        if before:
+            opened.callback(before.close)
+        old = None if work.rebuild else before
+        plan = plan_of(old)
+        if old and _is_there(old, work, plan, len(plan.unread), plan.skipped):
+            return _report(work, len(old), plan.skipped, start)
+        journal = _journal(work)
+        opened.callback(journal.close)
+        with _interruption_told(journal, plan):
+            found = gather(work, plan, old, journal)
+            skipped = sorted([*plan.skipped, *found.skipped], key=lambda one: one.path)
+            if old and _is_there(old, work, plan, int(np.sum(found.placed >= 0)), skipped):
+                return _report(work, len(old), skipped, start)
+            count = _write(folder, work, plan, found, old, journal)
+            if not count:
+                raise nothing_in(work.root, skipped)
+            manifest = Manifest(
+                str(work.root.resolve()),
+                work.record,
+                work.dimension,
+                count,
+                tuple(skipped),
+                search=SearchRecord(_search(work, old)),
+                runtime=work.runtime,
+                precision=work.precision,
+            )
+            if before and before.snapshot.manifest.images != manifest.images:
+                log.info(
+                    "The index was of %s; now it is of %s.",
+                    before.snapshot.manifest.images,
+                    manifest.images,
+                )
+            publish(folder, work.home, _tuned_as_before(folder, manifest, before))
+            journal.discard()
+        found.used[plan.kept[plan.kept >= 0]] = True
+        dropped = int(np.sum(~found.used))
+        return _report(work, count, skipped, start, found.embedded, dropped, changed=True)
+
+
+def nothing_in(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:
+    """Say that a folder has no picture that can be read, and why the first could not."""
+    first = next(iter(skipped), None)
+    why = f"; the first that failed is {first.path}: {first.reason}" if first else ""
+    return IndexFolderError(f"There is no picture to index in {root}{why}.")
+
+
+def made_otherwise(home: Path, before: EmbedderRecord, asked: EmbedderRecord) -> OtherIndexError:
+    """Say in what an index differs from what was asked for."""
+    if before.name != asked.name:
+        what = f"with {before.name}, not with {asked.name}"
+    elif before.weights_sha256 != asked.weights_sha256:
+        hashes = before.weights_sha256[:12], asked.weights_sha256[:12]
+        what = f"with {before.name} from weights {hashes[0]}…, not from {hashes[1]}…"
+    elif before.normalized != asked.normalized:
+        kinds = ("scaled to length 1", "that keep their lengths")
+        what = "with vectors {}, not {}".format(*(kinds if before.normalized else kinds[::-1]))
+    else:
+        what = "by a pokesim that reads pictures otherwise than this one"
+    return OtherIndexError(
+        f"The index {home} was made {what}; --rebuild starts afresh, --index names another place."
+    )
+
+
+def _before(work: Work) -> Old | None:
+    """Open what the index is now; where that is damaged, the newest snapshot that is sound.
+
+    Raises:
+        OtherIndexError: it was made otherwise, and is not to be replaced.
+    """
+    try:
+        return _checked(Old(open_snapshot(work.home)), work)
+    except NoIndexError:
+        return None
+    except OtherIndexError:
+        if not work.rebuild:
+            raise
+        return None
+    except DamagedIndexError as error:
+        log.info("%s; what an older snapshot lacks is embedded again.", str(error).split(";")[0])
+    for snapshot in sound_snapshots(work.home):
+        with contextlib.suppress(DamagedIndexError, OtherIndexError):
+            return _checked(Old(snapshot), work)
+    return None
+
+
+def _checked(old: Old, work: Work) -> Old:
+    manifest = old.snapshot.manifest
+    if work.rebuild or (manifest.embedder, manifest.precision) == (work.record, work.precision):
+        return old
+    old.close()
+    if manifest.embedder != work.record:
+        raise made_otherwise(work.home, manifest.embedder, work.record)
+    raise OtherIndexError(
+        f"The index {work.home} was computed in {manifest.precision}, not in {work.precision}; "
+        f"--precision {manifest.precision} goes on with it, --rebuild starts afresh."
+    )
+
+
+def _is_there(old: Old, work: Work, plan: Plan, new: int, skipped: Sequence[Skipped]) -> bool:
+    """Say whether the snapshot before shows just what is planned, where so many rows are new."""
+    manifest = old.snapshot.manifest
+    return (
+        not new
+        and int(np.sum(plan.kept >= 0)) == len(old)
+        and manifest.images == str(work.root.resolve())
+        and manifest.skipped == tuple(skipped)
+        and manifest.search.asked == _search(work, old)
+    )
+
+
+def _search(work: Work, old: Old | None) -> str:
+    """Return how the index is to be searched."""
+    return old.snapshot.manifest.search.asked if old and work.search == AUTO else work.search
+
+
+def _journal(work: Work) -> Journal:
+    """Open what an earlier build of the same kind has left, or a new journal."""
+    how = [str(work.root.resolve()), asdict(work.record), work.runtime, work.precision]
+    journal = Journal(work.home / work.unfinished, work.dimension, json.dumps(how), work.rebuild)
+    if journal.count:
+        log.info("Going on after %s pictures of a build that was interrupted.", journal.count)
+    return journal
+
+
+@contextlib.contextmanager
+def _interruption_told(journal: Journal, plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted; {journal.count:,} of {len(plan.unread):,} pictures are embedded, and "
+            "the same command goes on from there."
+        ) from None
+
+
+def _tuned_as_before(folder: Path, manifest: Manifest, before: Old | None) -> Manifest:
+    """Project the new vectors by the index's learned metric, if it has one for this embedder."""
+    tuning = before.snapshot.manifest.tuning if before else None
+    projection = before.snapshot.projection() if before else None
+    if before is None or tuning is None or projection is None:
+        return manifest
+    if before.snapshot.manifest.embedder != manifest.embedder:
+        log.info("The embedder is another, so the metric learned for the old one is dropped.")
+        return manifest
+    return tuned(folder, manifest, projection, tuning)
+
+
+def _write(
+    folder: Path, work: Work, plan: Plan, found: Found, old: Old | None, journal: Journal
+) -> int:
+    """Write the snapshot's vectors and items in the order of the plan; return how many."""
+    places = np.flatnonzero((plan.kept >= 0) | (found.placed >= 0))
+    with contextlib.closing(SnapshotWriter(folder, work.dimension)) as writer:
+        for start in range(0, len(places), _BLOCK):
+            block = places[start : start + _BLOCK]
+            kept, placed = plan.kept[block], found.placed[block]
+            rows = np.empty((len(block), work.dimension), np.float32)
+            rows[placed >= 0] = journal.rows(placed[placed >= 0])
+            if old:
+                rows[kept >= 0] = old.plain.rows(kept[kept >= 0])
+            items = [
+                journal[new] if new >= 0 or old is None else old.items[before]
+                for before, new in zip(kept.tolist(), placed.tolist(), strict=True)
+            ]
+            writer.add(rows, [replace(item, id=start + at) for at, item in enumerate(items)])
+        writer.finish()
+    return len(places)
+
+
+def _report(
+    work: Work,
+    indexed: int,
+    skipped: Sequence[Skipped],
+    start: float,
+    embedded: int = 0,
+    dropped: int = 0,
+    *,
+    changed: bool = False,
+) -> BuildReport:
+    seconds = time.monotonic() - start
+    return BuildReport(
+        work.home, work.record.name, indexed, tuple(skipped), seconds, embedded, dropped, changed
+    )

@@ -1,0 +1,91 @@
+"""One file of a picture folder → an item and its pixels, or why it is passed over."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pokesim.cache import sha256_of
+from pokesim.errors import NotAPictureError, PictureError
+from pokesim.images import Pixels, has_picture_ending, pixels_of
+from pokesim.index.items import IN_DOUBT, Item
+from pokesim.index.manifest import Skipped
+
+_TICK_NS = 2_000_000_000
+"""The coarsest step in which file systems count time; FAT's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One file on its way: a picture, a skipped file, or (both None) no picture at all.
+
+    Attributes:
+        item: the picture; its id is yet to be given.
+        pixels: of a picture whose vector is not known.
+        skipped: a file that claims to be a picture but cannot be read.
+    """
+
+    item: Item | None = None
+    pixels: Pixels | None = None
+    skipped: Skipped | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the files of a folder; safe to call from several threads.
+
+    Attributes:
+        root: the folder; a path that is absolute stands for itself.
+        side: side of the network's square input, in pixels.
+        max_pixels: cap on a picture's width × height.
+        seconds: how long one file may take.
+        asked: each file was asked for by its name, so one that is no picture is told of too.
+        is_known: says whether the vector of an item is at hand, so that no pixels are needed.
+    """
+
+    root: Path
+    side: int
+    max_pixels: int
+    seconds: float
+    asked: bool
+    is_known: Callable[[Item], bool]
+
+    def __call__(self, path: str) -> Read:
+        """Read one file; whatever is wrong with it becomes a reason."""
+        full = self.root / path
+        try:
+            before = full.stat()
+            if not stat.S_ISREG(before.st_mode):  # opening a pipe may wait for ever
+                return Read(skipped=Skipped(path, "not a regular file"))
+            item = _item(path, before, sha256_of(full))
+            if self.is_known(item):
+                return Read(item)
+            pixels = pixels_of(full, self.side, self.max_pixels)
+            after = full.stat()
+        except NotAPictureError as error:
+            if not (self.asked or has_picture_ending(path)):
+                return Read()
+            return Read(skipped=Skipped(path, error.reason if before.st_size else "empty file"))
+        except PictureError as error:
+            return Read(skipped=Skipped(path, error.reason))
+        except OSError as error:  # gone, or changed hands, since the folder was listed
+            return Read(skipped=Skipped(path, error.strerror or str(error)))
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            return Read(skipped=Skipped(path, "it changed while it was read"))
+        return Read(item, pixels)
+
+    def late(self, path: str) -> Read:
+        """Give up on a file."""
+        return Read(
+            skipped=Skipped(path, f"reading it took over {self.seconds:g} s (--file-seconds)")
+        )
+
+
+def _item(path: str, found: os.stat_result, digest: str) -> Item:
+    just_changed = found.st_mtime_ns > time.time_ns() - _TICK_NS
+    mtime = IN_DOUBT if just_changed else found.st_mtime_ns
+    return Item(0, path, PurePosixPath(path).stem, found.st_size, mtime, digest)

@@ -1,0 +1,82 @@
+"""What a build is asked for and what it reports; what embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.embedders.runtimes import Network
+from pokesim.images import FILE_SECONDS, MAX_PIXELS
+from pokesim.index import structure
+from pokesim.index.manifest import EmbedderRecord, Skipped
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files to read): at the start, then after each batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        index: where the index is.
+        embedder: the embedder's name.
+        indexed: number of pictures in the index.
+        skipped: files that claim to be pictures but could not be read.
+        seconds: from the first file to the published snapshot, a first export not counted.
+        embedded: pictures that went through the network now.
+        dropped: pictures of the index before that are no longer in it.
+        changed: a new snapshot was published; otherwise there was nothing to do.
+    """
+
+    index: Path
+    embedder: str
+    indexed: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+    embedded: int
+    dropped: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be built, and how.
+
+    Attributes:
+        home: the index's folder.
+        root: the picture folder.
+        record: what embeds.
+        dimension: length of its vectors.
+        load: loads the network, once a picture is to be embedded.
+        search: how it is to be searched, as `build_index` has it; "auto" keeps what is.
+        runtime, precision: what the network runs in.
+        batch_size: pictures embedded at a time.
+        strict: fail if any picture cannot be read.
+        max_pixels: cap on a picture's width × height.
+        file_seconds: how long reading one file may take.
+        rebuild: embed everything again, and replace an index that was made otherwise.
+        asked: each file was asked for by its name, so one that is no picture is told of too.
+        unfinished: folder, in the index's, of what an interrupted work of this kind has embedded.
+        tell: called as files are done.
+    """
+
+    home: Path
+    root: Path
+    record: EmbedderRecord
+    dimension: int
+    load: Callable[[], Network]
+    search: str = structure.AUTO
+    runtime: Runtime = Runtime.LITERT
+    precision: Precision = Precision.FLOAT32
+    batch_size: int = BATCH_SIZE
+    strict: bool = False
+    max_pixels: int = MAX_PIXELS
+    file_seconds: float = FILE_SECONDS
+    rebuild: bool = False
+    asked: bool = False
+    unfinished: str = ".unfinished"
+    tell: Progress = field(default=lambda done, total: None)
