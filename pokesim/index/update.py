@@ -111,11 +111,12 @@ def _compare(plan: Plan, at: int, item: Item, path: Path) -> None:
 def plan_add(old: Old, files: Sequence[str]) -> Plan:
     """Keep all of an index unlooked at, and read some files."""
     wanted = set(files)
+    doubtful = {item.path: item for item in old.items if item.path in wanted}
     kept = {item.path: item.id for item in old.items if item.path not in wanted}
     paths = sorted({*kept, *wanted})
     rows = np.array([kept.get(path, -1) for path in paths], np.int64)
     skipped = (one for one in old.snapshot.manifest.skipped if one.path not in wanted)
-    return Plan(paths, rows, tuple(skipped))
+    return Plan(paths, rows, tuple(skipped), doubtful)
 
 
 def plan_remove(old: Old, gone: set[int]) -> Plan:
