@@ -47,7 +47,7 @@ lint: setup  ## check style, types and the direction of imports
 	$(BIN)/lint-imports --no-logo
 
 bench: setup  ## measure building and querying against plain TensorFlow, side by side
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench
 
 clean:  ## remove .venv, caches, and what demo made
 	rm -rf .venv .demo indexes/demo .*_cache dist build

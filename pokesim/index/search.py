@@ -32,7 +32,7 @@ from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.items import Items
 from pokesim.index.manifest import Manifest
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
-from pokesim.index.structure import FLAT, Structure, nominations
+from pokesim.index.structure import nominations, open_structure
 from pokesim.metric import normalized
 
 # Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
@@ -137,11 +137,8 @@ class Index:
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
         self._projection = snapshot.projection()
-        searched = self.manifest.search
-        self._structure = (
-            Structure(snapshot.path, searched, len(self), self.manifest.dimension)
-            if searched.used != FLAT
-            else None
+        self._structure = open_structure(
+            snapshot.path, self.manifest.search, len(self), self.manifest.dimension
         )
         self._lock = threading.Lock()
         self.items = Items(snapshot.file(items.FILE))

@@ -86,6 +86,17 @@ def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:  # n
         yield index.reconstruct_n(start, min(size, index.ntotal - start))
 
 
+def spread(index: Any, most: int) -> NDArray[np.float32]:  # noqa: ANN401
+    """Return vectors of an index from all over it, float32 (≤ most, d)."""
+    rows: NDArray[np.float32] = index.reconstruct_batch(spread_ids(index.ntotal, most))
+    return rows
+
+
+def spread_ids(count: int, most: int) -> NDArray[np.int64]:
+    """Return ids in equal steps from all over an index of ``count`` vectors, (≤ most,)."""
+    return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
+
+
 def project_file(plain: Path, out: Path, count: int, projection: Projection) -> None:
     """Write the vectors of a file, projected, as another; memory does not grow with them."""
     source = open_vectors(plain, count, len(projection.matrix) - 1)

@@ -1,0 +1,63 @@
+"""Speed and memory, side by side in one run, as ratios.
+
+    python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--out FOLDER]
+                       [--parts build,large,query,search] [--vectors 1000,10000,100000]
+
+Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
+random initialisation of the network is used, which is as fast as a trained one. The vectors that
+are searched are points between real feature vectors: of the network given with --weights, else of
+the bundled one.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import building
+import querying
+import searching
+from common import Setting, seeded_weights, small_copies
+
+import pokesim
+from pokesim.embedders import models
+from pokesim.embedders.runtimes import open_network
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, help="pictures whose features are searched")
+    parser.add_argument("--embedder", default="resnet50", help="a Keras network")
+    parser.add_argument("--weights", type=Path, help="its weights file")
+    parser.add_argument("--parts", default="build,large,query,search", help="what to measure")
+    parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions; the median counts")
+    given = parser.parse_args()
+    parts = given.parts.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        samples = pokesim.write_samples(home / "samples")
+        weights = given.weights or seeded_weights(given.embedder, home / "seeded.weights.h5")
+        setting = Setting(
+            home,
+            small_copies(samples.images, home / "small"),
+            sorted(samples.photos.iterdir()),
+            given.embedder,
+            weights,
+        )
+        if "build" in parts:
+            building.measure(setting, given.rounds)
+        if "large" in parts:
+            building.measure_large(setting, given.rounds)
+        if "query" in parts:
+            querying.measure(setting, given.rounds)
+        if "search" in parts:
+            known = (given.embedder, given.weights) if given.weights else ("compact", None)
+            network = open_network(models.prepare(*known))
+            features = searching.features_of(given.images or samples.images, network)
+            print(f"\nVectors are made of {len(features):,} features by {known[0]}.")
+            searching.measure(home, features, [int(n) for n in given.vectors.split(",")])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Pictures a second: the classic recipes, the bare network, and pokesim with each runtime."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from common import Setting, in_turns, python, seconds_of, show
+from PIL import Image
+
+import pokesim
+from pokesim.embedders import models
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.embedders.runtimes import open_network
+from pokesim.images import find_files, pixels_of
+
+Runs = tuple[Runtime, Precision]
+
+
+def runtimes() -> dict[str, Runs]:
+    """Return the runtimes that this machine has, by the name in the table."""
+    found: dict[str, Runs] = {"LiteRT": (Runtime.LITERT, Precision.FLOAT32)}
+    if importlib.util.find_spec("openvino"):
+        import openvino
+
+        found["OpenVINO"] = (Runtime.OPENVINO, Precision.FLOAT32)
+        if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            found["OpenVINO bfloat16"] = (Runtime.OPENVINO, Precision.BFLOAT16)
+    return found
+
+
+def measure(setting: Setting, rounds: int) -> dict[str, float]:
+    """Measure the seconds a picture of every way to embed a folder of small pictures."""
+    paths = [setting.images / name for name in find_files(setting.images)]
+    some = paths[:64]
+    ways: dict[str, Callable[[], float]] = {
+        "model.predict, one at a time": lambda: float(
+            python(*setting.plain, "loop", *some).split()[-1]
+        ),
+        "model.predict, batches of 32": lambda: float(
+            python(*setting.plain, "batches", *some).split()[-1]
+        ),
+    }
+    for name, runs in runtimes().items():
+        ways |= {
+            f"bare network, {name}": _bare(setting, setting.images, runs),
+            f"pokesim, {name}": _pokesim(setting, setting.images, runs),
+        }
+    seconds = in_turns(ways, rounds)
+    loop = seconds["model.predict, one at a time"]
+    rows = [("", "ms a picture", "a second", "× the loop", "of the bare network")]
+    for name, value in seconds.items():
+        bare = seconds.get(name.replace("pokesim", "bare network"), value)
+        share = f"{100 * bare / value:.1f} %" if name.startswith("pokesim") else ""
+        rows.append((name, f"{1e3 * value:.2f}", f"{1 / value:.0f}", f"{loop / value:.1f}", share))
+    show(f"Building: {len(paths)} pictures of 120 × 120, {setting.embedder}", rows)
+    return seconds
+
+
+def measure_large(setting: Setting, rounds: int) -> None:
+    """Measure what decoding photographs of 12 megapixels costs."""
+    folder = _large_photos(setting)
+    paths = [folder / name for name in find_files(folder)]
+    litert = (Runtime.LITERT, Precision.FLOAT32)
+    seconds = in_turns(
+        {
+            "bare network": _bare(setting, folder, litert),
+            "reading alone, one thread": lambda: (
+                seconds_of(lambda: [pixels_of(path, 224) for path in paths]) / len(paths)
+            ),
+            "pokesim": _pokesim(setting, folder, litert),
+        },
+        rounds,
+    )
+    bare = seconds["bare network"]
+    rows = [("", "ms a picture", "of the bare network")]
+    for name, value in seconds.items():
+        share = f"{100 * bare / value:.1f} %" if name == "pokesim" else ""
+        rows.append((name, f"{1e3 * value:.2f}", share))
+    megabytes = sum(path.stat().st_size for path in paths) / len(paths) / 1e6
+    show(f"Building: JPEGs of 12 megapixels, {megabytes:.1f} MB each, {setting.embedder}", rows)
+
+
+def _bare(setting: Setting, folder: Path, runs: Runs) -> Callable[[], float]:
+    """Return a way that runs the network on pixels that are in memory already."""
+    network = open_network(models.prepare(setting.embedder, setting.weights), *runs)
+    names = find_files(folder)[:BATCH_SIZE]
+    batch = np.stack([pixels_of(folder / name, network.side) for name in names])
+    times = max(1, 96 // len(batch))
+    network.embed(batch)
+
+    def once() -> float:
+        return seconds_of(lambda: [network.embed(batch) for _ in range(times)]) / times / len(batch)
+
+    return once
+
+
+def _pokesim(setting: Setting, folder: Path, runs: Runs) -> Callable[[], float]:
+    runtime, precision = runs
+    home = setting.home / "indexes" / f"{folder.name}-{runtime}-{precision}"
+
+    def once() -> float:
+        built = pokesim.build_index(
+            folder, home, runtime=runtime, precision=precision, **setting.options
+        )
+        return built.seconds / built.indexed
+
+    return once
+
+
+def _large_photos(setting: Setting, count: int = 32) -> Path:
+    """Write JPEGs of 4000 × 3000 with the grain of a camera."""
+    folder = setting.home / "large"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    grain = random.normal(0, 6, (3000, 4000, 1))
+    pictures = sorted(setting.images.iterdir())
+    for number in range(count):
+        with Image.open(pictures[number % len(pictures)]) as picture:
+            large = picture.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+        shifted = np.roll(grain, int(random.integers(1 << 20)))
+        noisy = np.clip(np.asarray(large, np.float32) + shifted, 0, 255).astype(np.uint8)
+        Image.fromarray(noisy).save(folder / f"{number:03}.jpg", quality=90)
+    return folder

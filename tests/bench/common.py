@@ -1,0 +1,122 @@
+"""What the parts of the benchmark share: pictures, weights, processes, medians, tables."""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pokesim.embedders.catalog import KerasSource, spec_of
+from pokesim.show.text import columns
+
+HERE = Path(__file__).parent
+PLAIN = HERE / "plain.py"
+
+_SEEDED = """
+import sys, keras
+keras.utils.set_random_seed(7)
+getattr(keras.applications, sys.argv[1])(
+    weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3)
+).save_weights(sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every part works with.
+
+    Attributes:
+        home: a folder to write into, removed afterwards.
+        images: small pictures.
+        photos: photos to ask with.
+        embedder, weights: the Keras network and its weights file.
+    """
+
+    home: Path
+    images: Path
+    photos: list[Path]
+    embedder: str
+    weights: Path
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Arguments of `pokesim.build_index`."""
+        return {"embedder": self.embedder, "weights": self.weights}
+
+    @property
+    def plain(self) -> list[str | Path]:
+        """The command of `plain.py` up to its way."""
+        source = self.source
+        return [PLAIN, source.module, source.class_name, self.weights]
+
+    @property
+    def source(self) -> KerasSource:
+        """Where in Keras the network is."""
+        source = spec_of(self.embedder).keras
+        assert source is not None
+        return source
+
+
+def seeded_weights(embedder: str, path: Path) -> Path:
+    """Write a random initialisation; arithmetic takes as long whatever the numbers are."""
+    source = spec_of(embedder).keras
+    assert source is not None
+    python("-c", _SEEDED, source.class_name, path)
+    return path
+
+
+def python(*arguments: str | Path) -> str:
+    """Run Python quietly in a process of its own and return what it printed."""
+    command = [sys.executable, *map(os.fspath, arguments)]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | quiet,
+    )
+    return done.stdout.decode()
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def in_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Return the median of what each way gives, measured in turns, so that load hits all alike."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            found[name].append(way())
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform == "linux" else 1024 * 1024)
+
+
+def small_copies(images: Path, folder: Path, side: int = 120) -> Path:
+    """Write the pictures of a folder again, ``side`` pixels wide and high."""
+    folder.mkdir()
+    for path in sorted(images.iterdir()):
+        with Image.open(path) as picture:
+            picture.resize((side, side)).save(folder / f"{path.stem}.png")
+    return folder
+
+
+def show(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first row is its heading."""
+    table = columns(rows, right=range(1, len(rows[0])))
+    print(f"\n{title}\n{table}", flush=True)
