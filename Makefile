@@ -9,7 +9,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo index query test lint bench clean
+.PHONY: help setup demo index query test lint bench endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lint: setup  ## check style, types and the direction of imports
 
 bench: setup  ## measure building and querying against plain TensorFlow, side by side
 	$(BIN)/python tests/bench
+
+endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, for half an hour
+	$(BIN)/python tests/endurance.py
 
 clean:  ## remove .venv, caches, and what demo made
 	rm -rf .venv .demo indexes/demo .*_cache dist build

@@ -14,7 +14,7 @@ from pokesim.samples import Samples, builtin_samples
 SHARED = Path(__file__).parents[2] / "shared"
 
 # Makes a Keras weights file without a network: a seeded random initialisation.
-_SEEDED = """
+SEEDED = """
 import sys, keras
 keras.utils.set_random_seed(7)
 name, top, out = sys.argv[1], sys.argv[2] == "top", sys.argv[3]
@@ -57,7 +57,7 @@ def seeded_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, b
     def make(keras_class: str, top: bool = False) -> Path:
         path = home / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
         if not path.exists():
-            command = [sys.executable, "-c", _SEEDED, keras_class, "top" if top else "", str(path)]
+            command = [sys.executable, "-c", SEEDED, keras_class, "top" if top else "", str(path)]
             subprocess.run(command, check=True, capture_output=True)
         return path
 
