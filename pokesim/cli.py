@@ -20,7 +20,7 @@ from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import NoIndexError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
-from pokesim.show.text import Format
+from pokesim.show.text import Format, plain
 
 if TYPE_CHECKING:
     from pokesim.index.search import Answer
@@ -59,7 +59,7 @@ class _Group(TyperGroup):
 def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:  # noqa: ANN401
     if ctx.params.get("debug"):
         traceback.print_exc()
-    _note(f"pokesim: {sentence}")
+    _note(plain(f"pokesim: {sentence}"))
     raise typer.Exit(code)
 
 
@@ -194,7 +194,7 @@ def build_index(
 def _report(report: BuildReport) -> None:
     """Say what a build did."""
     for skipped in report.skipped:
-        _note(f"skipped {skipped.path}: {skipped.reason}")
+        _note(plain(f"skipped {skipped.path}: {skipped.reason}"))
     if not report.changed:
         print(f"Nothing to do: {report.index} has these {report.indexed:,} pictures already.")
         return
@@ -275,7 +275,7 @@ def _sorted_out(
     """Pass answers on, noting each failure as it comes and keeping both kinds for later."""
     for answer in answers:
         if answer.error:
-            _note(f"pokesim: {answer.error}")
+            _note(plain(f"pokesim: {answer.error}"))
         (failed if answer.error else good).append(answer)
         yield answer
 
@@ -425,7 +425,7 @@ def evaluate(
         for one in [index, *(compare or [])]
     ]
     for skipped in found[0].skipped:
-        _note(f"skipped {skipped.path}: {skipped.reason}")
+        _note(plain(f"skipped {skipped.path}: {skipped.reason}"))
     if unknown := found[0].unknown:
         total, some = sum(unknown.values()), ", ".join(sorted(unknown)[:5])
         _note(f"Not counted: {total} photos of {len(unknown)} labels not in the index ({some}, …).")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # the command line reads `Format` from here before it needs a
     from pokesim.index.search import Answer, Match
     from pokesim.index.snapshot import Snapshot
     from pokesim.index.structure import SearchRecord
+
+
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Format(StrEnum):
@@ -38,6 +42,11 @@ def write_answers(answers: Iterable[Answer], form: Format, out: TextIO) -> None:
     _WRITERS[form](iter(answers), out)
 
 
+def plain(name: str) -> str:
+    """Show what in a file's name would command a terminal, or turn the line around, as escapes."""
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
+
+
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Lay rows out in columns two spaces apart; the first row is the heading.
 
@@ -45,6 +54,7 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         rows: cells, all rows of one length.
         right: columns whose cells are set to the right, as numbers are.
     """
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -93,7 +103,7 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
         )
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
     return "\n".join(
-        lines + [f"  {skipped.path}: {skipped.reason}" for skipped in manifest.skipped]
+        lines + [plain(f"  {skipped.path}: {skipped.reason}") for skipped in manifest.skipped]
     )
 
 
@@ -211,7 +221,7 @@ def _write_table(answers: Iterator[Answer], out: TextIO) -> None:
             for match in answer.matches
         ]
         gap = "\n" if number else ""
-        print(f"{gap}{answer.query}\n{columns(rows, right=(0, 2, 3))}", file=out)
+        print(f"{gap}{plain(answer.query)}\n{columns(rows, right=(0, 2, 3))}", file=out)
 
 
 def _write_json(answers: Iterator[Answer], out: TextIO) -> None:
