@@ -1,6 +1,7 @@
 """Damage of every kind is found, when an index is opened or checked, and named in one sentence."""
 
 import json
+import os
 import random
 import shutil
 
@@ -53,7 +54,10 @@ def test_flipped_bits_and_truncation_are_found_and_the_file_named(run, index, na
     check(index)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "../elsewhere", "gone", "é"])
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "../elsewhere", "gone", "é", LFS])
 def test_a_bad_current_pointer_is_one_sentence(run, index, text):
     (index / "CURRENT").write_text(text)
     done = run("query", "x.png", "--index", index)
@@ -101,3 +105,130 @@ def test_vectors_that_are_not_finite_are_found(tmp_path):
     index_of(tmp_path / "i", rows)
     with pytest.raises(IndexFolderError, match="not finite"):
         check(tmp_path / "i")
+
+
+@pytest.fixture(scope="module")
+def two_snapshots(index_path, tmp_path_factory):
+    home = shutil.copytree(index_path, tmp_path_factory.mktemp("two") / "index")
+    pokesim.remove_pictures(["brumbel"], home)
+    return home
+
+
+@pytest.fixture
+def two(two_snapshots, tmp_path):
+    """An index of two snapshots: of all pictures, and now of one less."""
+    return shutil.copytree(two_snapshots, tmp_path / "two")
+
+
+def now(index):
+    return index / "snapshots" / (index / "CURRENT").read_text().strip()
+
+
+def cut(path):
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 8
+    path.unlink()
+    path.write_bytes(data)
+
+
+def swap(path):
+    """Put the file of another snapshot in its place."""
+    (other,) = (one for one in path.parents[1].iterdir() if one != path.parent)
+    path.unlink()
+    shutil.copy(other / path.name, path)
+
+
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "cut": cut,
+    "flipped": flip,
+    "swapped": swap,
+    "lfs": lambda path: path.write_text(LFS),
+}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "items.sqlite", "vectors.faiss"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damage_is_named_with_the_way_back_and_the_way_back_works(two, how, name):
+    DAMAGES[how](now(two) / name)
+    with pytest.raises(IndexFolderError, match=name) as found:
+        check(two)
+    assert ("git lfs pull" in str(found.value)) == (how == "lfs")
+    assert f"`pokesim check --repair --index {two}` returns to the index of 20" in str(found.value)
+    assert "counts, with 151 pictures" in list(pokesim.repair_index(two))[-1]
+    check(two)
+    assert len(list((two / "snapshots").iterdir())) == 1
+
+
+def test_check_repair_says_what_it_does(run, two):
+    flip(now(two) / "items.sqlite")
+    found = run("check", "--index", two)
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1)
+    done = run("check", "--repair", "--index", two)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"found: {now(two).parent}")
+    assert "items.sqlite is damaged (its SHA-256 differs)\nrepaired: the index of" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{two} is sound."
+
+
+@pytest.mark.parametrize("text", ["", "gone", LFS, None])
+def test_a_pointer_is_repaired(two, text):
+    pointer = two / "CURRENT"
+    pointer.unlink() if text is None else pointer.write_text(text)
+    with pytest.raises(IndexFolderError, match="`pokesim check --repair"):
+        pokesim.open_index(two)
+    assert "counts, with 150 pictures" in list(pokesim.repair_index(two))[-1]
+    check(two)
+
+
+def test_repair_embeds_the_pictures_again_where_no_snapshot_is_sound(run, index, samples):
+    the(index, "vectors.faiss").unlink()
+    told = run("check", "--index", index)
+    assert "build the index again" in told.stderr
+    done = run("check", "--repair", "--index", index)
+    assert f"repaired: 151 pictures of {samples.images} embedded again" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{index} is sound."
+
+
+def test_repair_projects_the_vectors_of_a_tuned_index_again(run, index, samples):
+    pokesim.tune_index(samples.photos, index, dims=16, force=True)
+    before = (now(index) / "vectors.faiss").read_bytes()
+    cut(now(index) / "vectors.faiss")
+    done = run("check", "--repair", "--index", index)
+    assert "was projected again" in done.stdout
+    assert (now(index) / "vectors.faiss").read_bytes() == before
+
+
+def test_repair_of_what_is_sound_or_beyond_repair(run, index):
+    assert "found" not in run("check", "--repair", "--index", index).stdout
+    the(index, "manifest.json").write_text("{}")
+    done = run("check", "--repair", "--index", index)
+    assert done.returncode == 1
+    assert f"Nothing of {index} can be repaired; build the index again." in done.stderr
+    assert run("check", "--repair", "--index", "nowhere").returncode == 1
+    assert not (index.parent / "nowhere").exists()
+
+
+def test_an_index_whose_items_are_damaged_is_one_sentence_when_asked(run, index, samples):
+    path = the(index, "items.sqlite")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:200].ljust(size, b"\xff"))
+    done = run("query", next(samples.photos.iterdir()), "--index", index)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "items.sqlite" in done.stderr
+    assert "Unexpected" not in done.stderr
+
+
+def test_a_writer_says_who_holds_the_lock(run, index):
+    from pokesim.index.lock import writing
+
+    with writing(index):
+        done = run("remove", "brumbel", "--index", index)
+    assert done.returncode == 1
+    assert f"Another build (process {os.getpid()} on " in done.stderr

@@ -36,6 +36,8 @@ def repair_index(index: str | Path) -> Iterator[str]:
         PokesimError: its pictures or its embedder cannot be had.
     """
     home = Path(index)
+    with contextlib.suppress(DamagedIndexError):
+        open_snapshot(home)  # before anything is written where there is no index
     with writing(home):
         try:
             _verify(open_snapshot(home))
