@@ -102,7 +102,7 @@ def _pokesim(setting: Setting, folder: Path, runs: Runs) -> Callable[[], float]:
 
     def once() -> float:
         built = pokesim.build_index(
-            folder, home, runtime=runtime, precision=precision, **setting.options
+            folder, home, rebuild=True, runtime=runtime, precision=precision, **setting.options
         )
         return built.seconds / built.indexed
 

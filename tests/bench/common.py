@@ -108,11 +108,14 @@ def peak_megabytes() -> float:
 
 
 def small_copies(images: Path, folder: Path, side: int = 120) -> Path:
-    """Write the pictures of a folder again, ``side`` pixels wide and high."""
+    """Write the pictures of a folder again, ``side`` pixels wide and high, in three poses."""
     folder.mkdir()
     for path in sorted(images.iterdir()):
         with Image.open(path) as picture:
-            picture.resize((side, side)).save(folder / f"{path.stem}.png")
+            small = picture.resize((side, side))
+        small.save(folder / f"{path.stem}.png")
+        small.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"{path.stem}-flipped.png")
+        small.transpose(Image.Transpose.ROTATE_180).save(folder / f"{path.stem}-turned.png")
     return folder
 
 

@@ -16,13 +16,8 @@ import pokesim
 from pokesim.embedders.runtimes import Network
 from pokesim.images import find_files, pixels_of, read_ahead
 from pokesim.index.items import Item
-from pokesim.index.snapshot import (
-    EmbedderRecord,
-    Manifest,
-    SnapshotWriter,
-    new_snapshot,
-    publish,
-)
+from pokesim.index.manifest import EmbedderRecord, Manifest
+from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
 from pokesim.index.structure import SearchRecord
 from pokesim.metric import normalized
 
