@@ -117,7 +117,7 @@ def build_index(
         Path | None,
         typer.Argument(
             metavar="IMAGES",
-            help="Folder of pictures. Default: images/, else the built-in samples.",
+            help="Folder of pictures. Default: images/, else the index's own, else samples.",
         ),
     ] = None,
     index: IndexOption = DEFAULT_INDEX,

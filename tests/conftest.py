@@ -1,6 +1,7 @@
 """What the tests share: a cache of their own, the sample pictures, an index of them, a shell."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,9 @@ import pytest
 
 import pokesim
 from pokesim.samples import Samples, builtin_samples
+
+# A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

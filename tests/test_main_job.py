@@ -4,13 +4,10 @@ import csv
 import io
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -267,47 +264,6 @@ def test_a_second_build_at_the_same_time_is_told(run, few, tmp_path):
     assert done.returncode == 1
     assert "Another build is writing" in done.stderr
     assert run("check").returncode == 0
-
-
-def test_kill_9_at_any_moment_leaves_the_index_before_it_answering(run, few, samples, tmp_path):
-    run("build-index", few, "--embedder", "compact")
-    command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
-    command += ["--batch-size", "4", str(samples.images)]
-    start = time.monotonic()
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    whole = time.monotonic() - start
-    run("build-index", few, "--embedder", "compact")
-    moments = random.Random(1)
-    killed = 0
-    for _ in range(12):
-        build = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(moments.uniform(0.1 * whole, 1.0 * whole))
-        build.send_signal(signal.SIGKILL)
-        killed += build.wait() == -signal.SIGKILL
-        index = pokesim.open_index(tmp_path / "indexes/default")
-        assert len(index) in (12, 151)
-        assert index.query(few / f"{CREATURES[4]}.png", k=1)[0].label == CREATURES[4]
-        list(pokesim.check_index(tmp_path / "indexes/default"))
-    assert killed >= 3
-    last = run("build-index", few, "--embedder", "compact")
-    assert last.returncode == 0
-    assert not list((tmp_path / "indexes/default").glob(".building*"))
-    assert len(list((tmp_path / "indexes/default/snapshots").iterdir())) <= 2
-
-
-def test_ctrl_c_ends_with_one_sentence(samples, tmp_path):
-    command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
-    command += ["--batch-size", "1", str(samples.images)]
-    build = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "indexes/default/.building").exists():
-        time.sleep(0.01)
-    build.send_signal(signal.SIGINT)
-    _, told = build.communicate(timeout=60)
-    assert (build.returncode, told.count("\n")) == (130, 1)
-    assert told.startswith("pokesim: Interrupted")
-    assert not (tmp_path / "indexes/default/CURRENT").exists()
 
 
 def test_an_opened_index_answers_on_while_builds_clear_its_snapshot_away(

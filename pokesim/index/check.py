@@ -14,7 +14,7 @@ from pokesim.embedders import models
 from pokesim.errors import DamagedIndexError, IndexFolderError, ModelError
 from pokesim.index import items, vectors
 from pokesim.index.items import Items
-from pokesim.index.snapshot import Snapshot, open_snapshot, way_out
+from pokesim.index.snapshot import Hold, Snapshot, open_snapshot, way_out
 
 
 def check_index(index: Path) -> Iterator[str]:
@@ -25,6 +25,7 @@ def check_index(index: Path) -> Iterator[str]:
         ModelError: the index's embedder is missing or damaged.
     """
     snapshot = open_snapshot(index)
+    hold = Hold(snapshot)  # builds may go on meanwhile
     count = snapshot.manifest.count
     yield f"manifest.json: whole, format {snapshot.manifest.format}"
     for name, expected in snapshot.manifest.files.items():
@@ -44,6 +45,7 @@ def check_index(index: Path) -> Iterator[str]:
             f"The model {model.path} is damaged (its SHA-256 differs); delete it, then make it "
             f"again with `pokesim embedders --prepare {made_by.name}`."
         )
+    hold.release()
     yield f"embedder: {made_by.name}, weights {made_by.weights_sha256[:12]}…, model as exported"
 
 

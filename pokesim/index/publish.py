@@ -6,6 +6,7 @@ at any moment leaves the last good index in place.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
@@ -180,16 +181,10 @@ def _clear_old(index: Path) -> None:
         return  # nothing was published, and what is damaged is not ours to judge
     others = sorted(folder for folder in (index / SNAPSHOTS).iterdir() if folder.name != current)
     for folder in others[:-1]:
-        if not _is_held(folder):
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # it may be half cleared away already
+                handle = os.open(folder / MANIFEST, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                if not lock_file(handle, exclusive=True):
+                    continue
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        handle = os.open(folder / MANIFEST, os.O_RDONLY)
-    except OSError:
-        return False  # half cleared away already
-    try:
-        return not lock_file(handle, exclusive=True)
-    finally:
-        os.close(handle)

@@ -86,10 +86,11 @@ class Hold:
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Take it. Raises OSError where the snapshot is gone."""
+        """Take it. Raises OSError where the snapshot is gone, or going."""
         handle = os.open(snapshot.file(MANIFEST), os.O_RDONLY)
         self.release = weakref.finalize(self, os.close, handle)
-        lock_file(handle, exclusive=False)
+        if not lock_file(handle, exclusive=False):
+            raise OSError(f"{snapshot.path} is being cleared away")
 
 
 def lock_file(handle: int, *, exclusive: bool) -> bool:
