@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -16,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from pokesim import __version__
+from pokesim.clock import lap, measured
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import NoIndexError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -233,6 +235,7 @@ def query(
         Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Tell where the time went.")] = False,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
@@ -242,24 +245,31 @@ def query(
 
     Example: pokesim query photo.jpg -k 3 --save match.png
     """
-    from pokesim.index.search import open_index
     from pokesim.show import text
 
     if save:
         _check_ending("--save", save)
     good: list[Answer] = []
     failed: list[Answer] = []
-    opened = open_index(index, runtime=runtime, precision=precision)
-    if opened.manifest.search.recall is not None:
-        _note(f"The search is {text.search_text(opened.manifest.search)}.")
-    answers = _sorted_out(opened.answer(photos, k), good, failed)
-    text.write_answers(answers, form, sys.stdout)
-    if show:
-        _preview(good)
-    if save and good:
-        from pokesim.show.card import save_cards
+    with measured() as laps:
+        laps.seconds["start Python"] = time.process_time()
+        with lap("import NumPy and Pillow"):
+            from pokesim.index.search import open_index
+        opened = open_index(index, runtime=runtime, precision=precision)
+        if opened.manifest.search.recall is not None:
+            _note(f"The search is {text.search_text(opened.manifest.search)}.")
+        with lap("write the answers"):
+            answers = _sorted_out(opened.answer(photos, k), good, failed)
+            text.write_answers(answers, form, sys.stdout)
+        with lap("draw"):
+            if show:
+                _preview(good)
+            if save and good:
+                from pokesim.show.card import save_cards
 
-        save_cards(good, save)
+                save_cards(good, save)
+    if stats:
+        _note(text.laps_text(laps.seconds))
     if failed:
         raise typer.Exit(PokesimError.exit_code)
 

@@ -65,3 +65,21 @@ def test_each_command_has_help_an_example_and_a_place_in_the_readme(run, name):
 
 def test_version(run):
     assert run("--version").stdout == f"pokesim {pokesim.__version__}\n"
+
+
+def test_stats_tell_where_the_time_of_a_query_went(run, index_path, samples):
+    photo = sorted(samples.photos.iterdir())[0]
+    asked = run("query", photo, "--index", index_path, "--stats", "--format", "paths")
+    assert len(asked.stdout.splitlines()) == 5
+    head, *rows = asked.stderr.splitlines()
+    assert head.startswith("where the time went")
+    spent = {row[: row.rindex(" ")].strip(): float(row.split()[-1]) for row in rows}
+    for name in ("start Python", "import FAISS", "load the model", "embed", "search"):
+        assert spent[name] > 0
+    assert list(spent)[-1] == "all"
+    assert abs(sum(list(spent.values())[:-1]) - spent["all"]) < 1
+    # A picture of the index needs neither model nor its runtime.
+    known = run("query", next(samples.images.iterdir()), "--index", index_path, "--stats")
+    assert "import FAISS" in known.stderr
+    for name in ("LiteRT", "model", "embed"):
+        assert name not in known.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.clock import lap
 from pokesim.errors import ModelError
 from pokesim.images import usable_cores
 
@@ -32,7 +32,8 @@ class LiteRTEmbedder:
         Raises:
             ModelError: the file is missing or is no LiteRT model.
         """
-        from ai_edge_litert.interpreter import Interpreter
+        with lap("import LiteRT"):
+            from ai_edge_litert.interpreter import Interpreter
 
         if not path.is_file():
             raise ModelError(f"The model file {path} is missing.")
@@ -83,10 +84,11 @@ def _quiet_stderr() -> Iterator[None]:
     except OSError:  # there is no standard error to keep clean
         yield
         return
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

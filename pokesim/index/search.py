@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pokesim.cache import sha256_of
+from pokesim.clock import lap
 from pokesim.embedders import models
 from pokesim.embedders.catalog import Precision, Runtime, runtime_named
 from pokesim.embedders.litert import BATCH_SIZE
@@ -34,6 +35,8 @@ from pokesim.index.manifest import Manifest
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
 from pokesim.index.structure import nominations, open_structure
 from pokesim.metric import normalized
+
+Result = TypeVar("Result")
 
 # Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
 _SPARE = 8
@@ -83,6 +86,7 @@ class Answer:
     error: PictureError | None = None
 
 
+@lap("open the index")
 def open_index(
     path: str | Path = DEFAULT_INDEX,
     *,
@@ -230,7 +234,7 @@ class Index:
                 return photo, error
 
         pictures = read_ahead(read, photos, 2 * BATCH_SIZE)
-        while batch := list(islice(pictures, BATCH_SIZE)):
+        while batch := _next_batch(pictures):
             pixels = [one for _, one in batch if isinstance(one, np.ndarray)]
             rows = iter(self.embed(np.stack(pixels)) if pixels else ())
             for photo, one in batch:
@@ -255,10 +259,13 @@ class Index:
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
-        rows = self._network.embed(pixels)
+        network = self._network
+        with lap("embed"):
+            rows = network.embed(pixels)
         rows = normalized(rows) if self.manifest.embedder.normalized else rows
         return self._projection.apply(rows) if self._projection else rows
 
+    @lap("search")
     def search(self, xq: ArrayLike, k: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Find the k nearest vectors, equal distances in the order of their ids.
 
@@ -370,8 +377,9 @@ class Index:
     @cached_property
     def _network(self) -> Network:
         made_by = self.manifest.embedder
-        model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
-        network = open_network(model, self._runtime, self._precision)
+        with lap("load the model"):
+            model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
+            network = open_network(model, self._runtime, self._precision)
         seen = (network.side, READING)
         if seen != (made_by.side, made_by.reading):
             raise IndexFolderError(
@@ -379,6 +387,11 @@ class Index:
                 "that built the index; build it again."
             )
         return network
+
+
+@lap("read the photos")
+def _next_batch(pictures: Iterator[Result]) -> list[Result]:
+    return list(islice(pictures, BATCH_SIZE))
 
 
 def _clear(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:

@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.clock import lap
 from pokesim.errors import IndexFolderError
 from pokesim.metric import Projection
 
@@ -75,7 +76,8 @@ def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401
             f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
             "build the index again."
         )
-    import faiss
+    with lap("import FAISS"):
+        import faiss
 
     return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
 

@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -114,6 +114,14 @@ def search_text(search: SearchRecord) -> str:
     if search.recall is None:
         return f"exact ({search.used})"
     return f"approximate ({search.used}): recall@{RECALL_AT} {100 * search.recall:.1f} % when built"
+
+
+def laps_text(seconds: Mapping[str, float]) -> str:
+    """Lay out where the time of a command went, in milliseconds."""
+    rows = [("where the time went", "ms")]
+    rows += [(name, f"{1e3 * taken:.1f}") for name, taken in seconds.items() if taken >= 5e-5]
+    rows.append(("all", f"{1e3 * sum(seconds.values()):.1f}"))
+    return columns(rows, right=(1,))
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> str:

@@ -1,7 +1,8 @@
 """Speed and memory, side by side in one run, as ratios.
 
     python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--out FOLDER]
-                       [--parts build,large,query,search] [--vectors 1000,10000,100000]
+                       [--parts build,large,query,search,growth] [--vectors 1000,10000,100000]
+                       [--files 1000,10000,100000]
 
 Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
 random initialisation of the network is used, which is as fast as a trained one. The vectors that
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import building
+import growth
 import querying
 import searching
 from common import Setting, seeded_weights, small_copies
@@ -29,8 +31,11 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="pictures whose features are searched")
     parser.add_argument("--embedder", default="resnet50", help="a Keras network")
     parser.add_argument("--weights", type=Path, help="its weights file")
-    parser.add_argument("--parts", default="build,large,query,search", help="what to measure")
+    parser.add_argument(
+        "--parts", default="build,large,query,search,growth", help="what to measure"
+    )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
+    parser.add_argument("--files", default="1000,10000,100000", help="sizes of folders to build")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions; the median counts")
     given = parser.parse_args()
     parts = given.parts.split(",")
@@ -51,6 +56,8 @@ def main() -> None:
             building.measure_large(setting, given.rounds)
         if "query" in parts:
             querying.measure(setting, given.rounds)
+        if "growth" in parts:
+            growth.measure(home, [int(n) for n in given.files.split(",")])
         if "search" in parts:
             known = (given.embedder, given.weights) if given.weights else ("compact", None)
             network = open_network(models.prepare(*known))

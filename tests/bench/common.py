@@ -1,7 +1,6 @@
 """What the parts of the benchmark share: pictures, weights, processes, medians, tables."""
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -99,12 +98,6 @@ def in_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, flo
         for name, way in ways.items():
             found[name].append(way())
     return {name: statistics.median(values) for name, values in found.items()}
-
-
-def peak_megabytes() -> float:
-    """Return the most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform == "linux" else 1024 * 1024)
 
 
 def small_copies(images: Path, folder: Path, side: int = 120) -> Path:
