@@ -286,12 +286,15 @@ def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
     say(f"disk: {failed} builds met a full disk; each time one sentence, the index before intact,")
     say("  and with room again the build went on to the same index")
     with small_disk(home / "cache", "64k") as at:
-        fails("build-index", "--index", home / "other", POKESIM_CACHE=str(at))
+        told = fails("build-index", "--index", home / "other", POKESIM_CACHE=str(at))
+        assert f"The cache {at} cannot be written" in told
+        assert not list(at.iterdir())
         say("  drawing the samples into a full cache: one sentence")
     if weights:
         with small_disk(home / "models", "6m") as at:
             options = ("--embedder", "mobilenet_v2", "--weights", weights)
             told = fails("build-index", few, "--index", home / "i", *options, POKESIM_CACHE=str(at))
+            assert f"The cache {at / 'models'} cannot be written" in told
             assert not list(at.rglob("*.tflite")), list(at.rglob("*"))
             say("  exporting a network into a full cache: one sentence, nothing left behind")
 

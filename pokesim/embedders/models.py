@@ -6,6 +6,7 @@ that holds its own size and hash. The bundled embedder is a file of this package
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -239,10 +240,10 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ModelError(
-            f"The cache {path.parent} cannot be written ({error.strerror})."
-        ) from error
+        raise _no_cache(path.parent, error.strerror) from error
     reason = _run_export_room("export", spec.name, os.fspath(weights), os.fspath(path))
+    if (full := os.strerror(errno.ENOSPC)) in reason:
+        raise _no_cache(path.parent, full)
     if reason:
         raise ModelError(f"The weights file {weights} cannot be used for {spec.name} ({reason}).")
     model = Model(
@@ -255,8 +256,15 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
         path,
         weights,
     )
-    _write_card(model)
+    try:
+        _write_card(model)
+    except OSError as error:
+        raise _no_cache(path.parent, error.strerror) from error
     return model
+
+
+def _no_cache(folder: Path, reason: str | None) -> ModelError:
+    return ModelError(f"The cache {folder} cannot be written ({reason}).")
 
 
 def _run_export_room(*arguments: str, progress: bool = False) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pokesim.cache import cache_dir
+from pokesim.errors import PokesimError
 from pokesim.samples.creatures import draw_creature
 from pokesim.samples.photos import draw_photo, photographed
 from pokesim.samples.roster import roster
@@ -31,11 +32,20 @@ class Samples:
 
 
 def builtin_samples() -> Samples:
-    """Return the samples in the user's cache, drawn there the first time. Raises OSError."""
+    """Return the samples in the user's cache, drawn there the first time.
+
+    Raises:
+        PokesimError: the cache cannot be written.
+    """
     home = cache_dir() / "samples"
     if not home.is_dir():
         part = home.with_name(f".samples.{os.getpid()}")
-        write_samples(part)
+        try:
+            write_samples(part)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            told = f"The cache {home.parent} cannot be written ({error.strerror or error})."
+            raise PokesimError(told) from error
         try:
             part.rename(home)
         except OSError:  # another process was first
