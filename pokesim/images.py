@@ -142,6 +142,16 @@ def pixels_of(source: PictureSource, side: int, max_pixels: int = MAX_PIXELS) ->
         return np.asarray(_scaled(picture, side, side))
 
 
+def check_head(source: PictureSource, max_pixels: int = MAX_PIXELS) -> None:
+    """Look at the first bytes of what may be a picture, however large; nothing is decoded.
+
+    Raises:
+        NotAPictureError, PictureError: as `pixels_of`, but for damage farther on.
+    """
+    with _opened(source, max_pixels):
+        pass
+
+
 def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
     """Read one picture as RGB, in proportion, as large as fits into ``width`` × ``height`` pixels.
 

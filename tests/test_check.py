@@ -1,5 +1,7 @@
 """Damage of every kind is found, when an index is opened or checked, and named in one sentence."""
 
+import contextlib
+import hashlib
 import json
 import os
 import random
@@ -223,6 +225,24 @@ def test_an_index_whose_items_are_damaged_is_one_sentence_when_asked(run, index,
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "items.sqlite" in done.stderr
     assert "Unexpected" not in done.stderr
+
+
+def test_vectors_and_items_of_different_counts_are_found(index):
+    import sqlite3
+
+    items = the(index, "items.sqlite")
+    with contextlib.closing(sqlite3.connect(items)) as db, db:
+        db.execute("DELETE FROM items WHERE id = 70")
+    manifest = items.with_name("manifest.json")
+    data = json.loads(manifest.read_text())
+    digest = hashlib.sha256(items.read_bytes()).hexdigest()
+    data["files"]["items.sqlite"] = {"bytes": items.stat().st_size, "sha256": digest}
+    manifest.write_text(json.dumps(data))  # as a writer might that has lost count
+    name = "20260101T000000Z-" + hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
+    items.parent.rename(items.parent.with_name(name))
+    (index / "CURRENT").write_text(name)
+    with pytest.raises(IndexFolderError, match="has 150 items where 151 vectors are"):
+        check(index)
 
 
 def test_a_writer_says_who_holds_the_lock(run, index):

@@ -141,6 +141,16 @@ def test_strips_and_large_pictures_take_bounded_memory(tmp_path):
     assert peak * 1024 < 1.5e9
 
 
+def test_a_large_file_that_is_no_picture_is_not_read_through(samples, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    shutil.copy(samples.images / f"{CREATURES[0]}.png", folder)
+    with (folder / "film.mkv").open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte, on paper
+    assert pokesim.build_index(folder, tmp_path / "index", embedder="compact").indexed == 1
+    assert not pokesim.build_index(folder, tmp_path / "index").changed
+
+
 def test_a_file_that_takes_too_long_is_given_up_and_the_rest_goes_on(run, samples, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -15,6 +15,7 @@ from PIL import Image
 import pokesim
 from pokesim.cache import sha256_of
 from pokesim.errors import IndexFolderError, OtherIndexError, PokesimError
+from pokesim.images import READING
 from pokesim.samples import CREATURES
 
 
@@ -148,6 +149,11 @@ def test_preprocessing_that_has_changed_is_refused(folder, index):
     data["embedder"]["reading"] = "upside down"
     _seal(index, manifest, data)
     with pytest.raises(OtherIndexError, match="reads pictures otherwise"):
+        pokesim.build_index(folder, index)
+    data = json.loads(next(index.glob("snapshots/*/manifest.json")).read_text())
+    data["embedder"]["reading"], data["precision"] = READING, "bfloat16"
+    _seal(index, next(index.glob("snapshots/*/manifest.json")), data)
+    with pytest.raises(OtherIndexError, match="computed in bfloat16, not in float32"):
         pokesim.build_index(folder, index)
     pokesim.build_index(folder, index, embedder="compact", rebuild=True)
 
