@@ -46,8 +46,8 @@ lint: setup  ## check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: setup  ## measure building and querying against plain TensorFlow, side by side
-	$(BIN)/python tests/bench
+bench: setup  ## measure building, querying and searching, side by side; draws bench.png
+	$(BIN)/python tests/bench --plot bench.png
 
 endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, for half an hour
 	$(BIN)/python tests/endurance.py

@@ -153,3 +153,25 @@ def test_the_vector_file_is_a_plain_faiss_index(tmp_path):
     np.testing.assert_array_equal(plain.reconstruct_n(0, 37), rows)
     faiss.write_index(plain, str(tmp_path / "again"))
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_search_of_an_index_is_shown_kept_and_changed(run, samples):
+    build = ("build-index", samples.images, "--embedder", "compact")
+    photo = sorted(samples.photos.iterdir())[0]
+    run(*build)
+    exact = run("query", photo, "--format", "csv")
+    assert exact.stderr == ""
+    assert "exact (flat)" in run("info").stdout
+    assert run(*build, "--search", "panorama").returncode == 0
+    assert "exact (panorama)" in run("info").stdout
+    assert run("query", photo, "--format", "csv").stdout == exact.stdout
+    assert run("check").returncode == 0
+    assert run(*build, "--search", "IVF4,Flat nprobe=4").returncode == 0
+    run(*build)
+    assert "approximate (IVF4,Flat nprobe=4): recall@10 100.0 % when built" in run("info").stdout
+    told = run("query", photo, "--format", "csv")
+    assert told.stdout == exact.stdout
+    assert told.stderr.startswith("The search is approximate (IVF4,Flat nprobe=4): recall@10 100")
+    wrong = run(*build, "--search", "IVF4Flat")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "--search IVF4Flat is neither" in wrong.stderr

@@ -1,6 +1,6 @@
 """Speed and memory, side by side in one run, as ratios.
 
-    python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--out FOLDER]
+    python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
                        [--parts build,large,query,search,growth] [--vectors 1000,10000,100000]
                        [--files 1000,10000,100000]
 
@@ -37,7 +37,10 @@ def main() -> None:
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
     parser.add_argument("--files", default="1000,10000,100000", help="sizes of folders to build")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions; the median counts")
+    parser.add_argument("--plot", type=Path, help="draw building and searching to this PNG")
     given = parser.parse_args()
+    built: dict[str, float] = {}
+    timings: list[searching.Timing] = []
     parts = given.parts.split(",")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -51,7 +54,7 @@ def main() -> None:
             weights,
         )
         if "build" in parts:
-            building.measure(setting, given.rounds)
+            built = building.measure(setting, given.rounds)
         if "large" in parts:
             building.measure_large(setting, given.rounds)
         if "query" in parts:
@@ -63,7 +66,12 @@ def main() -> None:
             network = open_network(models.prepare(*known))
             features = searching.features_of(given.images or samples.images, network)
             print(f"\nVectors are made of {len(features):,} features by {known[0]}.")
-            searching.measure(home, features, [int(n) for n in given.vectors.split(",")])
+            timings = searching.measure(home, features, [int(n) for n in given.vectors.split(",")])
+        if given.plot and built and timings:
+            from plot import draw
+
+            draw(built, timings, given.embedder, given.plot)
+            print(f"\nThe plot is {given.plot}.")
 
 
 if __name__ == "__main__":
