@@ -322,6 +322,14 @@ def test_a_damaged_index_is_built_again_from_what_is_sound(run, folder, index, s
     assert "items.sqlite cannot be read" in done.stderr
     assert ": 1 embedded (" in done.stdout
     assert contents(index) == anew(folder, tmp_path)
+    (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
+    (folder / "new.png").unlink()  # so that the snapshot before is right again
+    run("build-index", folder, "--index", index)
+    assert contents(index) == anew(folder, tmp_path)
+    assert len(list((index / "snapshots").iterdir())) == 2
+    shutil.rmtree(index / "snapshots" / current(index).strip())
+    repaired = run("check", "--index", index, "--repair")
+    assert "counts, with 20 pictures" in repaired.stdout
 
 
 def test_a_reader_moves_on_when_asked(folder, index, samples):

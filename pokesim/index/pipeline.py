@@ -116,7 +116,7 @@ def _before(work: Work) -> Old | None:
         OtherIndexError: it was made otherwise, and is not to be replaced.
     """
     try:
-        return _checked(Old(open_snapshot(work.home)), work)
+        return _checked(Old(open_snapshot(work.home), counts=True), work)
     except NoIndexError:
         return None
     except OtherIndexError:
@@ -127,7 +127,7 @@ def _before(work: Work) -> Old | None:
         log.info("%s; what an older snapshot lacks is embedded again.", str(error).split(";")[0])
     for snapshot in sound_snapshots(work.home):
         with contextlib.suppress(DamagedIndexError, OtherIndexError):
-            return _checked(Old(snapshot), work)
+            return _checked(Old(snapshot, counts=False), work)
     return None
 
 
@@ -148,7 +148,8 @@ def _is_there(old: Old, work: Work, plan: Plan, new: int, skipped: Sequence[Skip
     """Say whether the snapshot before shows just what is planned, where so many rows are new."""
     manifest = old.snapshot.manifest
     return (
-        not new
+        old.counts
+        and not new
         and int(np.sum(plan.kept >= 0)) == len(old)
         and manifest.images == str(work.root.resolve())
         and manifest.skipped == tuple(skipped)

@@ -33,6 +33,8 @@ from pokesim.index.snapshot import (
     Snapshot,
     lock_file,
     open_snapshot,
+    snapshot_names,
+    sound_snapshots,
 )
 from pokesim.index.structure import build_structure
 from pokesim.index.vectors import VectorWriter
@@ -174,13 +176,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _clear_old(index: Path) -> None:
-    """Keep the snapshot that counts, the one before it, and any that a reader holds."""
+    """Keep the snapshot that counts, the newest good one before it, and any that a reader holds."""
     try:
         current = open_snapshot(index).path.name
     except IndexFolderError:
         return  # nothing was published, and what is damaged is not ours to judge
-    others = sorted(folder for folder in (index / SNAPSHOTS).iterdir() if folder.name != current)
-    for folder in others[:-1]:
+    before = next((one.path.name for one in sound_snapshots(index, but=current)), current)
+    for name in set(snapshot_names(index)) - {current, before}:
+        folder = index / SNAPSHOTS / name
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):  # it may be half cleared away already
                 handle = os.open(folder / MANIFEST, os.O_RDONLY)

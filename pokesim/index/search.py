@@ -167,7 +167,9 @@ class Index:
             IndexFolderError: the index is gone, or damaged.
         """
         home = self._path.parents[1]
-        return self if open_snapshot(home).path == self._path else open_index(home)
+        if open_snapshot(home).path == self._path:
+            return self
+        return open_index(home, runtime=self._runtime, precision=self._precision)
 
     def __len__(self) -> int:
         return self.manifest.count

@@ -22,13 +22,20 @@ from pokesim.index.snapshot import Snapshot
 
 
 class Old:
-    """The snapshot before, every byte verified, as a source of items and plain vectors."""
+    """The snapshot before, every byte verified, as a source of items and plain vectors.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    Attributes:
+        snapshot: what it is.
+        counts: it is the one that counts, not an older one in place of one that is damaged.
+        items, plain: its items and vectors.
+    """
+
+    def __init__(self, snapshot: Snapshot, *, counts: bool) -> None:
         """Open it. Raises DamagedIndexError."""
         for name in snapshot.manifest.files:
             snapshot.verify(name)
         self.snapshot = snapshot
+        self.counts = counts
         self.items = Items(snapshot.file(items.FILE))
         self.plain = Plain(snapshot)
         self._lock = threading.Lock()
