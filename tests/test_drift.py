@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from PIL import Image
@@ -173,4 +173,9 @@ class Drift(RuleBasedStateMachine):
 
 
 TestDrift = Drift.TestCase
-TestDrift.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestDrift.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -112,7 +112,7 @@ def test_an_unreadable_file_and_folder_are_listed(samples, tmp_path):
         command = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}", *command]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "skipped secret.png: Permission denied" in done.stderr
+    assert "skipped secret.png: no permission to read it" in done.stderr
     assert "skipped closed/: the folder cannot be opened (Permission denied)" in done.stderr
 
 

@@ -303,7 +303,7 @@ def test_ctrl_c_ends_with_one_sentence_that_says_how_to_go_on(samples, tmp_path)
     command += ["--batch-size", "1", str(samples.images)]
     build = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     rows = tmp_path / "indexes/default/.unfinished/vectors.f32"
-    while not (rows.exists() and rows.stat().st_size):
+    while not (rows.exists() and rows.stat().st_size > 3 * 4 * 256):  # more than one batch
         time.sleep(0.01)
     build.send_signal(signal.SIGINT)
     _, told = build.communicate(timeout=60)

@@ -157,9 +157,9 @@ def _resume(work: Work, plan: Plan, journal: Journal, found: Found) -> None:
             continue
         with contextlib.suppress(OSError):  # reading it will tell why
             stat = (work.root / path).stat()
-            if (item.size, item.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            if plan.is_as_before(item, stat.st_size, stat.st_mtime_ns):
                 found.placed[at] = item.id
-            elif item.mtime_ns == IN_DOUBT:
+            elif item.mtime_ns in (IN_DOUBT, stat.st_mtime_ns):
                 found.doubtful[path] = item
 
 

@@ -62,7 +62,8 @@ class Reader:
             if not stat.S_ISREG(before.st_mode):  # opening a pipe may wait for ever
                 return Read(skipped=Skipped(path, "not a regular file"))
             check_head(full, self.max_pixels)  # a film is not to be hashed
-            item = _item(path, before, sha256_of(full))
+            now = time.time_ns()
+            item = _item(path, before, sha256_of(full), now)
             if self.is_known(item):
                 return Read(item)
             pixels = pixels_of(full, self.side, self.max_pixels)
@@ -86,7 +87,7 @@ class Reader:
         )
 
 
-def _item(path: str, found: os.stat_result, digest: str) -> Item:
-    just_changed = found.st_mtime_ns > time.time_ns() - _TICK_NS
+def _item(path: str, found: os.stat_result, digest: str, now: int) -> Item:
+    just_changed = found.st_mtime_ns > now - _TICK_NS
     mtime = IN_DOUBT if just_changed else found.st_mtime_ns
     return Item(0, path, PurePosixPath(path).stem, found.st_size, mtime, digest)
