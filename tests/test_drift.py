@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import tempfile
-import time
 from functools import cache
 from pathlib import Path
 
@@ -64,14 +63,14 @@ class Drift(RuleBasedStateMachine):
         self.shown: dict[str, int] = {}  # by path: the picture that the folder shows
         self.indexed: dict[str, int] | None = None  # the same, of the index
         self.names = 0
+        self.clock = 1e9  # long ago, and coarse: what is added between two changes has one time
 
     def teardown(self) -> None:
         shutil.rmtree(self.home)
 
     def _write(self, path: str, number: int) -> None:
         bitmap(number).save(self.folder / path)
-        tick = time.time_ns() // 2_000_000_000 * 2_000_000_000  # a file system with coarse times
-        os.utime(self.folder / path, ns=(tick, tick))
+        os.utime(self.folder / path, (self.clock, self.clock))
         self.shown[path] = number
 
     @rule(number=PICTURES, below=st.booleans())
@@ -84,6 +83,7 @@ class Drift(RuleBasedStateMachine):
     @precondition(lambda self: self.shown)
     @rule(at=st.integers(0), number=PICTURES)
     def change(self, at: int, number: int) -> None:
+        self.clock += 1
         self._write(sorted(self.shown)[at % len(self.shown)], number)
 
     @precondition(lambda self: self.shown)
