@@ -198,6 +198,27 @@ def test_repair_embeds_the_pictures_again_where_no_snapshot_is_sound(run, index,
     assert done.stdout.splitlines()[-1] == f"{index} is sound."
 
 
+@pytest.mark.parametrize("name", ["search.faiss", "rotation.npy"])
+@pytest.mark.parametrize("tuned", [False, True])
+def test_repair_builds_the_search_structure_again(run, samples, tmp_path, name, tuned):
+    home = tmp_path / "i"
+    pokesim.build_index(samples.images, home, embedder="compact", search="panorama")
+    if tuned:
+        pokesim.tune_index(samples.photos, home, force=True)
+    photo = next(samples.photos.iterdir())
+    before = pokesim.open_index(home).query(photo)
+    (damaged,) = (home / "snapshots" / (home / "CURRENT").read_text().strip()).glob(name)
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    done = run("check", "--repair", "--index", home)
+    assert done.returncode == 0, done.stderr
+    assert f"repaired: the search structure of {home} was built again" in done.stdout
+    opened = pokesim.open_index(home)
+    assert opened.manifest.search.used == "panorama"
+    assert opened.query(photo) == before
+
+
 def test_repair_projects_the_vectors_of_a_tuned_index_again(run, index, samples):
     pokesim.tune_index(samples.photos, index, dims=16, force=True)
     before = (now(index) / "vectors.faiss").read_bytes()

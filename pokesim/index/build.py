@@ -113,6 +113,7 @@ def embed_folder(
     *,
     files: Sequence[str],
     normalize: bool,
+    search: str = structure.FLAT,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Bring an index of some files of a folder up to date, whatever made it before.
@@ -128,7 +129,7 @@ def embed_folder(
         record,
         spec_of(model.embedder).dimension,
         partial(open_network, model),
-        structure.FLAT,
+        search,
         rebuild=before not in (None, record),
         tell=progress or (lambda done, total: None),
     )

@@ -14,22 +14,24 @@ from pokesim.images import find_files
 from pokesim.index import vectors
 from pokesim.index.build import embed_folder
 from pokesim.index.lock import writing
-from pokesim.index.publish import point_to
+from pokesim.index.publish import new_snapshot, point_to, publish, share_file
 from pokesim.index.snapshot import (
     SNAPSHOTS,
     Snapshot,
+    current_name,
     open_snapshot,
     snapshot_named,
     snapshot_names,
 )
+from pokesim.index.structure import STRUCTURE_FILES
 
 
 def repair_index(index: str | Path) -> Iterator[str]:
     """Make an index whole, yielding a line for what was found and one for what was done.
 
-    The newest snapshot that is sound, or whose projected vectors can be projected again, becomes
-    the one that counts, and damaged ones are removed. Where there is none, all pictures are
-    embedded again as they were.
+    Where only the search structure is damaged, it is built again. Else the newest snapshot that is
+    sound, or whose projected vectors can be projected again, becomes the one that counts, and
+    damaged ones are removed. Where there is none, all pictures are embedded again as they were.
 
     Raises:
         IndexFolderError: nothing of it can be repaired, or it cannot be written.
@@ -45,15 +47,37 @@ def repair_index(index: str | Path) -> Iterator[str]:
             yield f"found: {str(error).split(';')[0]}"
         else:
             return
-        if restored := _restore(home):
+        whole_but_search = _whole_but_search(home)
+        if not whole_but_search and (restored := _restore(home)):
             yield restored
             return
-    yield _from_pictures(home)
+    if whole_but_search:
+        yield _search_built_again(home, whole_but_search)
+    else:
+        yield _from_pictures(home)
 
 
 def _verify(snapshot: Snapshot) -> None:
     for name in snapshot.manifest.files:
         snapshot.verify(name)
+
+
+def _whole_but_search(home: Path) -> Snapshot | None:
+    """Return the snapshot that counts if all but its search structure is sound."""
+    with contextlib.suppress(DamagedIndexError, OtherIndexError):
+        snapshot = snapshot_named(home, current_name(home))
+        for name in snapshot.manifest.files.keys() - STRUCTURE_FILES:
+            snapshot.verify(name)
+        return snapshot
+    return None
+
+
+def _search_built_again(home: Path, snapshot: Snapshot) -> str:
+    with new_snapshot(home) as folder:
+        for name in snapshot.manifest.files.keys() - STRUCTURE_FILES:
+            share_file(snapshot.file(name), folder / name)
+        publish(folder, home, snapshot.manifest)
+    return f"repaired: the search structure of {home} was built again"
 
 
 def _restore(home: Path) -> str:
@@ -112,6 +136,13 @@ def _from_pictures(home: Path) -> str:
             made_by, root = manifest.embedder, Path(manifest.images)
             model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
             files = find_files(root)
-            done = embed_folder(root, home, model, files=files, normalize=made_by.normalized)
+            done = embed_folder(
+                root,
+                home,
+                model,
+                files=files,
+                normalize=made_by.normalized,
+                search=manifest.search.asked,
+            )
             return f"repaired: {done.embedded:,} pictures of {root} embedded again"
     raise IndexFolderError(f"Nothing of {home} can be repaired; build the index again.")

@@ -121,14 +121,14 @@ def open_snapshot(index: Path) -> Snapshot:
     name = ""
     try:
         for _ in range(10):
-            name = _read_current(index)
+            name = current_name(index)
             try:
                 return _open_named(index, name)
             except DamagedIndexError:
                 # While we looked, a build may have published another and cleared this one away.
-                if _read_current(index) == name:
+                if current_name(index) == name:
                     raise
-        return _open_named(index, _read_current(index))
+        return _open_named(index, current_name(index))
     except DamagedIndexError as error:
         raise DamagedIndexError(f"{error}; {way_out(index, name)}.") from error
 
@@ -156,7 +156,13 @@ def way_out(index: Path, damaged: str) -> str:
     return f"`pokesim check --repair --index {index}` returns to the index of {when} UTC"
 
 
-def _read_current(index: Path) -> str:
+def current_name(index: Path) -> str:
+    """Return the name of the snapshot that counts.
+
+    Raises:
+        NoIndexError: there is no index.
+        DamagedIndexError: the pointer is damaged.
+    """
     pointer = index / CURRENT
     try:
         name = pointer.read_text(encoding="ascii").strip()

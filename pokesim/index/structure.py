@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError, PokesimError, UsageError
 from pokesim.index import panorama, vectors
-from pokesim.index.panorama import FILE, Panorama
+from pokesim.index.panorama import FILE, ROTATION_FILE, Panorama
 
 FLAT, PANORAMA, AUTO = "flat", "panorama", "auto"
 
@@ -27,6 +27,9 @@ PANORAMA_BYTES = 64 << 20
 """From this size of the vectors on, ``auto`` takes Panorama: `make bench` shows where it wins."""
 
 RECALL_AT = 10
+
+STRUCTURE_FILES = frozenset((FILE, ROTATION_FILE))
+"""What `build_structure` makes of the vectors, and can make again."""
 
 _SAMPLE = 50_000  # rows that an approximate structure is trained on at most
 _ASKED = 100  # rows that recall is measured with
