@@ -101,6 +101,18 @@ def test_a_change_of_the_same_size_within_one_tick_is_seen(folder, tmp_path):
     assert contents(tmp_path / "i") == anew(folder, tmp_path)
 
 
+def test_files_of_one_size_and_time_that_swap_their_names_are_told_apart(folder, tmp_path):
+    for name in ("red", "blue"):
+        Image.new("RGB", (8, 8), name).save(folder / f"{name}.bmp")
+        os.utime(folder / f"{name}.bmp", (1e9, 1e9))
+    pokesim.build_index(folder, tmp_path / "i", embedder="compact")
+    (folder / "red.bmp").rename(folder / "held")
+    (folder / "blue.bmp").rename(folder / "red.bmp")
+    (folder / "held").rename(folder / "blue.bmp")
+    assert pokesim.build_index(folder, tmp_path / "i").embedded == 0
+    assert contents(tmp_path / "i") == anew(folder, tmp_path)
+
+
 def test_rebuild_embeds_everything_again(run, folder, index):
     before = contents(index)
     assert ": 20 embedded (" in run("build-index", folder, "--index", index, "--rebuild").stdout
