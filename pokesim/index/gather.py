@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pokesim.embedders.runtimes import Network
 from pokesim.errors import PictureError
 from pokesim.images import read_ahead
-from pokesim.index.items import IN_DOUBT, Item
+from pokesim.index.items import IN_DOUBT, Item, changed_ns
 from pokesim.index.journal import Journal
 from pokesim.index.manifest import Skipped
 from pokesim.index.reading import Read, Reader
@@ -157,10 +157,10 @@ def _resume(work: Work, plan: Plan, journal: Journal, found: Found) -> None:
             continue
         with contextlib.suppress(OSError):  # reading it will tell why
             stat = (work.root / path).stat()
-            if plan.is_as_before(item, stat.st_size, stat.st_mtime_ns):
-                found.placed[at] = item.id
-            elif item.mtime_ns in (IN_DOUBT, stat.st_mtime_ns):
+            if item.mtime_ns == IN_DOUBT:
                 found.doubtful[path] = item
+            elif (item.size, item.mtime_ns) == (stat.st_size, changed_ns(stat)):
+                found.placed[at] = item.id
 
 
 def _batches(reads: Iterable[tuple[int, Read]], size: int) -> Iterator[list[tuple[int, Read]]]:

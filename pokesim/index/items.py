@@ -27,7 +27,7 @@ class Item:
         path: relative to the picture folder, "/" between parts.
         label: what it shows; the file's stem.
         size: of the file, in bytes.
-        mtime_ns: when the file was last changed, in nanoseconds since 1970; or `IN_DOUBT`.
+        mtime_ns: when the file was last changed, as `changed_ns` has it; or `IN_DOUBT`.
         sha256: of the file's bytes.
     """
 
@@ -45,6 +45,15 @@ COLUMNS = ", ".join(field.name for field in fields(Item))
 IN_DOUBT = -1
 """In place of an ``mtime_ns``: the file had just been changed when it was read, so that a further
 change may have the same time; only its content tells."""
+
+
+def changed_ns(found: os.stat_result) -> int:
+    """Return when a file was last changed, in nanoseconds since 1970.
+
+    The later of the times of its content and of its entry, which changes too when another file
+    takes its name.
+    """
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def named_bytes(item: Item) -> tuple[bytes, bytes]:

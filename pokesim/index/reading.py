@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from pokesim.cache import sha256_of
 from pokesim.errors import NotAPictureError, PictureError
 from pokesim.images import Pixels, check_head, has_picture_ending, pixels_of
-from pokesim.index.items import IN_DOUBT, Item
+from pokesim.index.items import IN_DOUBT, Item, changed_ns
 from pokesim.index.manifest import Skipped
 
 _TICK_NS = 2_000_000_000
@@ -76,7 +76,7 @@ class Reader:
             return Read(skipped=Skipped(path, error.reason))
         except OSError as error:  # gone, or changed hands, since the folder was listed
             return Read(skipped=Skipped(path, error.strerror or str(error)))
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if (after.st_size, changed_ns(after)) != (before.st_size, changed_ns(before)):
             return Read(skipped=Skipped(path, "it changed while it was read"))
         return Read(item, pixels)
 
@@ -88,6 +88,6 @@ class Reader:
 
 
 def _item(path: str, found: os.stat_result, digest: str, now: int) -> Item:
-    just_changed = found.st_mtime_ns > now - _TICK_NS
-    mtime = IN_DOUBT if just_changed else found.st_mtime_ns
+    changed = changed_ns(found)
+    mtime = IN_DOUBT if changed > now - _TICK_NS else changed
     return Item(0, path, PurePosixPath(path).stem, found.st_size, mtime, digest)

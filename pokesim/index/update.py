@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.index import items
-from pokesim.index.items import IN_DOUBT, Item, Items
+from pokesim.index.items import IN_DOUBT, Item, Items, changed_ns
 from pokesim.index.manifest import Skipped
 from pokesim.index.plain import Plain
 from pokesim.index.snapshot import Snapshot
@@ -63,22 +63,12 @@ class Plan:
         skipped: files known beforehand to be no good.
         doubtful: files of which only the content tells whether they are as they were: the old item
             by path.
-        shared: pairs of size and time that several files have, or had.
     """
 
     paths: list[str]
     kept: NDArray[np.int64]
     skipped: tuple[Skipped, ...]
     doubtful: dict[str, Item] = field(default_factory=dict)
-    shared: set[tuple[int, int]] = field(default_factory=set)
-
-    def is_as_before(self, item: Item, size: int, mtime_ns: int) -> bool:
-        """Say whether a file's size and time alone tell that it is what it was.
-
-        Where several files share them, one may have taken another's name.
-        """
-        same = (item.size, item.mtime_ns) == (size, mtime_ns)
-        return same and (size, mtime_ns) not in self.shared
 
     @property
     def unread(self) -> list[int]:
@@ -99,43 +89,28 @@ def plan_update(
     """
     if old is None or old.snapshot.manifest.images != str(root.resolve()):
         return Plan(list(files), np.full(len(files), -1, np.int64), tuple(skipped))
-    before = _times_of_items(old)
     added = (item.path for item in old.items if Path(item.path).is_absolute())
     paths = sorted([*files, *(path for path in added if Path(path).exists())])
-    times = np.array([_time_of(root / path) for path in paths], np.int64).reshape(-1, 2)
-    shared = _shared(before) | _shared(times)
-    plan = Plan(paths, np.full(len(paths), -1, np.int64), tuple(skipped), shared=shared)
-    known: Iterator[Item] = iter(old.items)
-    item = next(known, None)
+    plan = Plan(paths, np.full(len(paths), -1, np.int64), tuple(skipped))
+    before: Iterator[Item] = iter(old.items)
+    item = next(before, None)
     for at, path in enumerate(paths):  # both are sorted, so they are walked in step
         while item and item.path < path:
-            item = next(known, None)
+            item = next(before, None)
         if item and item.path == path:
-            size, mtime = times[at].tolist()
-            if plan.is_as_before(item, size, mtime):
-                plan.kept[at] = item.id
-            elif item.mtime_ns in (IN_DOUBT, mtime):
-                plan.doubtful[path] = item
+            _compare(plan, at, item, root / path)
     return plan
 
 
-def _times_of_items(old: Old) -> NDArray[np.int64]:
-    """Return size and time of each item, int64 (n, 2)."""
-    return np.array([(item.size, item.mtime_ns) for item in old.items], np.int64).reshape(-1, 2)
-
-
-def _time_of(path: Path) -> tuple[int, int]:
+def _compare(plan: Plan, at: int, item: Item, path: Path) -> None:
     try:
         found = path.stat()
     except OSError:
-        return -1, -1  # reading it will tell why
-    return found.st_size, found.st_mtime_ns
-
-
-def _shared(times: NDArray[np.int64]) -> set[tuple[int, int]]:
-    """Return the pairs of size and time that several files have."""
-    pairs, counts = np.unique(times, axis=0, return_counts=True)
-    return {(int(size), int(mtime)) for size, mtime in pairs[counts > 1]}
+        return  # reading it will tell why
+    if item.mtime_ns == IN_DOUBT:
+        plan.doubtful[item.path] = item
+    elif (item.size, item.mtime_ns) == (found.st_size, changed_ns(found)):
+        plan.kept[at] = item.id
 
 
 def plan_add(old: Old, files: Sequence[str]) -> Plan:
