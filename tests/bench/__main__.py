@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--embedder", default="resnet50", help="a Keras network")
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
-        "--parts", default="build,large,query,search,growth", help="what to measure"
+        "--parts",
+        default="build,large,query,search,growth",
+        help="what to measure; open: 1 M vectors, 17 GB",
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
     parser.add_argument("--files", default="1000,10000,100000", help="sizes of folders to build")
@@ -41,11 +43,13 @@ def main() -> None:
     given = parser.parse_args()
     built: dict[str, float] = {}
     timings: list[searching.Timing] = []
-    parts = given.parts.split(",")
+    parts = set(given.parts.split(","))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         samples = pokesim.write_samples(home / "samples")
-        weights = given.weights or seeded_weights(given.embedder, home / "seeded.weights.h5")
+        weights = given.weights or home / "seeded.weights.h5"
+        if not given.weights and parts & {"build", "large", "query"}:
+            seeded_weights(given.embedder, weights)
         setting = Setting(
             home,
             small_copies(samples.images, home / "small"),
@@ -61,12 +65,16 @@ def main() -> None:
             querying.measure(setting, given.rounds)
         if "growth" in parts:
             growth.measure(home, [int(n) for n in given.files.split(",")])
-        if "search" in parts:
+        if parts & {"search", "open"}:
             known = (given.embedder, given.weights) if given.weights else ("compact", None)
             network = open_network(models.prepare(*known))
             features = searching.features_of(given.images or samples.images, network)
             print(f"\nVectors are made of {len(features):,} features by {known[0]}.")
-            timings = searching.measure(home, features, [int(n) for n in given.vectors.split(",")])
+            if "open" in parts:
+                searching.measure_opening(home, features, 1_000_000)
+            if "search" in parts:
+                counts = [int(n) for n in given.vectors.split(",")]
+                timings = searching.measure(home, features, counts)
         if given.plot and built and timings:
             from plot import draw
 

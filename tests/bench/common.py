@@ -62,12 +62,11 @@ class Setting:
         return source
 
 
-def seeded_weights(embedder: str, path: Path) -> Path:
+def seeded_weights(embedder: str, path: Path) -> None:
     """Write a random initialisation; arithmetic takes as long whatever the numbers are."""
     source = spec_of(embedder).keras
     assert source is not None
     python("-c", _SEEDED, source.class_name, path)
-    return path
 
 
 def python(*arguments: str | Path) -> str:

@@ -3,7 +3,7 @@
 import math
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,16 +73,22 @@ def features_of(images: Path, network: Network, most: int = 3000) -> np.ndarray:
     return normalized(np.stack(rows)[:, :DIMENSION])
 
 
-def mixed(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return points between pairs of feature vectors, scaled to length 1, float32 (count, d)."""
+def mixed(features: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield points between pairs of feature vectors, scaled to length 1, float32 (≤ 8192, d)."""
     random = np.random.default_rng(seed)
-    out = np.empty((count, features.shape[1]), np.float32)
     for start in range(0, count, 8192):
-        block = out[start : start + 8192]
-        i, j = random.integers(0, len(features), (2, len(block)))
-        share = random.uniform(0, 1, (len(block), 1)).astype(np.float32)
-        block[:] = normalized(share * features[i] + (1 - share) * features[j])
-    return out
+        size = min(8192, count - start)
+        i, j = random.integers(0, len(features), (2, size))
+        share = random.uniform(0, 1, (size, 1)).astype(np.float32)
+        yield normalized(share * features[i] + (1 - share) * features[j])
+
+
+def measure_opening(home: Path, features: np.ndarray, count: int) -> None:
+    """Measure how long a new process takes to open an index, larger than the memory perhaps."""
+    print(f"\nBuilding an index of {count:,} vectors, {8e-9 * count * DIMENSION:.0f} GB of disk …")
+    folder = home / f"large-{count}"
+    _publish(folder, mixed(features, count, seed=count), "panorama")
+    _show_opened(folder, count)
 
 
 def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Timing]:
@@ -94,7 +100,7 @@ def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Tim
         if 2.3 * size > _available():
             print(f"\n{count:,} vectors need {2.3 * size / 1e9:.0f} GB of memory; left out.")
             continue
-        xb = mixed(known, count, seed=count)
+        xb = np.concatenate(list(mixed(known, count, seed=count)))
         timings.append(Timing(count, _one_size(home, xb, asked)))
     ways = list(timings[0].ms)
     rows = [("vectors", *(f"{way}, ms" for way in ways), "Panorama : flat")]
@@ -113,7 +119,7 @@ def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Tim
 def _one_size(home: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
     indexes = {name: home / f"{name}-{len(xb)}" for name in ("flat", "panorama")}
     for search, folder in indexes.items():
-        _publish(folder, xb, search)
+        _publish(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
     with (
         pokesim.open_index(indexes["flat"]) as flat,
         pokesim.open_index(indexes["panorama"]) as panorama,
@@ -140,24 +146,27 @@ def _one_size(home: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
         ms = {name: 1e3 * statistics.median(one[name] for one in taken) for name in ways}
         many = np.repeat(xq, 13, axis=0)[:256]
         ms["flat, one of 256"] = 1e3 * seconds_of(lambda: flat.search(many, K)) / len(many)
-    opened = [float(word) for word in python("-c", _OPENED, indexes["panorama"]).split()]
-    print(
-        f"\n{len(xb):,} vectors, Panorama, in a new process: opened after {opened[0]:.1f} ms with "
-        f"{opened[1]:.0f} MB, first answer after {opened[2]:.1f} ms with {opened[3]:.0f} MB",
-        flush=True,
-    )
+    _show_opened(indexes["panorama"], len(xb))
     return ms
 
 
-def _publish(home: Path, xb: np.ndarray, search: str) -> None:
-    with new_snapshot(home) as folder, closing(SnapshotWriter(folder, xb.shape[1])) as writer:
-        for start in range(0, len(xb), 8192):
-            block = xb[start : start + 8192]
-            ids = range(start, start + len(block))
+def _show_opened(index: Path, count: int) -> None:
+    opened = [float(word) for word in python("-c", _OPENED, index).split()]
+    print(
+        f"\n{count:,} vectors, Panorama, in a new process: opened after {opened[0]:.1f} ms with "
+        f"{opened[1]:.0f} MB, first answer after {opened[2]:.1f} ms with {opened[3]:.0f} MB",
+        flush=True,
+    )
+
+
+def _publish(home: Path, blocks: Iterable[np.ndarray], search: str) -> None:
+    with new_snapshot(home) as folder, closing(SnapshotWriter(folder, DIMENSION)) as writer:
+        for block in blocks:
+            ids = range(writer.count, writer.count + len(block))
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
         writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", True)
-        manifest = Manifest(str(home), record, xb.shape[1], len(xb), ())
+        manifest = Manifest(str(home), record, DIMENSION, writer.count, ())
         publish(folder, home, replace(manifest, search=SearchRecord(search)))
 
 
