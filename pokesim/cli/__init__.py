@@ -1,0 +1,43 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pokesim.cli import asking, building, judging, keeping
+from pokesim.cli.base import app
+
+_COMMANDS = (  # in the order of --help
+    building.build_index,
+    asking.query,
+    keeping.embedders,
+    keeping.info,
+    building.add,
+    building.remove,
+    keeping.check,
+    judging.evaluate,
+    judging.tune,
+    keeping.sample_data,
+)
+for _command in _COMMANDS:
+    app.command(_command.__name__.replace("_", "-"))(_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    if "--debug" not in sys.argv:
+        _quiet_libraries()
+    app()
+
+
+def _quiet_libraries() -> None:
+    """Keep what C libraries (libtiff, LiteRT, …) say to file descriptor 2 off standard error.
+
+    Python's own ``sys.stderr`` goes on through a copy of the descriptor.
+    """
+    try:
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except OSError:
+        pass  # started without a standard error; there is nothing to keep clean

@@ -1,0 +1,5 @@
+"""`python -m pokesim.cli`."""
+
+from pokesim.cli import main
+
+main()

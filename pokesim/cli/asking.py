@@ -1,0 +1,95 @@
+"""Commands that ask an index."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, check_ending, note
+from pokesim.clock import lap, measured
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.errors import PokesimError
+from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import Format, plain
+
+if TYPE_CHECKING:
+    from pokesim.index.search import Answer
+
+
+def query(
+    photos: Annotated[
+        list[str],
+        typer.Argument(metavar="PHOTO", help="Path, http(s) URL, or - for standard input."),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many matches.")] = 5,
+    index: IndexOption = DEFAULT_INDEX,
+    form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.TABLE,
+    save: Annotated[
+        Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Tell where the time went.")] = False,
+    runtime: RuntimeOption = Runtime.LITERT,
+    precision: PrecisionOption = Precision.FLOAT32,
+) -> None:
+    """Find the pictures most like a photo, nearest first.
+
+    Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
+
+    Example: pokesim query photo.jpg -k 3 --save match.png
+    """
+    from pokesim.show import text
+
+    if save:
+        check_ending("--save", save)
+    good: list[Answer] = []
+    failed: list[Answer] = []
+    with measured() as laps:
+        laps.seconds["start Python"] = time.process_time()
+        with lap("import NumPy and Pillow"):
+            from pokesim.index.search import open_index
+        opened = open_index(index, runtime=runtime, precision=precision)
+        if opened.manifest.search.recall is not None:
+            note(f"The search is {text.search_text(opened.manifest.search)}.")
+        with lap("write the answers"):
+            answers = _sorted_out(opened.answer(photos, k), good, failed)
+            text.write_answers(answers, form, sys.stdout)
+        with lap("draw"):
+            if show:
+                _preview(good)
+            if save and good:
+                from pokesim.show.card import save_cards
+
+                save_cards(good, save)
+    if stats:
+        note(text.laps_text(laps.seconds))
+    if failed:
+        raise typer.Exit(PokesimError.exit_code)
+
+
+def _sorted_out(
+    answers: Iterable[Answer], good: list[Answer], failed: list[Answer]
+) -> Iterator[Answer]:
+    """Pass answers on, noting each failure as it comes and keeping both kinds for later."""
+    for answer in answers:
+        if answer.error:
+            note(plain(f"pokesim: {answer.error}"))
+        (failed if answer.error else good).append(answer)
+        yield answer
+
+
+def _preview(answers: list[Answer]) -> None:
+    import shutil
+
+    from pokesim.show.terminal import preview
+
+    if not sys.stderr.isatty():
+        note("--show needs a terminal; nothing is drawn.")
+        return
+    for answer in answers:
+        note(preview(answer.photo, answer.matches, shutil.get_terminal_size().columns))

@@ -1,0 +1,98 @@
+"""What all commands share: the group they stand in, errors as sentences, common options."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from pokesim import __version__
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.errors import PokesimError, UsageError
+from pokesim.show.text import plain
+
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+
+
+class Group(TyperGroup):
+    """Turns every error into one sentence on standard error and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Let --debug stand anywhere, also behind a command's name."""
+        if "--debug" in args:
+            args = ["--debug", *(arg for arg in args if arg != "--debug")]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except PokesimError as error:
+            _fail(ctx, str(error), error.exit_code)
+        except KeyboardInterrupt as interrupt:
+            told = str(interrupt) or "Interrupted; an index that was there before is unchanged."
+            _fail(ctx, told, INTERRUPTED)
+        except BrokenPipeError:
+            raise  # the reader has gone; typer ends quietly
+        except Exception as error:
+            if type(error).__module__.startswith("typer."):
+                raise  # a usage error or an exit, which typer handles
+            kind = type(error).__name__
+            _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
+
+
+def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:  # noqa: ANN401
+    if ctx.params.get("debug"):
+        traceback.print_exc()
+    note(plain(f"pokesim: {sentence}"))
+    raise typer.Exit(code)
+
+
+def note(line: str) -> None:
+    """Say something that is no result, on standard error."""
+    print(line, file=sys.stderr)
+
+
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras: on a GPU.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of OpenVINO's arithmetic.")]
+IndexOption = Annotated[Path, typer.Option("--index", help="The index's folder.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
+    if version:
+        print(f"pokesim {__version__}")
+        raise typer.Exit
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be text in the terminal's encoding; it goes out as the bytes it is.
+        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    handler = logging.StreamHandler(sys.stderr)
+    log = logging.getLogger("pokesim")
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    # Pillow's remarks on bad files; what is skipped is listed with its reason anyway.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def check_ending(option: str, path: Path) -> None:
+    """Refuse a picture file whose ending names another format. Raises UsageError."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{option} writes PNG or JPEG; name a file *.png or *.jpg, not {path}.")

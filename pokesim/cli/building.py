@@ -1,0 +1,157 @@
+"""Commands that make an index and change what is in it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.errors import NoIndexError
+from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import plain
+
+if TYPE_CHECKING:
+    from pokesim.index.work import BuildReport
+
+
+def build_index(
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Folder of pictures. Default: images/, else the index's own, else samples.",
+        ),
+    ] = None,
+    index: IndexOption = DEFAULT_INDEX,
+    embedder: Annotated[
+        str, typer.Option(help="A name that `pokesim embedders` lists, or auto.")
+    ] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
+    ] = None,
+    normalize: Annotated[
+        bool | None,
+        typer.Option(
+            "--normalize/--no-normalize",
+            help="Scale vectors to length 1, or keep their lengths. Default: as the index has it.",
+            show_default="normalize",
+        ),
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Embed everything again, whatever was there.")
+    ] = False,
+    search: Annotated[
+        str, typer.Option(help="flat or panorama (exact), auto, or a FAISS factory string.")
+    ] = "auto",
+    runtime: RuntimeOption = Runtime.LITERT,
+    precision: PrecisionOption = Precision.FLOAT32,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pictures embedded at a time.", show_default="32"),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if any picture cannot be read.")
+    ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cap on width × height.", show_default="89 million"),
+    ] = None,
+    file_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Time that reading one file may take.", show_default="60"),
+    ] = None,
+) -> None:
+    """Embed a folder of pictures and write an exact index of them, or bring one up to date.
+
+    What an index has already is not embedded again, and an interrupted build goes on.
+
+    Example: pokesim build-index ~/Pictures --index indexes/mine
+    """
+    from pokesim.embedders.litert import BATCH_SIZE
+    from pokesim.images import FILE_SECONDS, MAX_PIXELS
+    from pokesim.index import build
+    from pokesim.show.progress import progress_shown
+
+    folder = images or _default_images(index)
+    with progress_shown("files") as progress:
+        report = build.build_index(
+            folder,
+            index,
+            embedder=embedder,
+            weights=weights,
+            search=search,
+            runtime=runtime,
+            precision=precision,
+            normalize=normalize,
+            rebuild=rebuild,
+            batch_size=batch_size or BATCH_SIZE,
+            strict=strict,
+            max_pixels=max_pixels or MAX_PIXELS,
+            file_seconds=FILE_SECONDS if file_seconds is None else file_seconds,
+            progress=progress,
+        )
+    _report(report)
+
+
+def add(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Pictures.")],
+    index: IndexOption = DEFAULT_INDEX,
+) -> None:
+    """Add single pictures to an index, without a look at the others.
+
+    Example: pokesim add new.jpg --index indexes/mine
+    """
+    from pokesim.index.edit import add_pictures
+
+    _report(add_pictures(files, index))
+
+
+def remove(
+    names: Annotated[
+        list[str], typer.Argument(metavar="LABEL|PATH", help="Labels or paths of pictures.")
+    ],
+    index: IndexOption = DEFAULT_INDEX,
+) -> None:
+    """Take pictures out of an index; their files stay.
+
+    Building the index again takes up what is still in its folder.
+
+    Example: pokesim remove brumbel --index indexes/mine
+    """
+    from pokesim.index.edit import remove_pictures
+
+    report = remove_pictures(names, index)
+    print(f"Removed {report.dropped:,} pictures; {index} has {report.indexed:,}.")
+
+
+def _report(report: BuildReport) -> None:
+    """Say what a build did."""
+    for skipped in report.skipped:
+        note(plain(f"skipped {skipped.path}: {skipped.reason}"))
+    if not report.changed:
+        print(f"Nothing to do: {report.index} has these {report.indexed:,} pictures already.")
+        return
+    print(
+        f"Indexed {report.indexed:,} pictures, skipped {len(report.skipped):,}, with "
+        f"{report.embedder} in {report.seconds:.1f} s: {report.embedded:,} embedded "
+        f"({report.embedded / report.seconds:,.0f} a second), "
+        f"{report.indexed - report.embedded:,} as before, {report.dropped:,} dropped. "
+        f"The index is {report.index}."
+    )
+
+
+def _default_images(index: Path) -> Path:
+    from pokesim.index.snapshot import open_snapshot
+
+    if Path("images").is_dir():
+        return Path("images")
+    with contextlib.suppress(NoIndexError):
+        return Path(open_snapshot(index).manifest.images)
+    from pokesim.samples import builtin_samples
+
+    note("There is no images/ here; indexing the built-in sample pictures.")
+    return builtin_samples().images

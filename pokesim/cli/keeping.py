@@ -1,0 +1,87 @@
+"""Commands that look after indexes, models and sample pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pokesim.cli.base import IndexOption
+from pokesim.errors import PokesimError, UsageError
+from pokesim.index import DEFAULT_INDEX
+
+
+def embedders(
+    prepare: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make this one's model ready now.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --prepare: a local weights file (.h5).")
+    ] = None,
+) -> None:
+    """List the networks that turn pictures into vectors.
+
+    Example: pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.h5
+    """
+    from pokesim.embedders import models
+    from pokesim.show.text import embedder_table
+
+    if weights and not prepare:
+        raise UsageError("--weights goes with --prepare NAME.")
+    if prepare:
+        model = models.prepare(prepare, weights)
+        print(f"{model.embedder} is ready: {model.path}")
+    else:
+        print(embedder_table(models.inventory()))
+
+
+def info(index: IndexOption = DEFAULT_INDEX) -> None:
+    """Say what an index is, when it was built, what was skipped.
+
+    Example: pokesim info --index indexes/mine
+    """
+    from pokesim.index.snapshot import open_snapshot
+    from pokesim.show.text import snapshot_text
+
+    print(snapshot_text(index, open_snapshot(index)))
+
+
+def check(
+    index: IndexOption = DEFAULT_INDEX,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make a damaged index whole first.")
+    ] = False,
+) -> None:
+    """Verify every byte of an index, its vectors and its embedder.
+
+    Repairing returns to an older snapshot that is sound, or embeds the pictures again.
+
+    Example: pokesim check --index indexes/mine
+    """
+    from pokesim.index.check import check_index
+    from pokesim.index.repair import repair_index
+
+    if repair:
+        for line in repair_index(index):
+            print(line)
+    for line in check_index(index):
+        print(line)
+    print(f"{index} is sound.")
+
+
+def sample_data(
+    directory: Annotated[Path, typer.Argument(help="Where images/ and photos/ are written.")],
+) -> None:
+    """Draw the sample pictures, and photos of some of them.
+
+    Example: pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
+    """
+    from pokesim.samples import write_samples
+
+    try:
+        samples = write_samples(directory)
+    except OSError as error:
+        told = f"{directory} cannot be written ({error.strerror or error})."
+        raise PokesimError(told) from error
+    print(f"Drew creatures in {samples.images} and photos of some of them in {samples.photos}.")
