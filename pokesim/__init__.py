@@ -16,13 +16,13 @@ __version__ = "0.1.0"
 
 # A name's home is imported when the name is first used, so `import pokesim` costs nothing.
 _HOMES = {
-    "Answer": "pokesim.index.search",
+    "Answer": "pokesim.index.matches",
     "BuildReport": "pokesim.index.work",
     "Evaluation": "pokesim.evaluate",
     "Index": "pokesim.index.search",
     "IndexFolderError": "pokesim.errors",
     "Manifest": "pokesim.index.manifest",
-    "Match": "pokesim.index.search",
+    "Match": "pokesim.index.matches",
     "ModelError": "pokesim.errors",
     "NotAPictureError": "pokesim.errors",
     "PictureError": "pokesim.errors",
@@ -83,8 +83,9 @@ if TYPE_CHECKING:
     from pokesim.index.check import check_index
     from pokesim.index.edit import add_pictures, remove_pictures
     from pokesim.index.manifest import Manifest, Skipped, Tuning
+    from pokesim.index.matches import Answer, Match
     from pokesim.index.repair import repair_index
-    from pokesim.index.search import Answer, Index, Match, open_index
+    from pokesim.index.search import Index, open_index
     from pokesim.index.work import BuildReport
     from pokesim.samples import write_samples
     from pokesim.tune import reset_index, tune_index

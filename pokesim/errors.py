@@ -69,5 +69,6 @@ class UsageError(PokesimError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean …?" for the nearest known word, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    return f" Did you mean {folded[near[0]]}?" if near else ""

@@ -18,7 +18,7 @@ from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import Format, plain
 
 if TYPE_CHECKING:
-    from pokesim.index.search import Answer
+    from pokesim.index.matches import Answer
 
 
 def query(
@@ -29,6 +29,25 @@ def query(
     k: Annotated[int, typer.Option("-k", min=1, help="How many matches.")] = 5,
     index: IndexOption = DEFAULT_INDEX,
     form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.TABLE,
+    where: Annotated[
+        str | None,
+        typer.Option(help="Only pictures whose metadata are so, such as Type1=grass."),
+    ] = None,
+    label: Annotated[
+        str, typer.Option(help="What a match is called: stem, folder or a column of the metadata.")
+    ] = "stem",
+    group: Annotated[
+        bool, typer.Option("--group", help="The k best labels, each with its best picture.")
+    ] = False,
+    max_distance: Annotated[
+        float | None, typer.Option(min=0, help="Leave out what is farther.")
+    ] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Leave out what is less similar, percent.")
+    ] = None,
+    exclude_self: Annotated[
+        bool, typer.Option("--exclude-self", help="Leave out the photo itself, if it is indexed.")
+    ] = False,
     save: Annotated[
         Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
     ] = None,
@@ -41,7 +60,10 @@ def query(
 
     Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
 
-    Example: pokesim query photo.jpg -k 3 --save match.png
+    --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets; what is not a plain word
+    stands in quotes, and "" is the empty cell.
+
+    Example: pokesim query photo.jpg -k 3 --where "Type1 in grass,poison" --save match.png
     """
     from pokesim.show import text
 
@@ -57,8 +79,19 @@ def query(
         if opened.manifest.search.recall is not None:
             note(f"The search is {text.search_text(opened.manifest.search)}.")
         with lap("write the answers"):
-            answers = _sorted_out(opened.answer(photos, k), good, failed)
-            text.write_answers(answers, form, sys.stdout)
+            found = opened.answer(
+                photos,
+                k,
+                where=where,
+                label=label,
+                group=group,
+                max_distance=max_distance,
+                min_similarity=min_similarity,
+                exclude_self=exclude_self,
+            )
+            table = opened.manifest.metadata
+            further = [*(["near"] if group else []), *(table.columns if table else [])]
+            text.write_answers(_sorted_out(found, good, failed), form, sys.stdout, further)
         with lap("draw"):
             if show:
                 _preview(good)
@@ -75,11 +108,15 @@ def query(
 def _sorted_out(
     answers: Iterable[Answer], good: list[Answer], failed: list[Answer]
 ) -> Iterator[Answer]:
-    """Pass answers on, noting each failure as it comes and keeping both kinds for later."""
+    """Pass answers on, noting each failure as it comes and keeping those with matches, and it."""
     for answer in answers:
         if answer.error:
             note(plain(f"pokesim: {answer.error}"))
-        (failed if answer.error else good).append(answer)
+            failed.append(answer)
+        elif answer.matches:
+            good.append(answer)
+        else:
+            note(plain(f"{answer.query}: no picture is as asked."))
         yield answer
 
 

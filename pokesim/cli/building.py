@@ -10,7 +10,7 @@ import typer
 
 from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import NoIndexError
+from pokesim.errors import NoIndexError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import plain
 
@@ -47,6 +47,17 @@ def build_index(
     search: Annotated[
         str, typer.Option(help="flat or panorama (exact), auto, or a FAISS factory string.")
     ] = "auto",
+    metadata: Annotated[
+        Path | None,
+        typer.Option(help="Table (CSV, TSV, JSON Lines) that describes the pictures."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Its column that names them. Default: the one that names the most."),
+    ] = None,
+    no_metadata: Annotated[
+        bool, typer.Option("--no-metadata", help="Drop the table that the index has.")
+    ] = False,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
     batch_size: Annotated[
@@ -69,13 +80,17 @@ def build_index(
 
     What an index has already is not embedded again, and an interrupted build goes on.
 
-    Example: pokesim build-index ~/Pictures --index indexes/mine
+    A table's rows go to the pictures that they name by label, file name or path.
+
+    Example: pokesim build-index images --metadata pokemon.csv --key Name
     """
     from pokesim.embedders.litert import BATCH_SIZE
     from pokesim.images import FILE_SECONDS, MAX_PIXELS
     from pokesim.index import build
     from pokesim.show.progress import progress_shown
 
+    if metadata and no_metadata:
+        raise UsageError("Give --metadata, or --no-metadata.")
     folder = images or _default_images(index)
     with progress_shown("files") as progress:
         report = build.build_index(
@@ -84,6 +99,8 @@ def build_index(
             embedder=embedder,
             weights=weights,
             search=search,
+            metadata=False if no_metadata else metadata,
+            key=key,
             runtime=runtime,
             precision=precision,
             normalize=normalize,
@@ -130,8 +147,12 @@ def remove(
 
 def _report(report: BuildReport) -> None:
     """Say what a build did."""
+    from pokesim.show.text import metadata_text
+
     for skipped in report.skipped:
         note(plain(f"skipped {skipped.path}: {skipped.reason}"))
+    if metadata := report.metadata:
+        note(plain(metadata_text(metadata, report.indexed)))
     if not report.changed:
         print(f"Nothing to do: {report.index} has these {report.indexed:,} pictures already.")
         return

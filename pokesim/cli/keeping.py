@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pokesim.cli.base import IndexOption
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
+
+if TYPE_CHECKING:
+    from pokesim.index.metadata import Metadata
 
 
 def embedders(
@@ -36,15 +39,34 @@ def embedders(
         print(embedder_table(models.inventory()))
 
 
-def info(index: IndexOption = DEFAULT_INDEX) -> None:
+def info(
+    index: IndexOption = DEFAULT_INDEX,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Show what its table holds, and what has no match.")
+    ] = False,
+) -> None:
     """Say what an index is, when it was built, what was skipped.
 
     Example: pokesim info --index indexes/mine
     """
     from pokesim.index.snapshot import open_snapshot
-    from pokesim.show.text import snapshot_text
+    from pokesim.show.text import metadata_table, snapshot_text
 
+    if metadata:
+        print(metadata_table(_metadata_of(index)))
+        return
     print(snapshot_text(index, open_snapshot(index)))
+
+
+def _metadata_of(index: Path) -> Metadata:
+    from pokesim.index.search import open_index
+
+    found = open_index(index).metadata
+    if found is None:
+        raise PokesimError(
+            f"{index} has no metadata; `pokesim build-index --metadata` gives it some."
+        )
+    return found
 
 
 def check(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
@@ -25,6 +26,7 @@ from pokesim.index import DEFAULT_INDEX, structure
 from pokesim.index.manifest import EmbedderRecord, Skipped
 from pokesim.index.pipeline import made_otherwise, make, nothing_in
 from pokesim.index.snapshot import open_snapshot
+from pokesim.index.table import Table, read_table
 from pokesim.index.update import plan_update
 from pokesim.index.work import BuildReport, Progress, Work
 
@@ -37,6 +39,8 @@ def build_index(
     weights: str | Path | None = None,
     normalize: bool | None = None,
     search: str = structure.AUTO,
+    metadata: str | Path | Literal[False] | None = None,
+    key: str | None = None,
     runtime: str = Runtime.LITERT,
     precision: str = Precision.FLOAT32,
     rebuild: bool = False,
@@ -62,6 +66,10 @@ def build_index(
         search: "flat" or "panorama", which are exact, a FAISS factory string, such as
             "IVF1024,Flat", for approximate search, or "auto", which keeps what the index has, and
             for a new one chooses between the exact ones by size.
+        metadata: a table (CSV, TSV, JSON Lines) that describes the pictures, by their labels, file
+            names or paths. None keeps the index's own, and reads it again where its file has
+            changed; False drops it.
+        key: its column that names the pictures; None takes the one that names the most.
         runtime: "litert", "openvino" (an extra), or "keras" for a GPU.
         precision: "float32", or "bfloat16" with OpenVINO where the processor has it.
         rebuild: embed everything again, and replace an index that was made otherwise.
@@ -81,6 +89,9 @@ def build_index(
     files = _files_of(root, passed_over)
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
+    if key is not None and not metadata:
+        raise UsageError(f"The key {key} is a column of a table; name the table (--metadata).")
+    table = read_table(Path(metadata)) if isinstance(metadata, str | Path) else metadata
     runs = runtime_named(runtime, precision)
     before = None if rebuild else made_by(home)
     model = _model_for(embedder, Path(weights) if weights else None, before, home)
@@ -95,6 +106,8 @@ def build_index(
         dimension,
         partial(open_network, model, *runs),
         search,
+        table,
+        key,
         *runs,
         batch_size=batch_size,
         strict=strict,
@@ -114,6 +127,8 @@ def embed_folder(
     files: Sequence[str],
     normalize: bool,
     search: str = structure.FLAT,
+    table: Table | None = None,
+    key: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Bring an index of some files of a folder up to date, whatever made it before.
@@ -130,6 +145,8 @@ def embed_folder(
         spec_of(model.embedder).dimension,
         partial(open_network, model),
         search,
+        table,
+        key,
         rebuild=before not in (None, record),
         tell=progress or (lambda done, total: None),
     )

@@ -14,6 +14,8 @@ from pokesim.embedders import models
 from pokesim.errors import DamagedIndexError, IndexFolderError, ModelError
 from pokesim.index import items, vectors
 from pokesim.index.items import Items
+from pokesim.index.manifest import MetadataRecord
+from pokesim.index.metadata import Metadata
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot, way_out
 
 
@@ -36,6 +38,9 @@ def check_index(index: Path) -> Iterator[str]:
         yield f"{name}: {expected['bytes']:,} bytes, SHA-256 as written"
     _check_items(snapshot)
     yield f"items: {count:,}, numbered as the vectors are"
+    if record := snapshot.manifest.metadata:
+        _check_metadata(snapshot, record)
+        yield f"metadata: of {record.described:,} pictures"
     _check_vectors(snapshot)
     yield f"vectors: {count:,} × {snapshot.manifest.dimension}, all finite"
     made_by = snapshot.manifest.embedder
@@ -63,6 +68,13 @@ def _check_items(snapshot: Snapshot) -> None:
             f"{path} has {len(ids)} items where {snapshot.manifest.count} vectors are; "
             "build the index again."
         )
+
+
+def _check_metadata(snapshot: Snapshot, record: MetadataRecord) -> None:
+    path = snapshot.file(items.FILE)
+    with contextlib.closing(Items(path)) as found:
+        if not Metadata(found, record).fit(snapshot.manifest.count):
+            raise IndexFolderError(f"{path} has metadata of other pictures; build the index again.")
 
 
 def _check_vectors(snapshot: Snapshot) -> None:

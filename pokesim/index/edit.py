@@ -9,7 +9,8 @@ from pokesim.embedders import models
 from pokesim.embedders.catalog import runtime_named
 from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import PokesimError, UsageError, did_you_mean
-from pokesim.index import DEFAULT_INDEX, structure
+from pokesim.index import DEFAULT_INDEX
+from pokesim.index.items import path_in
 from pokesim.index.pipeline import make
 from pokesim.index.plain import Plain
 from pokesim.index.snapshot import Snapshot, open_snapshot
@@ -31,7 +32,7 @@ def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX)
     for file in files:
         if Path(file).is_dir():
             raise UsageError(f"{file} is a folder; `pokesim build-index` takes folders.")
-    paths = [_in_index(root, file) for file in files]
+    paths = [path_in(root, file) for file in files]
     return make(_work(home, snapshot), lambda old: plan_add(_there(old), paths))
 
 
@@ -60,7 +61,7 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
 
 
 def _rows_of(old: Old, root: Path, names: Sequence[str]) -> set[int]:
-    wanted = {name: {name, _in_index(root, name)} for name in names}
+    wanted = {name: {name, path_in(root, name)} for name in names}
     found: dict[str, set[int]] = {name: set() for name in names}
     labels = set()
     for item in old.items:
@@ -74,12 +75,6 @@ def _rows_of(old: Old, root: Path, names: Sequence[str]) -> set[int]:
                 f"The index has no picture of label or path {name}.{did_you_mean(name, labels)}"
             )
     return set().union(*found.values())
-
-
-def _in_index(root: Path, file: str | Path) -> str:
-    """Return a file's path as items have it: relative to the picture folder, if it is in there."""
-    path = Path(file).parent.resolve() / Path(file).name
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _there(old: Old | None) -> Old:
@@ -103,8 +98,8 @@ def _work(home: Path, snapshot: Snapshot) -> Work:
         made_by,
         Plain(snapshot).manifest.dimension,
         load,
-        structure.AUTO,
-        *runs,
+        runtime=runs[0],
+        precision=runs[1],
         strict=True,
         asked=True,
         unfinished=".unfinished-edit",

@@ -56,6 +56,12 @@ def changed_ns(found: os.stat_result) -> int:
     return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
+def path_in(root: Path, file: str | Path) -> str:
+    """Return a file's path as items have it: relative to the picture folder, if it is in there."""
+    path = Path(file).parent.resolve() / Path(file).name
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 def named_bytes(item: Item) -> tuple[bytes, bytes]:
     """Return path and label as SQLite is given them.
 
@@ -65,38 +71,42 @@ def named_bytes(item: Item) -> tuple[bytes, bytes]:
 
 
 class ItemWriter:
-    """Writes items into a new SQLite file."""
+    """Writes items into a new SQLite file; what describes them may be written beside them.
+
+    Attributes:
+        db: the opened file.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         # The file counts only once its snapshot is published, so a journal would protect nothing.
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = OFF")
+        self.db.execute("PRAGMA synchronous = OFF")
+        self.db.execute(
             "CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL, label TEXT NOT NULL,"
             " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
         )
-        self._db.execute("BEGIN")
+        self.db.execute("BEGIN")
 
     def add(self, items: Iterable[Item]) -> None:
         """Append items; their ids are the rows of their vectors."""
-        self._db.executemany(
+        self.db.executemany(
             "INSERT INTO items VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)",
             ((item.id, *named_bytes(item), *astuple(item)[3:]) for item in items),
         )
 
     def finish(self) -> None:
         """Bring everything to the disk."""
-        self._db.execute("CREATE INDEX items_sha256 ON items (sha256)")
-        self._db.execute("COMMIT")
-        self._db.close()
+        self.db.execute("CREATE INDEX items_sha256 ON items (sha256)")
+        self.db.execute("COMMIT")
+        self.db.close()
         with self._path.open("rb+") as file:
             os.fsync(file.fileno())
 
     def close(self) -> None:
         """Close the file as it is."""
-        self._db.close()
+        self.db.close()
 
 
 class Items:
@@ -127,10 +137,25 @@ class Items:
         (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
         return None if found is None else int(found)
 
+    def of_bytes(self, sha256: str) -> list[int]:
+        """Return the ids of the pictures with these bytes."""
+        return [row[0] for row in self.all("SELECT id FROM items WHERE sha256 = ?", sha256)]
+
+    def of_path(self, path: str) -> int | None:
+        """Return the id of the picture with this path, as `path_in` gives it, or None."""
+        asked = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
+        found = self._first(asked, os.fsencode(path))
+        return None if found is None else int(found[0])
+
     def __iter__(self) -> Iterator[Item]:
         with self._damage_named():
             for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"):
                 yield Item(*row)
+
+    def all(self, query: str, *values: object) -> list[Any]:
+        """Return the rows of a query."""
+        with self._damage_named():
+            return self._db.execute(query, values).fetchall()
 
     def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row is as it is
         with self._damage_named():

@@ -59,6 +59,27 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataRecord:
+    """What a manifest says of an index's metadata.
+
+    Attributes:
+        source: the table's file, absolute.
+        sha256: of the file's bytes when it was read.
+        key: the column that names pictures.
+        columns: all columns; True where each cell is a number or empty.
+        described: pictures that have a row.
+        unmatched: rows that no picture has.
+    """
+
+    source: str
+    sha256: str
+    key: str
+    columns: dict[str, bool]
+    described: int
+    unmatched: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an index is.
 
@@ -71,6 +92,7 @@ class Manifest:
         metric: how vectors are compared; always "L2".
         tuning: the learned metric that the vectors were projected by, if any.
         search: how the vectors are searched.
+        metadata: the table that describes its pictures, if it has one.
         runtime, precision: what computed the vectors; any other may compute a query's.
         files: size in bytes and SHA-256 of each other file of the snapshot.
         pokesim: version that wrote it.
@@ -86,6 +108,7 @@ class Manifest:
     metric: str = "L2"
     tuning: Tuning | None = None
     search: SearchRecord = SearchRecord()  # noqa: RUF009 - it is frozen
+    metadata: MetadataRecord | None = None
     runtime: str = "litert"
     precision: str = "float32"
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -105,5 +128,7 @@ class Manifest:
             pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
             data["tuning"] = Tuning(**tuning | pairs)
         data["search"] = SearchRecord(**data.get("search", {}))
+        if metadata := data.get("metadata"):
+            data["metadata"] = MetadataRecord(**metadata)
         data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])
         return Manifest(**data)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from pokesim.images import usable_cores
 from pokesim.index import vectors
+from pokesim.index.selection import Selection
 
 FILE = "search.faiss"
 ROTATION_FILE = "rotation.npy"
@@ -73,11 +74,14 @@ class Panorama:
             raise ValueError
 
     def nominate(
-        self, xq: NDArray[np.float32], k: int
+        self, xq: NDArray[np.float32], k: int, among: Selection
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, k), of the nearest as float32 sees them."""
+        """Return squared distances and ids, (nq, k), of the nearest as float32 sees them.
+
+        The selection has at least k.
+        """
         turned = _rotated(xq, self._rotation)
-        found = list(self._pool.map(lambda part: part.nominate(turned, k), self._parts))
+        found = list(self._pool.map(lambda part: part.nominate(turned, k, among), self._parts))
         D = np.concatenate([D for D, _ in found], axis=1)  # (nq, parts · k)
         I = np.concatenate([I for _, I in found], axis=1)  # noqa: E741
         order = np.argsort(D, axis=1, kind="stable")[:, :k]
@@ -121,10 +125,12 @@ class _Part:
         self._index = index
 
     def nominate(
-        self, xq: NDArray[np.float32], k: int
+        self, xq: NDArray[np.float32], k: int, among: Selection
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, ≤ k)."""
-        D, I = self._index.search(xq, min(k, self._index.ntotal))  # noqa: E741
+        """Return squared distances and ids, (nq, ≤ k); the largest distance where there is none."""
+        D, I = self._index.search(  # noqa: E741
+            xq, min(k, self._index.ntotal), params=among.parameters(self._start)
+        )
         return D, I + self._start
 
 

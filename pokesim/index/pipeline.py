@@ -19,10 +19,12 @@ import numpy as np
 from pokesim.errors import DamagedIndexError, IndexFolderError, NoIndexError, OtherIndexError
 from pokesim.index.gather import Found, gather
 from pokesim.index.journal import Journal
-from pokesim.index.manifest import EmbedderRecord, Manifest, Skipped
+from pokesim.index.manifest import EmbedderRecord, Manifest, MetadataRecord, Skipped
+from pokesim.index.metadata import is_of, table_for
 from pokesim.index.publish import SnapshotWriter, new_snapshot, publish, tuned
 from pokesim.index.snapshot import open_snapshot, sound_snapshots
 from pokesim.index.structure import AUTO, SearchRecord
+from pokesim.index.table import Table
 from pokesim.index.update import Old, Plan
 from pokesim.index.work import BuildReport, Work
 
@@ -50,16 +52,17 @@ def make(work: Work, plan_of: Callable[[Old | None], Plan]) -> BuildReport:
             opened.callback(before.close)
         old = None if work.rebuild else before
         plan = plan_of(old)
-        if old and _is_there(old, work, plan, len(plan.unread), plan.skipped):
-            return _report(work, len(old), plan.skipped, start)
+        table = table_for(work.metadata, work.key, before, plan.paths)
+        if old and _is_there(old, work, plan, len(plan.unread), plan.skipped, table):
+            return _report(work, old.snapshot.manifest, start)
         journal = _journal(work)
         opened.callback(journal.close)
         with _interruption_told(journal, plan):
             found = gather(work, plan, old, journal)
             skipped = sorted([*plan.skipped, *found.skipped], key=lambda one: one.path)
-            if old and _is_there(old, work, plan, int(np.sum(found.placed >= 0)), skipped):
-                return _report(work, len(old), skipped, start)
-            count = _write(folder, work, plan, found, old, journal)
+            if old and _is_there(old, work, plan, int(np.sum(found.placed >= 0)), skipped, table):
+                return _report(work, old.snapshot.manifest, start)
+            count, metadata = _write(folder, work, plan, found, old, journal, table)
             if not count:
                 raise nothing_in(work.root, skipped)
             manifest = Manifest(
@@ -69,6 +72,7 @@ def make(work: Work, plan_of: Callable[[Old | None], Plan]) -> BuildReport:
                 count,
                 tuple(skipped),
                 search=SearchRecord(_search(work, old)),
+                metadata=metadata,
                 runtime=work.runtime,
                 precision=work.precision,
             )
@@ -82,7 +86,7 @@ def make(work: Work, plan_of: Callable[[Old | None], Plan]) -> BuildReport:
             journal.discard()
         found.used[plan.kept[plan.kept >= 0]] = True
         dropped = int(np.sum(~found.used))
-        return _report(work, count, skipped, start, found.embedded, dropped, changed=True)
+        return _report(work, manifest, start, found.embedded, dropped, changed=True)
 
 
 def nothing_in(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:
@@ -144,7 +148,9 @@ def _checked(old: Old, work: Work) -> Old:
     )
 
 
-def _is_there(old: Old, work: Work, plan: Plan, new: int, skipped: Sequence[Skipped]) -> bool:
+def _is_there(
+    old: Old, work: Work, plan: Plan, new: int, skipped: Sequence[Skipped], table: Table | None
+) -> bool:
     """Say whether the snapshot before shows just what is planned, where so many rows are new."""
     manifest = old.snapshot.manifest
     return (
@@ -154,6 +160,7 @@ def _is_there(old: Old, work: Work, plan: Plan, new: int, skipped: Sequence[Skip
         and manifest.images == str(work.root.resolve())
         and manifest.skipped == tuple(skipped)
         and manifest.search.asked == _search(work, old)
+        and is_of(table, manifest.metadata)
     )
 
 
@@ -195,11 +202,21 @@ def _tuned_as_before(folder: Path, manifest: Manifest, before: Old | None) -> Ma
 
 
 def _write(
-    folder: Path, work: Work, plan: Plan, found: Found, old: Old | None, journal: Journal
-) -> int:
-    """Write the snapshot's vectors and items in the order of the plan; return how many."""
+    folder: Path,
+    work: Work,
+    plan: Plan,
+    found: Found,
+    old: Old | None,
+    journal: Journal,
+    table: Table | None,
+) -> tuple[int, MetadataRecord | None]:
+    """Write the snapshot's vectors and items in the order of the plan.
+
+    Returns:
+        how many, and what the table came to.
+    """
     places = np.flatnonzero((plan.kept >= 0) | (found.placed >= 0))
-    with contextlib.closing(SnapshotWriter(folder, work.dimension)) as writer:
+    with contextlib.closing(SnapshotWriter(folder, work.dimension, table)) as writer:
         for start in range(0, len(places), _BLOCK):
             block = places[start : start + _BLOCK]
             kept, placed = plan.kept[block], found.placed[block]
@@ -212,14 +229,12 @@ def _write(
                 for before, new in zip(kept.tolist(), placed.tolist(), strict=True)
             ]
             writer.add(rows, [replace(item, id=start + at) for at, item in enumerate(items)])
-        writer.finish()
-    return len(places)
+        return len(places), writer.finish()
 
 
 def _report(
     work: Work,
-    indexed: int,
-    skipped: Sequence[Skipped],
+    manifest: Manifest,
     start: float,
     embedded: int = 0,
     dropped: int = 0,
@@ -228,5 +243,13 @@ def _report(
 ) -> BuildReport:
     seconds = time.monotonic() - start
     return BuildReport(
-        work.home, work.record.name, indexed, tuple(skipped), seconds, embedded, dropped, changed
+        work.home,
+        work.record.name,
+        manifest.count,
+        manifest.skipped,
+        seconds,
+        embedded,
+        dropped,
+        manifest.metadata,
+        changed,
     )

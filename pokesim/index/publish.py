@@ -25,7 +25,8 @@ from pokesim.errors import IndexFolderError
 from pokesim.index import items, vectors
 from pokesim.index.items import Item, ItemWriter
 from pokesim.index.lock import writing
-from pokesim.index.manifest import Manifest, Tuning
+from pokesim.index.manifest import Manifest, MetadataRecord, Tuning
+from pokesim.index.metadata import MetadataWriter
 from pokesim.index.snapshot import (
     CURRENT,
     MANIFEST,
@@ -37,6 +38,7 @@ from pokesim.index.snapshot import (
     sound_snapshots,
 )
 from pokesim.index.structure import build_structure
+from pokesim.index.table import Table
 from pokesim.index.vectors import VectorWriter
 from pokesim.metric import Projection
 
@@ -46,9 +48,10 @@ _BUILDING = ".building"
 class SnapshotWriter:
     """Takes vectors and items in step, so that they cannot drift apart."""
 
-    def __init__(self, folder: Path, dimension: int) -> None:
+    def __init__(self, folder: Path, dimension: int, table: Table | None = None) -> None:
         self._vectors = VectorWriter(folder / vectors.FILE, dimension)
         self._items = ItemWriter(folder / items.FILE)
+        self._metadata = MetadataWriter(self._items.db, table) if table else None
 
     @property
     def count(self) -> int:
@@ -60,12 +63,17 @@ class SnapshotWriter:
         if [item.id for item in batch] != list(range(self.count, self.count + len(rows))):
             raise ValueError("items and vectors are out of step")
         self._items.add(batch)
+        if self._metadata:
+            self._metadata.add([item.path for item in batch])
         self._vectors.add(rows)
 
-    def finish(self) -> None:
-        """Bring everything to the disk. Raises OSError."""
+    def finish(self) -> MetadataRecord | None:
+        """Bring everything to the disk; return what the table came to. Raises OSError."""
+        if self._metadata:
+            self._metadata.finish()
         self._items.finish()
         self._vectors.finish()
+        return self._metadata.record if self._metadata else None
 
     def close(self) -> None:
         """Close the files as they are."""

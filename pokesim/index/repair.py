@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pokesim import metric
 from pokesim.embedders import models
-from pokesim.errors import DamagedIndexError, IndexFolderError, OtherIndexError
+from pokesim.errors import DamagedIndexError, IndexFolderError, OtherIndexError, PokesimError
 from pokesim.images import find_files
 from pokesim.index import vectors
 from pokesim.index.build import embed_folder
@@ -24,6 +24,7 @@ from pokesim.index.snapshot import (
     snapshot_names,
 )
 from pokesim.index.structure import STRUCTURE_FILES
+from pokesim.index.table import read_table
 
 
 def repair_index(index: str | Path) -> Iterator[str]:
@@ -136,6 +137,12 @@ def _from_pictures(home: Path) -> str:
             made_by, root = manifest.embedder, Path(manifest.images)
             model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
             files = find_files(root)
+            table, key, told = None, None, ""
+            if record := manifest.metadata:
+                try:
+                    table, key = read_table(Path(record.source)), record.key
+                except PokesimError as error:
+                    told = f"; the metadata are lost: {error}"
             done = embed_folder(
                 root,
                 home,
@@ -143,6 +150,8 @@ def _from_pictures(home: Path) -> str:
                 files=files,
                 normalize=made_by.normalized,
                 search=manifest.search.asked,
+                table=table,
+                key=key,
             )
-            return f"repaired: {done.embedded:,} pictures of {root} embedded again"
+            return f"repaired: {done.embedded:,} pictures of {root} embedded again{told}"
     raise IndexFolderError(f"Nothing of {home} can be repaired; build the index again.")

@@ -1,22 +1,15 @@
-"""Exact k-NN: FAISS nominates, float64 arithmetic on the few candidates decides and orders.
-
-FAISS computes in float32 and differs from itself in the last digits between single and batched
-search, so near-ties and the order of equal pictures would depend on the batch. It is therefore
-asked for a few neighbours more than wanted, until all that could belong are among them. Only a
-search structure that the user chose as approximate may miss some.
-"""
+"""An opened index: photos and vectors in, matches out."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,60 +23,22 @@ from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import IndexFolderError, PictureError, UsageError
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, read_ahead
 from pokesim.index import DEFAULT_INDEX, items, vectors
-from pokesim.index.items import Items
+from pokesim.index.items import Items, path_in
+from pokesim.index.knn import Neighbours
 from pokesim.index.manifest import Manifest
+from pokesim.index.matches import Answer, Match, Matcher, Question, Wanted
+from pokesim.index.selection import Selection
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
-from pokesim.index.structure import nominations, open_structure
+from pokesim.index.structure import open_structure
 from pokesim.metric import normalized
+
+if TYPE_CHECKING:
+    from pokesim.index.metadata import Metadata
 
 Result = TypeVar("Result")
 
-# Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
-_SPARE = 8
-# float32 rounding of a squared distance, relative to the squared lengths that it is made from.
-_ROUNDING = 4e-6
-# Rows brought to float64 at a time.
-_BLOCK = 4096
-# Queries searched at a time, and the most neighbours that FAISS is to hold for them.
-_QUERIES, _HELD = 256, 1 << 22
-# From so many queries on, one scan with matrix products is quicker than Panorama for each.
-_MANY = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """One neighbour of a photo.
-
-    Attributes:
-        rank: 1 is the nearest.
-        label: the file's stem.
-        path: the picture.
-        distance: Euclidean distance of the two vectors, as they are in the index.
-        similarity: 100 × the cosine of the two vectors, in percent; 0 where that is negative.
-    """
-
-    rank: int
-    label: str
-    path: Path
-    distance: float
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a photo got: its matches, or the reason why it could not be read.
-
-    Attributes:
-        query: the photo's name, as it was given.
-        photo: where it can be read again; bytes, if it came from standard input or a URL.
-        matches: nearest first.
-        error: why there are none.
-    """
-
-    query: str
-    photo: PictureSource
-    matches: list[Match]
-    error: PictureError | None = None
+_FILTERS = 16
+"""Filters whose selections are kept."""
 
 
 @lap("open the index")
@@ -141,9 +96,11 @@ class Index:
             snapshot.file(vectors.FILE), len(self), self.manifest.dimension
         )
         self._projection = snapshot.projection()
-        self._structure = open_structure(
+        structure = open_structure(
             snapshot.path, self.manifest.search, len(self), self.manifest.dimension
         )
+        self._neighbours = Neighbours(self._faiss, structure)
+        self._selections: dict[str, Selection] = {}
         self._lock = threading.Lock()
         self.items = Items(snapshot.file(items.FILE))
 
@@ -176,12 +133,17 @@ class Index:
 
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
-        self, photo: PictureSource, k: int = 5
+        self, photo: PictureSource, k: int = 5, **wanted: Unpack[Wanted]
     ) -> list[Match]: ...
     @overload
-    def query(self, photo: Sequence[PictureSource], k: int = 5) -> list[list[Match]]: ...
     def query(
-        self, photo: PictureSource | Sequence[PictureSource], k: int = 5
+        self, photo: Sequence[PictureSource], k: int = 5, **wanted: Unpack[Wanted]
+    ) -> list[list[Match]]: ...
+    def query(
+        self,
+        photo: PictureSource | Sequence[PictureSource],
+        k: int = 5,
+        **wanted: Unpack[Wanted],
     ) -> list[Match] | list[list[Match]]:
         """Return the ``k`` pictures most like a photo, nearest first; all, if there are fewer.
 
@@ -189,27 +151,36 @@ class Index:
             photo: a path, a URL, bytes, a Pillow image; or a list of these, embedded as one batch,
                 for a list of lists.
             k: how many matches.
+            wanted: ``where``, ``label``, ``group``, ``max_distance``, ``min_similarity`` and
+                ``exclude_self``, as `pokesim.index.matches.Question` tells them.
 
         Raises:
             PictureError: a photo cannot be read.
             ModelError: the index's own embedder is not on this machine.
-            UsageError: k is below 1.
+            UsageError: k is below 1, or the filter or the label has no meaning here.
         """
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            return [_matches_or_raise(answer) for answer in self.answer(photo, k)]
-        (answer,) = self.answer([photo], k)
+            return [_matches_or_raise(answer) for answer in self.answer(photo, k, **wanted)]
+        (answer,) = self.answer([photo], k, **wanted)
         return _matches_or_raise(answer)
 
-    def answer(self, photos: Sequence[PictureSource], k: int = 5) -> Iterator[Answer]:
+    def answer(
+        self, photos: Sequence[PictureSource], k: int = 5, **wanted: Unpack[Wanted]
+    ) -> Iterator[Answer]:
         """Yield an Answer for each photo in order; one that cannot be read stops no other.
 
         Raises:
             ModelError, UsageError: as `query`.
         """
+        question = Question(_checked_k(k), **wanted)
+        among = self._selection(question.where)
+        matcher = Matcher(self._neighbours, self.items, self.metadata, self.manifest)
         embedded = zip(photos, self.embed_photos(photos), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
-            good = [vector for _, (_, vector) in batch if not isinstance(vector, PictureError)]
-            found = iter(self._matches(np.stack(good), k) if good else ())
+            good = [one for _, one in batch if not isinstance(one[1], PictureError)]
+            own = [self._own_ids(photo) if question.exclude_self else set() for photo, _ in good]
+            xq = np.array([vector for _, vector in good], np.float32)
+            found = matcher.matches(xq, question, among, own) if good else iter(())
             for given, (photo, vector) in batch:
                 query = given if isinstance(given, str) else name_of(given)
                 if isinstance(vector, PictureError):
@@ -247,17 +218,18 @@ class Index:
 
     def _id_of(self, photo: PictureSource) -> int | None:
         """Return the id of the picture of the index that has a photo's very bytes."""
-        try:
-            if isinstance(photo, bytes):
-                digest = hashlib.sha256(photo).hexdigest()
-            elif isinstance(photo, str | Path):
-                digest = sha256_of(Path(photo))
-            else:
-                return None
-        except OSError:  # reading it will tell why
-            return None
+        digest = _digest_of(photo)
         with self._lock:
-            return self.items.find(digest)
+            return self.items.find(digest) if digest else None
+
+    def _own_ids(self, photo: PictureSource) -> Set[int]:
+        """Return the ids of a photo's path, or else of its very bytes."""
+        if isinstance(photo, str | Path):
+            own = self.items.of_path(path_in(Path(self.manifest.images), photo))
+            if own is not None:
+                return {own}
+        digest = _digest_of(photo)
+        return frozenset(self.items.of_bytes(digest)) if digest else frozenset()
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
@@ -267,114 +239,74 @@ class Index:
         rows = normalized(rows) if self.manifest.embedder.normalized else rows
         return self._projection.apply(rows) if self._projection else rows
 
-    @lap("search")
-    def search(self, xq: ArrayLike, k: int = 5) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def search(
+        self, xq: ArrayLike, k: int = 5, *, where: str | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Find the k nearest vectors, equal distances in the order of their ids.
 
-        Exact unless the index was built with an approximate search structure.
+        Exact unless the index was built with an approximate search structure; with a filter always.
 
         Args:
             xq: query vectors, (nq, d), or one of shape (d,).
-            k: how many; at most the size of the index is returned.
+            k: how many; at most as many as there are, or pass the filter, are returned.
+            where: a filter on the metadata; see `pokesim.index.where`.
 
         Returns:
             D: Euclidean distances, float64 (nq, k), ascending.
             I: ids, int64 (nq, k). An approximate structure may find fewer: infinity and -1 follow.
 
         Raises:
-            UsageError: k is below 1, or the vectors are of another dimension.
+            UsageError: k is below 1, the vectors are of another dimension, or the filter has no
+                meaning here.
         """
         rows = np.atleast_2d(np.ascontiguousarray(xq, dtype=np.float32))
         if rows.ndim != 2 or rows.shape[1] != self.manifest.dimension:
             raise UsageError(
                 f"Query vectors must be (n, {self.manifest.dimension}), not {rows.shape}."
             )
-        if k < 1:
-            raise UsageError(f"k must be at least 1, not {k}.")
-        k = min(k, len(self))
-        D = np.full((len(rows), k), np.inf)  # (nq, k)
-        I = np.full((len(rows), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
-        size = max(1, min(_QUERIES, _HELD // (k + _SPARE)))
-        for start in range(0, len(rows), size):
-            for row, ids in enumerate(self._candidates(rows[start : start + size], k), start):
-                candidates = ids[ids >= 0]
-                distances = self._distances(rows[row], candidates)
-                order = np.lexsort((candidates, distances))[:k]
-                D[row, : len(order)] = distances[order]
-                I[row, : len(order)] = candidates[order]
-        return D, I
+        among = self._selection(where)
+        return self._neighbours.search(rows, min(_checked_k(k), len(among)), among)
 
-    def _candidates(self, xq: NDArray[np.float32], k: int) -> Iterator[NDArray[np.int64]]:
-        """Yield for each row of (nq, d) ids, among them its true k nearest, ties included.
+    def select(self, where: str) -> NDArray[np.int64]:
+        """Return the ids of the pictures that pass a filter on the metadata, ascending.
 
-        An approximate structure gives those it finds, and -1 in the places of those it does not.
+        Raises:
+            UsageError: the filter has no meaning here.
         """
-        if self._structure and not self._structure.exact:
-            yield from self._structure.nominate(xq, min(nominations(k), self._structure.most))[1]
-            return
-        wanted = k + _SPARE
-        if wanted >= len(self):
-            yield from [np.arange(len(self))] * len(xq)
-            return
-        D, I = self._nominated(xq, wanted)  # noqa: E741
-        for row, ids in enumerate(I):
-            query = xq[row : row + 1]
-            yield ids if _clear(query, D[row], k) else self._more_candidates(query, k, 2 * wanted)
+        return self._selection(where).ids
 
-    def _nominated(
-        self, xq: NDArray[np.float32], wanted: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, wanted), of the nearest as float32 sees them."""
-        if self._structure and len(xq) < _MANY and wanted <= self._structure.most:
-            return self._structure.nominate(xq, wanted)
-        D, I = self._faiss.search(xq, wanted)  # noqa: E741
-        return D, I
+    def _selection(self, where: str | None) -> Selection:
+        if where is None:
+            return Selection(len(self))
+        found = self._selections.get(where)
+        if found is None:
+            from pokesim.index.metadata import no_metadata
 
-    def _more_candidates(
-        self, query: NDArray[np.float32], k: int, wanted: int
-    ) -> NDArray[np.int64]:
-        """Ask for ever more neighbours of one query (1, d), until no tie is cut."""
-        while wanted < len(self):
-            (D,), (ids,) = self._nominated(query, wanted)
-            if _clear(query, D, k):
-                return np.asarray(ids)
-            wanted *= 2
-        return np.arange(len(self))
+            if self.metadata is None:
+                raise no_metadata(where)
+            found = Selection(len(self), self.metadata.select(where))
+            while len(self._selections) >= _FILTERS:
+                self._selections.pop(next(iter(self._selections)), None)
+            self._selections[where] = found
+        return found
 
-    def _distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return Euclidean distances, float64 (len(ids),), from the stored vectors."""
-        parts = [
-            np.linalg.norm(self.vectors(ids[at : at + _BLOCK]) - query.astype(np.float64), axis=1)
-            for at in range(0, len(ids), _BLOCK)
-        ]
-        return np.concatenate(parts)
+    @cached_property
+    def metadata(self) -> Metadata | None:
+        """What a table tells of the pictures, if the index has one."""
+        record = self.manifest.metadata
+        if record is None:
+            return None
+        from pokesim.index.metadata import Metadata
+
+        return Metadata(self.items, record)
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Return the stored vectors, float32 (n, d), of some ids (n,)."""
-        rows: NDArray[np.float32] = self._faiss.reconstruct_batch(np.asarray(ids, dtype=np.int64))
-        return rows
+        return self._neighbours.vectors(np.asarray(ids, dtype=np.int64))
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return vectors.rows_of(self._faiss)
-
-    def _matches(self, xq: NDArray[np.float32], k: int) -> Iterator[list[Match]]:
-        """Yield the matches of each row of (nq, d)."""
-        for query, distances, ids in zip(xq, *self.search(xq, k), strict=True):
-            found = ids[ids >= 0]
-            cosines = normalized(self.vectors(found)) @ normalized(query[None])[0]
-            yield [
-                self._match(rank, int(item), float(distance), float(cosine))
-                for rank, (item, distance, cosine) in enumerate(
-                    zip(found, distances, cosines, strict=False), 1
-                )
-            ]
-
-    def _match(self, rank: int, item_id: int, distance: float, cosine: float) -> Match:
-        item = self.items[item_id]
-        similarity = 100 * min(max(cosine, 0.0), 1.0)
-        path = Path(self.manifest.images, item.path)
-        return Match(rank, item.label, path, distance, similarity)
 
     @cached_property
     def _network(self) -> Network:
@@ -396,14 +328,22 @@ def _next_batch(pictures: Iterator[Result]) -> list[Result]:
     return list(islice(pictures, BATCH_SIZE))
 
 
-def _clear(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:
-    """Say whether the last of the nominated is farther than the k-th beyond all rounding.
+def _checked_k(k: int) -> int:
+    if k < 1:
+        raise UsageError(f"k must be at least 1, not {k}.")
+    return k
 
-    query is (1, d), D (> k,) its squared distances, ascending.
-    """
-    length = float(np.linalg.norm(query))
-    slack = _ROUNDING * (length**2 + (length + float(np.sqrt(max(D[-1], 0)))) ** 2)
-    return bool(D[-1] - D[k - 1] > 2 * slack)
+
+def _digest_of(photo: PictureSource) -> str | None:
+    """Return the SHA-256 of a photo's bytes, None of one that has none."""
+    try:
+        if isinstance(photo, bytes):
+            return hashlib.sha256(photo).hexdigest()
+        if isinstance(photo, str | Path):
+            return sha256_of(Path(photo))
+    except OSError:  # reading it will tell why
+        pass
+    return None
 
 
 def _matches_or_raise(answer: Answer) -> list[Match]:

@@ -12,7 +12,7 @@ import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pokesim.errors import IndexFolderError, PokesimError, UsageError
 from pokesim.index import panorama, vectors
 from pokesim.index.panorama import FILE, ROTATION_FILE, Panorama
+from pokesim.index.selection import Selection
 
 FLAT, PANORAMA, AUTO = "flat", "panorama", "auto"
 
@@ -73,16 +74,22 @@ class Approximate:
             raise ValueError
 
     def nominate(
-        self, xq: NDArray[np.float32], k: int
+        self, xq: NDArray[np.float32], k: int, among: Selection
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, k), of near vectors; id -1 where there is none."""
+        """Return squared distances and ids, (nq, k), of near vectors; id -1 where there is none.
+
+        It is asked for a selection of all only.
+        """
         D, I = self._index.search(xq, k)  # noqa: E741
         return D, I
 
 
+Structure: TypeAlias = Panorama | Approximate
+
+
 def open_structure(
     folder: Path, record: SearchRecord, count: int, dimension: int
-) -> Panorama | Approximate | None:
+) -> Structure | None:
     """Open the structure of a snapshot, if it has one.
 
     Raises:
@@ -189,7 +196,7 @@ def _recall(structure: Approximate, flat: Any) -> float:  # noqa: ANN401
     ids = vectors.spread_ids(count, _ASKED)
     xq = flat.reconstruct_batch(ids)
     _, nearest = flat.search(xq, k + 1)
-    _, nominated = structure.nominate(xq, min(nominations(k + 1), structure.most))
+    _, nominated = structure.nominate(xq, min(nominations(k + 1), structure.most), Selection(count))
     found = 0
     for own, true, near in zip(ids, nearest.tolist(), nominated.tolist(), strict=True):
         others = [item for item in true if item != own][:k]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.runtimes import Network
 from pokesim.images import FILE_SECONDS, MAX_PIXELS
 from pokesim.index import structure
-from pokesim.index.manifest import EmbedderRecord, Skipped
+from pokesim.index.manifest import EmbedderRecord, MetadataRecord, Skipped
+from pokesim.index.table import Table
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files to read): at the start, then after each batch."""
@@ -29,6 +31,7 @@ class BuildReport:
         seconds: from the first file to the published snapshot, a first export not counted.
         embedded: pictures that went through the network now.
         dropped: pictures of the index before that are no longer in it.
+        metadata: what its table came to, if it has one.
         changed: a new snapshot was published; otherwise there was nothing to do.
     """
 
@@ -39,6 +42,7 @@ class BuildReport:
     seconds: float
     embedded: int
     dropped: int
+    metadata: MetadataRecord | None
     changed: bool
 
 
@@ -53,6 +57,8 @@ class Work:
         dimension: length of its vectors.
         load: loads the network, once a picture is to be embedded.
         search: how it is to be searched, as `build_index` has it; "auto" keeps what is.
+        metadata: a table that is to describe the pictures; False: none; None: as it is.
+        key: its column that names pictures; None: the one that names the most.
         runtime, precision: what the network runs in.
         batch_size: pictures embedded at a time.
         strict: fail if any picture cannot be read.
@@ -70,6 +76,8 @@ class Work:
     dimension: int
     load: Callable[[], Network]
     search: str = structure.AUTO
+    metadata: Table | Literal[False] | None = None
+    key: str | None = None
     runtime: Runtime = Runtime.LITERT
     precision: Precision = Precision.FLOAT32
     batch_size: int = BATCH_SIZE

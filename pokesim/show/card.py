@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from pokesim.images import PictureSource
-from pokesim.index.search import Answer, Match
+from pokesim.index.matches import Answer, Match
 from pokesim.show.draw import (
     ACCENT,
     BAR,

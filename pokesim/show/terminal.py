@@ -8,7 +8,7 @@ from PIL import Image
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource, thumbnail_of
-from pokesim.index.search import Match
+from pokesim.index.matches import Match
 
 _GAP = 2
 _WIDEST, _NARROWEST = 40, 24

@@ -1,7 +1,8 @@
 """Answers as text on standard output: a table for people, JSON, NDJSON, CSV and paths for programs.
 
 JSON is an array, NDJSON a line a photo, of ``{"query": …, "matches": [{"rank", "label", "path",
-"distance", "similarity"}]}``, or ``{"query": …, "error": …}`` for a photo that cannot be read.
+"distance", "similarity"}]}``, or ``{"query": …, "error": …}`` for a photo that cannot be read. A
+match has "near" too where labels were asked for, and "metadata" where the index has a table.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
     from pokesim.embedders.models import Shelved
     from pokesim.evaluate import Evaluation
-    from pokesim.index.manifest import Tuning
-    from pokesim.index.search import Answer, Match
+    from pokesim.index.manifest import MetadataRecord, Tuning
+    from pokesim.index.matches import Answer, Match
+    from pokesim.index.metadata import Metadata
     from pokesim.index.snapshot import Snapshot
     from pokesim.index.structure import SearchRecord
 
+
+_VALUES = 20
+"""So many values of a column are shown."""
 
 _COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -37,9 +42,19 @@ class Format(StrEnum):
     PATHS = "paths"
 
 
-def write_answers(answers: Iterable[Answer], form: Format, out: TextIO) -> None:
-    """Write each answer as it comes; the array of JSON is closed with the last."""
-    _WRITERS[form](iter(answers), out)
+def write_answers(
+    answers: Iterable[Answer], form: Format, out: TextIO, further: Sequence[str] = ()
+) -> None:
+    """Write each answer as it comes; the array of JSON is closed with the last.
+
+    Args:
+        answers: what to write.
+        form: how.
+        out: where.
+        further: names of what each match has besides: "near" where labels were asked for, and the
+            columns of the metadata.
+    """
+    _WRITERS[form](iter(answers), out, further)
 
 
 def plain(name: str) -> str:
@@ -96,6 +111,11 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
     }
+    if metadata := manifest.metadata:
+        facts["metadata"] = (
+            f"{', '.join(metadata.columns)} of {metadata.described:,} pictures, "
+            f"from {metadata.source}"
+        )
     if tuning := manifest.tuning:
         facts["tuned"] = (
             f"on {tuning.pictures:,} pictures of {tuning.labels:,} labels; R@1 on held-out labels "
@@ -105,6 +125,32 @@ def snapshot_text(index: Path, snapshot: Snapshot) -> str:
     return "\n".join(
         lines + [plain(f"  {skipped.path}: {skipped.reason}") for skipped in manifest.skipped]
     )
+
+
+def metadata_text(metadata: MetadataRecord, pictures: int) -> str:
+    """Tell how a table and the pictures fit together."""
+    line = (
+        f"{metadata.source} describes {metadata.described:,} of {pictures:,} pictures, by its "
+        f"column {metadata.key}"
+    )
+    if metadata.unmatched or metadata.described < pictures:
+        line += (
+            f"; {metadata.unmatched:,} rows are of no picture (`pokesim info --metadata` lists "
+            "both)"
+        )
+    return f"{line}."
+
+
+def metadata_table(metadata: Metadata) -> str:
+    """Lay out the columns of an index's metadata and what they hold; then what has no match."""
+    rows = [("column", "holds", "values")]
+    for name, numbers in metadata.record.columns.items():
+        values = [str(value) for value in metadata.values(name, _VALUES + 1)]
+        shown = ", ".join(values[:_VALUES]) + (", …" if len(values) > _VALUES else "")
+        rows.append((name, "numbers" if numbers else "text", shown))
+    lines = [f"pictures without a row: {plain(path)}" for path in metadata.undescribed()]
+    lines += [f"rows without a picture: {plain(key)}" for key in metadata.unmatched()]
+    return "\n".join([columns(rows), *lines])
 
 
 def search_text(search: SearchRecord) -> str:
@@ -204,6 +250,13 @@ def as_dict(answer: Answer) -> dict[str, Any]:
 
 
 def _match_dict(match: Match) -> dict[str, Any]:
+    further: dict[str, Any] = {} if match.near is None else {"near": match.near}
+    if match.metadata:
+        further["metadata"] = match.metadata
+    return _found(match) | further
+
+
+def _found(match: Match) -> dict[str, Any]:
     return {
         "rank": match.rank,
         "label": match.label,
@@ -213,17 +266,24 @@ def _match_dict(match: Match) -> dict[str, Any]:
     }
 
 
-def _write_table(answers: Iterator[Answer], out: TextIO) -> None:
+def _further(match: Match) -> list[str]:
+    """Return the cells of what a match has besides."""
+    cells = [*([] if match.near is None else [match.near]), *match.metadata.values()]
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _write_table(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
     for number, answer in enumerate(answers):
         if answer.error:
             continue
-        rows = [("", "label", "similarity", "distance", "picture")]
+        rows = [("", "label", "similarity", "distance", *further, "picture")]
         rows += [
             (
                 str(match.rank),
                 match.label,
                 f"{match.similarity:.1f} %",
                 f"{match.distance:.4f}",
+                *_further(match),
                 readable_path(match.path),
             )
             for match in answer.matches
@@ -232,30 +292,30 @@ def _write_table(answers: Iterator[Answer], out: TextIO) -> None:
         print(f"{gap}{plain(answer.query)}\n{columns(rows, right=(0, 2, 3))}", file=out)
 
 
-def _write_json(answers: Iterator[Answer], out: TextIO) -> None:
+def _write_json(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
     print(json.dumps([as_dict(answer) for answer in answers], indent=1), file=out)
 
 
-def _write_ndjson(answers: Iterator[Answer], out: TextIO) -> None:
+def _write_ndjson(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
     for answer in answers:
         print(json.dumps(as_dict(answer)), file=out, flush=True)
 
 
-def _write_csv(answers: Iterator[Answer], out: TextIO) -> None:
+def _write_csv(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["query", "rank", "label", "path", "distance", "similarity"])
+    table.writerow(["query", "rank", "label", "path", "distance", "similarity", *further])
     for answer in answers:
         for match in answer.matches:
-            table.writerow([answer.query, *_match_dict(match).values()])
+            table.writerow([answer.query, *_found(match).values(), *_further(match)])
 
 
-def _write_paths(answers: Iterator[Answer], out: TextIO) -> None:
+def _write_paths(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
     for answer in answers:
         for match in answer.matches:
             print(match.path, file=out)
 
 
-_WRITERS: dict[Format, Callable[[Iterator[Answer], TextIO], None]] = {
+_WRITERS: dict[Format, Callable[[Iterator[Answer], TextIO, Sequence[str]], None]] = {
     Format.TABLE: _write_table,
     Format.JSON: _write_json,
     Format.NDJSON: _write_ndjson,

@@ -1,8 +1,8 @@
 """Speed and memory, side by side in one run, as ratios.
 
     python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
-                       [--parts build,large,query,search,growth] [--vectors 1000,10000,100000]
-                       [--files 1000,10000,100000]
+                       [--parts build,large,query,search,filter,growth]
+                       [--vectors 1000,10000,100000] [--files 1000,10000,100000]
 
 Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
 random initialisation of the network is used, which is as fast as a trained one. The vectors that
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import building
+import filtering
 import growth
 import querying
 import searching
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
         "--parts",
-        default="build,large,query,search,growth",
+        default="build,large,query,search,filter,growth",
         help="what to measure; open: 1 M vectors, 17 GB",
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
@@ -65,16 +66,18 @@ def main() -> None:
             querying.measure(setting, given.rounds)
         if "growth" in parts:
             growth.measure(home, [int(n) for n in given.files.split(",")])
-        if parts & {"search", "open"}:
+        if parts & {"search", "filter", "open"}:
             known = (given.embedder, given.weights) if given.weights else ("compact", None)
             network = open_network(models.prepare(*known))
             features = searching.features_of(given.images or samples.images, network)
             print(f"\nVectors are made of {len(features):,} features by {known[0]}.")
+            counts = [int(n) for n in given.vectors.split(",")]
             if "open" in parts:
                 searching.measure_opening(home, features, 1_000_000)
             if "search" in parts:
-                counts = [int(n) for n in given.vectors.split(",")]
                 timings = searching.measure(home, features, counts)
+            if "filter" in parts:
+                filtering.measure(home, features, counts[-1], given.rounds)
         if given.plot and built and timings:
             from plot import draw
 

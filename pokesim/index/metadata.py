@@ -1,0 +1,197 @@
+"""What a table tells of each picture; it lives with the items, in ``items.sqlite``.
+
+    metadata (" row" INTEGER PRIMARY KEY, a column for each of the table's)
+    described (rows BLOB): for each picture the number of its row, little-endian int32
+
+The table is kept whole, rows that match no picture too, so that a picture that comes later finds
+its row. Row 0 is empty: the row of a picture of which the table says nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.cache import sha256_of
+from pokesim.errors import PokesimError, UsageError
+from pokesim.index.items import Items
+from pokesim.index.manifest import MetadataRecord
+from pokesim.index.table import Table, Value, read_table
+from pokesim.index.where import condition, quoted
+
+if TYPE_CHECKING:
+    from pokesim.index.update import Old
+
+log = logging.getLogger(__name__)
+
+_ROW = '" row"'  # the names of a table's columns are stripped, so none is the same
+
+
+class MetadataWriter:
+    """Joins a table with pictures as they come, and writes it beside them."""
+
+    def __init__(self, db: sqlite3.Connection, table: Table) -> None:
+        self._db, self._table = db, table
+        self._rows: list[int] = []
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Take the next pictures, by their paths in the index."""
+        places = (self._table.place(path) for path in paths)
+        self._rows += [0 if place is None else 1 + place for place in places]
+
+    def finish(self) -> None:
+        """Write the table and the join."""
+        columns = list(self._table.columns)
+        names = ", ".join(map(quoted, columns))
+        self._db.execute(f"CREATE TABLE metadata ({_ROW} INTEGER PRIMARY KEY, {names})")
+        marks = ", ".join("?" * (1 + len(columns)))
+        self._db.execute(f"INSERT INTO metadata ({_ROW}) VALUES (0)")
+        self._db.executemany(
+            f"INSERT INTO metadata VALUES ({marks})",
+            ((number, *row) for number, row in enumerate(self._table.rows, 1)),
+        )
+        self._db.execute("CREATE TABLE described (rows BLOB NOT NULL)")
+        rows = np.array(self._rows, "<i4").tobytes()
+        self._db.execute("INSERT INTO described VALUES (?)", (rows,))
+
+    @property
+    def record(self) -> MetadataRecord:
+        """What the manifest is to say."""
+        table, used = self._table, {*self._rows} - {0}
+        described = sum(row > 0 for row in self._rows)
+        unmatched = len(table.rows) - len(used)
+        return MetadataRecord(
+            table.source, table.sha256, table.key, table.columns, described, unmatched
+        )
+
+
+class Metadata:
+    """Reads the metadata of a snapshot; errors are those of `Items`."""
+
+    def __init__(self, items: Items, record: MetadataRecord) -> None:
+        self._items, self.record = items, record
+        (self._blob,) = items.all("SELECT rows FROM described")[0]
+        self._names = ", ".join(map(quoted, record.columns))
+
+    def of(self, item_id: int) -> dict[str, Value]:
+        """Return what the table tells of a picture, by column; None in each if nothing."""
+        row = int(self._rows[item_id])
+        (cells,) = self._items.all(f"SELECT {self._names} FROM metadata WHERE {_ROW} = ?", row)
+        return dict(zip(self.record.columns, cells, strict=True))
+
+    def select(self, where: str) -> NDArray[np.bool_]:
+        """Return for each picture, (nb,), whether it passes a filter; see `pokesim.index.where`.
+
+        Raises:
+            UsageError: the filter has no meaning here.
+        """
+        sql, values = condition(where, self.record.columns, self._known)
+        found = self._items.all(f"SELECT {_ROW} FROM metadata WHERE {sql}", *values)
+        passes = np.zeros(1 + self._count, np.bool_)
+        passes[[row for (row,) in found]] = True
+        chosen: NDArray[np.bool_] = passes[self._rows]
+        return chosen
+
+    def values(self, column: str, most: int) -> list[Value]:
+        """Return up to ``most`` of the values that a column has, sorted."""
+        name = quoted(column)
+        found = self._items.all(
+            f"SELECT DISTINCT {name} FROM metadata WHERE {name} IS NOT NULL ORDER BY 1 LIMIT ?",
+            most,
+        )
+        return [value for (value,) in found]
+
+    def unmatched(self) -> Iterator[str]:
+        """Yield the keys of the rows that no picture has."""
+        used = {*self._rows.tolist()}
+        key = quoted(self.record.key)
+        for row, name in self._items.all(f"SELECT {_ROW}, {key} FROM metadata WHERE {_ROW} > 0"):
+            if row not in used:
+                yield str(name or "")
+
+    def undescribed(self) -> Iterator[str]:
+        """Yield the paths of the pictures that have no row."""
+        for item_id in np.flatnonzero(self._rows == 0).tolist():
+            yield self._items[item_id].path
+
+    def table(self) -> Table:
+        """Return the table as it was read."""
+        rows = self._items.all(
+            f"SELECT {self._names} FROM metadata WHERE {_ROW} > 0 ORDER BY {_ROW}"
+        )
+        record = self.record
+        return Table(record.source, record.sha256, record.key, record.columns, rows)
+
+    def fit(self, count: int) -> bool:
+        """Say whether there is a row for each of so many pictures."""
+        rows = self._rows
+        return len(rows) == count and rows.min() >= 0 and rows.max() <= self._count
+
+    def _known(self, column: str, value: str) -> Sequence[Value] | None:
+        """Return None if a column has a value, else all the values it has."""
+        sql = f"SELECT 1 FROM metadata WHERE {quoted(column)} = ? LIMIT 1"
+        return None if self._items.all(sql, value) else self.values(column, 10_000)
+
+    @property
+    def _rows(self) -> NDArray[np.int32]:
+        return np.frombuffer(self._blob, "<i4")
+
+    @property
+    def _count(self) -> int:
+        return int(self._items.all(f"SELECT max({_ROW}) FROM metadata")[0][0])
+
+
+def table_for(
+    asked: Table | Literal[False] | None, key: str | None, before: Old | None, paths: Sequence[str]
+) -> Table | None:
+    """Return the table that a new snapshot is to have.
+
+    One that the index has stays, and is read again where its file has changed.
+
+    Args:
+        asked: a new table; False: none; None: as it is.
+        key: the column of a new table that names pictures; None: the one that names the most.
+        before: the index so far.
+        paths: what its pictures will be.
+
+    Raises:
+        UsageError: nothing in a new table names a picture.
+    """
+    if asked is not None:
+        return asked.keyed(paths, key) if asked else None
+    record = before.snapshot.manifest.metadata if before else None
+    if before is None or record is None:
+        return None
+    kept = Metadata(before.items, record).table()
+    try:
+        if sha256_of(Path(record.source)) == record.sha256:
+            return kept
+        fresh = read_table(Path(record.source)).keyed(paths, record.key)
+    except (OSError, PokesimError) as error:
+        told = error if isinstance(error, PokesimError) else f"{record.source} is gone."
+        log.info("%s The metadata stay as they were.", told)
+        return kept
+    log.info("%s has changed and was read again.", record.source)
+    return fresh
+
+
+def is_of(table: Table | None, record: MetadataRecord | None) -> bool:
+    """Say whether an index has a table already."""
+    if table is None or record is None:
+        return table is None and record is None
+    same = (record.source, record.sha256, record.key)
+    return (table.source, table.sha256, table.key) == same
+
+
+def no_metadata(where: str) -> UsageError:
+    """Say that an index has nothing to filter by."""
+    return UsageError(
+        f"The index has no metadata to filter by ({where}); give it a table with "
+        "`pokesim build-index --metadata TABLE.csv`."
+    )

@@ -1,0 +1,217 @@
+"""A filter on metadata, such as ``Type1 in grass,poison and not Type2=flying`` → SQL.
+
+    filter  = all { "or" all }
+    all     = one { "and" one }
+    one     = "not" one | "(" filter ")" | test
+    test    = COLUMN ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) VALUE
+            | COLUMN [ "not" ] "in" VALUE { "," VALUE }
+
+A column or value with other characters than letters, digits and ``._-+/:`` stands in quotes, and
+a quote inside is doubled. ``""`` is the empty cell. In a column of numbers numbers are compared,
+else texts, as they are written. An empty cell is neither smaller nor larger than anything and
+differs from every value, so ``not`` always is the rest.
+
+Only marks come from the filter into the SQL, values travel beside it, and columns are the table's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from pokesim.errors import UsageError, did_you_mean
+from pokesim.index.table import Value, number_of
+
+Known = Callable[[str, str], Sequence[Value] | None]
+"""(column, value) → None if the column has the value, else what it has."""
+
+_TOKEN = re.compile(
+    r"""\s*(?: (?P<word>[\w._+/:-]+) | (?P<mark><=|>=|!=|[=<>(),])
+         | "(?P<double>(?:[^"]|"")*)" | '(?P<single>(?:[^']|'')*)' )""",
+    re.VERBOSE,
+)
+_ORDER = ("<", "<=", ">", ">=")
+_DEEPEST, _MOST_TESTS, _MOST_VALUES = 20, 400, 20_000  # SQLite has limits too
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    kind: str  # "word", "mark" or "quoted"; "end" behind the last
+
+    def is_word(self, word: str) -> bool:
+        return self.kind == "word" and self.text.lower() == word
+
+    def is_mark(self, *marks: str) -> bool:
+        return self.kind == "mark" and self.text in marks
+
+
+def condition(where: str, columns: Mapping[str, bool], known: Known) -> tuple[str, list[Value]]:
+    """Return a filter as an SQL condition that is 0 or 1, never NULL, and its values.
+
+    Args:
+        where: the filter.
+        columns: the columns there are; True for one of numbers.
+        known: tells the values that a column of texts has.
+
+    Raises:
+        UsageError: the filter cannot be read, or names a column or value that is not there.
+    """
+    parser = _Parser(where, list(_tokens(where)), columns, known)
+    sql = parser.any_of(0)
+    if parser.now.kind != "end":
+        parser.fail("and, or, or the end")
+    return sql, parser.values
+
+
+def quoted(column: str) -> str:
+    """Return a column's name for SQL."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _tokens(where: str) -> Sequence[_Token]:
+    try:
+        where.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("The filter is not text.") from error
+    tokens, at = [], 0
+    while where[at:].strip():
+        found = _TOKEN.match(where, at)
+        if not found:
+            raise UsageError(
+                f"The filter {where!r} cannot be read from {where[at:].strip()!r} on; a value "
+                "with such characters stands in quotes."
+            )
+        kind, text, at = found.lastgroup or "", found[found.lastgroup or 0], found.end()
+        if kind in ("double", "single"):
+            mark = '"' if kind == "double" else "'"
+            kind, text = "quoted", text.replace(2 * mark, mark)
+        tokens.append(_Token(text, kind))
+    return [*tokens, _Token("", "end")]
+
+
+@dataclass(slots=True)
+class _Parser:
+    where: str
+    tokens: list[_Token]
+    columns: Mapping[str, bool]
+    known: Known
+    at: int = 0
+    tests: int = 0
+    values: list[Value] = field(default_factory=list)
+
+    @property
+    def now(self) -> _Token:
+        return self.tokens[self.at]
+
+    def step(self) -> _Token:
+        token = self.now
+        self.at += token.kind != "end"
+        return token
+
+    def any_of(self, depth: int) -> str:
+        parts = [self.all_of(depth)]
+        while self.now.is_word("or"):
+            self.step()
+            parts.append(self.all_of(depth))
+        return " OR ".join(parts)
+
+    def all_of(self, depth: int) -> str:
+        parts = [self.one(depth)]
+        while self.now.is_word("and"):
+            self.step()
+            parts.append(self.one(depth))
+        return " AND ".join(parts)
+
+    def one(self, depth: int) -> str:
+        negated = False
+        while self.now.is_word("not"):
+            self.step()
+            negated = not negated
+        if self.now.is_mark("("):
+            if depth == _DEEPEST:
+                raise UsageError(f"The filter has more than {_DEEPEST} brackets in each other.")
+            self.step()
+            sql = f"({self.any_of(depth + 1)})"
+            if not self.now.is_mark(")"):
+                self.fail("a closing bracket")
+            self.step()
+        else:
+            sql = self.test()
+        return f"NOT {sql}" if negated else sql
+
+    def test(self) -> str:
+        self.tests += 1
+        if self.tests > _MOST_TESTS:
+            raise UsageError(f"The filter has more than {_MOST_TESTS} tests; use in.")
+        column = self.column()
+        if self.now.is_mark(*_ORDER):
+            mark = self.step().text
+            return self.compared(column, mark, self.value(column, must_be_known=False))
+        if self.now.is_mark("=", "!="):
+            mark = self.step().text
+            same = self.among(column, [self.value(column)])
+            return same if mark == "=" else f"NOT {same}"
+        negated = self.now.is_word("not")
+        if negated:
+            self.step()
+        if not self.now.is_word("in"):
+            self.fail("=, !=, <, <=, >, >= or in")
+        self.step()
+        values = [self.value(column)]
+        while self.now.is_mark(","):
+            self.step()
+            values.append(self.value(column))
+        among = self.among(column, values)
+        return f"NOT {among}" if negated else among
+
+    def compared(self, column: str, mark: str, value: Value) -> str:
+        if value is None:
+            raise UsageError(f'Nothing is {mark} the empty cell; ask {column} = "" or != "".')
+        self.values.append(value)
+        return f"ifnull({quoted(column)} {mark} ?, 0)"
+
+    def among(self, column: str, values: Sequence[Value]) -> str:
+        there = [value for value in values if value is not None]
+        self.values += there
+        if len(self.values) > _MOST_VALUES:
+            raise UsageError(f"The filter has more than {_MOST_VALUES:,} values.")
+        sql = f"ifnull({quoted(column)} IN ({', '.join('?' * len(there))}), 0)"
+        return sql if len(there) == len(values) else f"({sql} OR {quoted(column)} IS NULL)"
+
+    def column(self) -> str:
+        token = self.now
+        if token.kind not in ("word", "quoted"):
+            self.fail("a column")
+        if token.text not in self.columns:
+            hint = did_you_mean(token.text, self.columns) or f" It has {', '.join(self.columns)}."
+            raise UsageError(f"The metadata has no column {token.text}.{hint}")
+        return self.step().text
+
+    def value(self, column: str, must_be_known: bool = True) -> Value:
+        token = self.now
+        if token.kind not in ("word", "quoted"):
+            self.fail("a value")
+        self.step()
+        if not token.text:
+            return None
+        if self.columns[column]:
+            number = number_of(token.text)
+            if number is None:
+                raise UsageError(f"{column} holds numbers; {token.text} is none.")
+            return number
+        there = self.known(column, token.text) if must_be_known else None
+        if there is not None:
+            names = [str(value) for value in there]
+            hint = did_you_mean(token.text, names)
+            if not hint and len(names) <= _LISTED:
+                hint = f" It has {', '.join(names)}."
+            raise UsageError(f"{column} has no value {token.text}.{hint}")
+        return token.text
+
+    def fail(self, wanted: str) -> NoReturn:
+        here = f"at {self.now.text!r}" if self.now.kind != "end" else "at its end"
+        raise UsageError(f"The filter {self.where!r} needs {wanted} {here}.")
