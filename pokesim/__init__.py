@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Answer": "pokesim.index.matches",
     "BuildReport": "pokesim.index.work",
+    "Duplicate": "pokesim.index.duplicates",
     "Evaluation": "pokesim.evaluate",
     "Index": "pokesim.index.search",
     "IndexFolderError": "pokesim.errors",
@@ -34,6 +35,7 @@ _HOMES = {
     "build_index": "pokesim.index.build",
     "check_index": "pokesim.index.check",
     "evaluate_index": "pokesim.evaluate",
+    "find_duplicates": "pokesim.index.duplicates",
     "open_index": "pokesim.index.search",
     "remove_pictures": "pokesim.index.edit",
     "repair_index": "pokesim.index.repair",
@@ -45,6 +47,7 @@ _HOMES = {
 __all__ = [
     "Answer",
     "BuildReport",
+    "Duplicate",
     "Evaluation",
     "Index",
     "IndexFolderError",
@@ -61,6 +64,7 @@ __all__ = [
     "build_index",
     "check_index",
     "evaluate_index",
+    "find_duplicates",
     "open_index",
     "remove_pictures",
     "repair_index",
@@ -81,6 +85,7 @@ if TYPE_CHECKING:
     from pokesim.evaluate import Evaluation, evaluate_index
     from pokesim.index.build import build_index
     from pokesim.index.check import check_index
+    from pokesim.index.duplicates import Duplicate, find_duplicates
     from pokesim.index.edit import add_pictures, remove_pictures
     from pokesim.index.manifest import Manifest, Skipped, Tuning
     from pokesim.index.matches import Answer, Match

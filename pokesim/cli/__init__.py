@@ -11,6 +11,7 @@ from pokesim.cli.base import app
 _COMMANDS = (  # in the order of --help
     building.build_index,
     asking.query,
+    asking.duplicates,
     keeping.embedders,
     keeping.info,
     building.add,

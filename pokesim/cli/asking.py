@@ -15,7 +15,7 @@ from pokesim.clock import lap, measured
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import Format, plain
+from pokesim.show.text import Format, Layout, plain
 
 if TYPE_CHECKING:
     from pokesim.index.matches import Answer
@@ -103,6 +103,48 @@ def query(
         note(text.laps_text(laps.seconds))
     if failed:
         raise typer.Exit(PokesimError.exit_code)
+
+
+def duplicates(
+    index: IndexOption = DEFAULT_INDEX,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Similarity in percent.", show_default="88"),
+    ] = None,
+    form: Annotated[
+        Layout, typer.Option("--format", help="How the groups are written.")
+    ] = Layout.TABLE,
+    save: Annotated[Path | None, typer.Option(help="Draw the groups to a PNG or JPEG.")] = None,
+) -> None:
+    """Find groups of near-identical pictures in an index.
+
+    Every pair is compared; a group's pictures are each at least so similar to another of it.
+    Similarities are to the group's first picture, the largest file.
+
+    Example: pokesim duplicates --index indexes/mine --threshold 95 --save duplicates.png
+    """
+    import json
+
+    from pokesim.index.duplicates import THRESHOLD, find_duplicates
+    from pokesim.show import text
+    from pokesim.show.progress import progress_shown
+
+    if save:
+        check_ending("--save", save)
+    with progress_shown("blocks of pairs") as progress:
+        groups = find_duplicates(
+            index, threshold=THRESHOLD if threshold is None else threshold, progress=progress
+        )
+    if form is Layout.JSON:
+        print(json.dumps(text.groups_list(groups), indent=1))
+    elif groups:
+        print(text.groups_table(groups))
+    pictures = sum(map(len, groups))
+    note(f"{len(groups):,} groups of {pictures:,} near-identical pictures.")
+    if save and groups:
+        from pokesim.show.sheet import save_groups
+
+        save_groups(groups, save)
 
 
 def _sorted_out(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +11,7 @@ from pokesim.cli.base import IndexOption, check_ending, note
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
-from pokesim.show.text import plain
-
-
-class EvaluationFormat(StrEnum):
-    """How figures are written."""
-
-    TABLE = "table"
-    JSON = "json"
-
+from pokesim.show.text import Layout, plain
 
 LabelsOption = Annotated[
     Labels, typer.Option(help="What names the label; auto: the stem if the index knows it.")
@@ -35,8 +26,8 @@ def evaluate(
     labels: LabelsOption = Labels.AUTO,
     ks: Annotated[str, typer.Option("-k", help="The k of recall@k, with commas.")] = "1,5,10",
     form: Annotated[
-        EvaluationFormat, typer.Option("--format", help="How the figures are written.")
-    ] = EvaluationFormat.TABLE,
+        Layout, typer.Option("--format", help="How the figures are written.")
+    ] = Layout.TABLE,
     misses: Annotated[
         Path | None, typer.Option(help="Draw the worst misses to a PNG or JPEG.")
     ] = None,
@@ -69,7 +60,7 @@ def evaluate(
     if unknown := found[0].unknown:
         total, some = sum(unknown.values()), ", ".join(sorted(unknown)[:5])
         note(f"Not counted: {total} photos of {len(unknown)} labels not in the index ({some}, …).")
-    if form is EvaluationFormat.JSON:
+    if form is Layout.JSON:
         print(json.dumps([text.evaluation_dict(one) for one in found], indent=1))
     else:
         print(text.evaluation_table(found))

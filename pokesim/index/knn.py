@@ -29,6 +29,8 @@ _BLOCK = 4096
 _QUERIES, _HELD = 256, 1 << 22
 # From so many queries on, one scan with matrix products is quicker than Panorama for each.
 _MANY = 64
+# Rows gathered at a time for matrix products.
+_GATHERED = 2048
 # From so many queries on FAISS scans with matrix products, but not with a selector.
 _FEW = 20
 
@@ -108,8 +110,8 @@ class Neighbours:
 
         D = np.full((len(xq), 0), np.inf, np.float32)
         I = np.full((len(xq), 0), -1, np.int64)  # noqa: E741
-        for start in range(0, len(among), _BLOCK):
-            ids = among.ids[start : start + _BLOCK]
+        for start in range(0, len(among), _GATHERED):
+            ids = among.ids[start : start + _GATHERED]
             near: Any = faiss.knn(xq, self.vectors(ids), min(wanted, len(ids)))
             D = np.concatenate([D, near[0]], axis=1)
             I = np.concatenate([I, ids[near[1]]], axis=1)  # noqa: E741

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
     from pokesim.embedders.models import Shelved
     from pokesim.evaluate import Evaluation
+    from pokesim.index.duplicates import Duplicate
     from pokesim.index.manifest import MetadataRecord, Tuning
     from pokesim.index.matches import Answer, Match
     from pokesim.index.metadata import Metadata
@@ -40,6 +41,13 @@ class Format(StrEnum):
     NDJSON = "ndjson"
     CSV = "csv"
     PATHS = "paths"
+
+
+class Layout(StrEnum):
+    """How figures and groups are written."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 def write_answers(
@@ -219,6 +227,33 @@ def evaluation_dict(evaluation: Evaluation) -> dict[str, Any]:
         "unknown_labels": dict(evaluation.unknown),
         "skipped": {skipped.path: skipped.reason for skipped in evaluation.skipped},
     }
+
+
+def groups_table(groups: Sequence[Sequence[Duplicate]]) -> str:
+    """Lay out groups of near-identical pictures, a picture a row; nothing for no group."""
+    rows = [("", "similarity", "kB", "picture")]
+    for number, group in enumerate(groups, 1):
+        for place, one in enumerate(group):
+            similarity = f"{one.similarity:.1f} %" if place else ""
+            size = f"{one.bytes / 1e3:,.0f}"
+            rows.append(("" if place else str(number), similarity, size, readable_path(one.path)))
+    return columns(rows, right=(0, 1, 2))
+
+
+def groups_list(groups: Sequence[Sequence[Duplicate]]) -> list[list[dict[str, Any]]]:
+    """Return groups of near-identical pictures as JSON has them."""
+    return [
+        [
+            {
+                "path": os.fspath(one.path),
+                "label": one.label,
+                "bytes": one.bytes,
+                "similarity": round(one.similarity, 2),
+            }
+            for one in group
+        ]
+        for group in groups
+    ]
 
 
 def tuning_text(tuning: Tuning, dimensions: tuple[int, int]) -> str:

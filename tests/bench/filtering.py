@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import in_turns, seconds_of, show
+from common import seconds_of, show
 from searching import ASKED, K, mixed
 
 import pokesim
@@ -46,16 +46,14 @@ def measure(home: Path, features: np.ndarray, count: int, rounds: int) -> None:
 
 
 def _times(index: pokesim.Index, parts: Sequence[np.ndarray], rounds: int) -> dict[str, float]:
-    """Return milliseconds a query for each share, and for no filter under ""."""
-
-    def once(where: str | None) -> float:
-        taken = [seconds_of(lambda: index.search(xq, K, where=where)) for xq in parts]  # noqa: B023
-        return 1e3 * statistics.median(taken) / len(parts[0].reshape(-1, index.manifest.dimension))
-
-    ways = {"": partial(once, None)} | {name: partial(once, n) for name, n in _SHARES.items()}
-    for way in ways.values():
-        way()
-    return in_turns(ways, rounds)
+    """Return milliseconds a query for each share, and for no filter under "", asked in turns."""
+    ways = {"": None} | _SHARES
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for xq in [parts[0], *parts] * rounds:
+        for name, where in ways.items():
+            seconds = seconds_of(lambda: index.search(xq, K, where=where))  # noqa: B023
+            taken[name].append(1e3 * seconds / len(np.atleast_2d(xq)))
+    return {name: statistics.median(values) for name, values in taken.items()}
 
 
 def _publish(home: Path, xb: np.ndarray, search: str) -> None:
