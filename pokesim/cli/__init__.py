@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from pokesim.cli import asking, building, judging, keeping
 from pokesim.cli.base import app
 
-_COMMANDS = (  # in the order of --help
-    building.build_index,
-    asking.query,
-    asking.duplicates,
-    keeping.embedders,
-    keeping.info,
-    building.add,
-    building.remove,
-    keeping.check,
-    judging.evaluate,
-    judging.tune,
-    keeping.sample_data,
-)
-for _command in _COMMANDS:
-    app.command(_command.__name__.replace("_", "-"))(_command)
+_COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
+    "build-index": building.build_index,
+    "query": asking.query,
+    "duplicates": asking.duplicates,
+    "map": asking.map_pictures,
+    "embedders": keeping.embedders,
+    "info": keeping.info,
+    "add": building.add,
+    "remove": building.remove,
+    "check": keeping.check,
+    "evaluate": judging.evaluate,
+    "tune": judging.tune,
+    "sample-data": keeping.sample_data,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def main() -> None:

@@ -147,6 +147,32 @@ def duplicates(
         save_groups(groups, save)
 
 
+def map_pictures(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="An .html, .png or .jpg file.")],
+    index: IndexOption = DEFAULT_INDEX,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Pictures on it at most.", show_default="2000")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="pca, tsne (needs pokesim[map]), or auto: the best at hand.")
+    ] = "auto",
+) -> None:
+    """Draw a map of a collection, pictures that are alike together.
+
+    The page is one file with the thumbnails in it, to move, zoom and search in the browser.
+
+    Example: pokesim map map.html --index indexes/mine
+    """
+    from pokesim.index.plane import MOST, place_pictures
+    from pokesim.show.map import save_map
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        check_ending("OUT", out)
+    placed = place_pictures(index, most=most or MOST, method=method)
+    save_map(placed, out, f"{len(placed):,} pictures of {index}")
+    note(f"Drew {len(placed):,} pictures in {out}.")
+
+
 def _sorted_out(
     answers: Iterable[Answer], good: list[Answer], failed: list[Answer]
 ) -> Iterator[Answer]:
