@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -14,6 +15,24 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pokesim", appauthor=False))
+
+
+CONTENTS = ("models", "samples")
+"""The cache's folders: exported models, drawn sample pictures."""
+
+
+def size_of(name: str) -> int:
+    """Return the bytes in a folder of the cache; 0 if it is not there."""
+    files = (path for path in (cache_dir() / name).rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files)
+
+
+def clear(name: str) -> None:
+    """Remove a folder of the cache, if it is there. Raises OSError."""
+    import shutil
+
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(cache_dir() / name)
 
 
 def sha256_of(path: Path) -> str:

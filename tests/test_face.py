@@ -11,7 +11,14 @@ import pokesim
 from pokesim.cli import app
 
 HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
+COMMANDS = [
+    *(command.name for command in app.registered_commands),
+    *(
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ),
+]
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -28,7 +35,7 @@ def modules_after(code: str, *args: str) -> set[str]:
     return {name.split(".")[0] for name in done.stderr.split()}
 
 
-@pytest.mark.parametrize("args", [["--help"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize("args", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
 def test_help_imports_nothing_heavy(args):
     loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
     assert "typer" in loaded
@@ -58,8 +65,9 @@ def test_the_public_names_are_sorted_and_documented():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_an_example_and_a_place_in_the_readme(run, name):
-    text = run(name, "--help").stdout
-    assert "Example: pokesim" in text
+    text = run(*name.split(), "--help").stdout
+    assert f"Example: pokesim {name}" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert f"pokesim {name}" in README
 
 

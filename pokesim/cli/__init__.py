@@ -22,9 +22,11 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "evaluate": judging.evaluate,
     "tune": judging.tune,
     "sample-data": keeping.sample_data,
+    "doctor": keeping.doctor,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(keeping.cache, name="cache")
 
 
 def main() -> None:

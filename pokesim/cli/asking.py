@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, check_ending, note
+from pokesim.cli import completion
+from pokesim.cli.base import (
+    IndexOption,
+    PrecisionOption,
+    RuntimeOption,
+    check_ending,
+    complain,
+    note,
+    progress,
+)
 from pokesim.clock import lap, measured
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import PokesimError
+from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import Format, Layout, plain
 
@@ -23,18 +32,25 @@ if TYPE_CHECKING:
 
 def query(
     photos: Annotated[
-        list[str],
-        typer.Argument(metavar="PHOTO", help="Path, http(s) URL, or - for standard input."),
-    ],
+        list[str] | None,
+        typer.Argument(metavar="PHOTO...", help="Path, http(s) URL, or - for standard input."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many matches.")] = 5,
     index: IndexOption = DEFAULT_INDEX,
     form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.TABLE,
     where: Annotated[
         str | None,
-        typer.Option(help="Only pictures whose metadata are so, such as Type1=grass."),
+        typer.Option(
+            help="Only pictures whose metadata are so, such as Type1=grass.",
+            autocompletion=completion.wheres,
+        ),
     ] = None,
     label: Annotated[
-        str, typer.Option(help="What a match is called: stem, folder or a column of the metadata.")
+        str,
+        typer.Option(
+            help="What a match is called: stem, folder or a column of the metadata.",
+            autocompletion=completion.labels,
+        ),
     ] = "stem",
     group: Annotated[
         bool, typer.Option("--group", help="The k best labels, each with its best picture.")
@@ -67,6 +83,8 @@ def query(
     """
     from pokesim.show import text
 
+    if not photos:
+        raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
         check_ending("--save", save)
     good: list[Answer] = []
@@ -127,13 +145,12 @@ def duplicates(
 
     from pokesim.index.duplicates import THRESHOLD, find_duplicates
     from pokesim.show import text
-    from pokesim.show.progress import progress_shown
 
     if save:
         check_ending("--save", save)
-    with progress_shown("blocks of pairs") as progress:
+    with progress("blocks of pairs") as tell:
         groups = find_duplicates(
-            index, threshold=THRESHOLD if threshold is None else threshold, progress=progress
+            index, threshold=THRESHOLD if threshold is None else threshold, progress=tell
         )
     if form is Layout.JSON:
         print(json.dumps(text.groups_list(groups), indent=1))
@@ -179,7 +196,7 @@ def _sorted_out(
     """Pass answers on, noting each failure as it comes and keeping those with matches, and it."""
     for answer in answers:
         if answer.error:
-            note(plain(f"pokesim: {answer.error}"))
+            complain(str(answer.error))
             failed.append(answer)
         elif answer.matches:
             good.append(answer)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,20 +14,25 @@ import typer
 from typer.core import TyperGroup
 
 from pokesim import __version__
+from pokesim.cli import completion
+from pokesim.cli.config import defaults_of
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError, UsageError
 from pokesim.show.text import plain
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
+_ANYWHERE = ("--debug", "--quiet", "--verbose")
+_told = {"quiet": False}
+
 
 class Group(TyperGroup):
     """Turns every error into one sentence on standard error and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
-        """Let --debug stand anywhere, also behind a command's name."""
-        if "--debug" in args:
-            args = ["--debug", *(arg for arg in args if arg != "--debug")]
+        """Let --debug, --quiet and --verbose stand anywhere, also behind a command's name."""
+        ours = [arg for arg in args if arg in _ANYWHERE]
+        args = [*ours, *(arg for arg in args if arg not in _ANYWHERE)]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
@@ -49,13 +56,31 @@ class Group(TyperGroup):
 def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:  # noqa: ANN401
     if ctx.params.get("debug"):
         traceback.print_exc()
-    note(plain(f"pokesim: {sentence}"))
+    complain(sentence)
     raise typer.Exit(code)
 
 
+def complain(sentence: str) -> None:
+    """Say what went wrong, on standard error."""
+    print(plain(f"pokesim: {sentence}"), file=sys.stderr)
+
+
 def note(line: str) -> None:
-    """Say something that is no result, on standard error."""
-    print(line, file=sys.stderr)
+    """Say something that is no result, on standard error; not with --quiet."""
+    if not _told["quiet"]:
+        print(line, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show progress as `progress_shown` does; not with --quiet."""
+    if _told["quiet"]:
+        yield lambda done, total: None
+        return
+    from pokesim.show.progress import progress_shown
+
+    with progress_shown(what) as show:
+        yield show
 
 
 app = typer.Typer(
@@ -69,12 +94,23 @@ app = typer.Typer(
 
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras: on a GPU.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of OpenVINO's arithmetic.")]
-IndexOption = Annotated[Path, typer.Option("--index", help="The index's folder.")]
+IndexOption = Annotated[
+    Path,
+    typer.Option(
+        "--index",
+        help="The index's folder.",
+        envvar="POKESIM_INDEX",
+        autocompletion=completion.indexes,
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
 def root(
+    ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell errors only, no notes.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Tell more of what is done.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
@@ -87,7 +123,9 @@ def root(
     handler = logging.StreamHandler(sys.stderr)
     log = logging.getLogger("pokesim")
     log.handlers = [handler]
-    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    log.setLevel(logging.DEBUG if debug or verbose else logging.WARNING if quiet else logging.INFO)
+    _told["quiet"] = quiet
+    ctx.default_map = defaults_of(ctx.command.commands)  # type: ignore[attr-defined]
     # Pillow's remarks on bad files; what is skipped is listed with its reason anyway.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note
+from pokesim.cli import completion
+from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note, progress
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import NoIndexError, UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -28,7 +29,11 @@ def build_index(
     ] = None,
     index: IndexOption = DEFAULT_INDEX,
     embedder: Annotated[
-        str, typer.Option(help="A name that `pokesim embedders` lists, or auto.")
+        str,
+        typer.Option(
+            help="A name that `pokesim embedders` lists, or auto.",
+            autocompletion=completion.embedders,
+        ),
     ] = "auto",
     weights: Annotated[
         Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
@@ -87,12 +92,11 @@ def build_index(
     from pokesim.embedders.litert import BATCH_SIZE
     from pokesim.images import FILE_SECONDS, MAX_PIXELS
     from pokesim.index import build
-    from pokesim.show.progress import progress_shown
 
     if metadata and no_metadata:
         raise UsageError("Give --metadata, or --no-metadata.")
     folder = images or _default_images(index)
-    with progress_shown("files") as progress:
+    with progress("files") as tell:
         report = build.build_index(
             folder,
             index,
@@ -109,7 +113,7 @@ def build_index(
             strict=strict,
             max_pixels=max_pixels or MAX_PIXELS,
             file_seconds=FILE_SECONDS if file_seconds is None else file_seconds,
-            progress=progress,
+            progress=tell,
         )
     _report(report)
 

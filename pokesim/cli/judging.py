@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.base import IndexOption, check_ending, note
+from pokesim.cli.base import IndexOption, check_ending, note, progress
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
@@ -95,7 +95,6 @@ def tune(
     from pokesim import tune as learn
     from pokesim.index.snapshot import open_snapshot
     from pokesim.show import text
-    from pokesim.show.progress import progress_shown
 
     if reset == (labelled is not None):
         raise UsageError("Give a folder of labelled pictures, or --reset.")
@@ -103,8 +102,8 @@ def tune(
         learn.reset_index(index)
         print(f"{index} has its plain vectors again.")
         return
-    with progress_shown("labelled pictures") as progress:
+    with progress("labelled pictures") as tell:
         tuning = learn.tune_index(
-            labelled, index, dims=dims, labels=labels, force=force, progress=progress
+            labelled, index, dims=dims, labels=labels, force=force, progress=tell
         )
     print(text.tuning_text(tuning, open_snapshot(index).projection_shape()))

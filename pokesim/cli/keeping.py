@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pokesim.cli import completion
 from pokesim.cli.base import IndexOption
-from pokesim.errors import PokesimError, UsageError
+from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def embedders(
     prepare: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Make this one's model ready now.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Make this one's model ready now.",
+            autocompletion=completion.embedders,
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="With --prepare: a local weights file (.h5).")
@@ -67,6 +73,57 @@ def _metadata_of(index: Path) -> Metadata:
             f"{index} has no metadata; `pokesim build-index --metadata` gives it some."
         )
     return found
+
+
+def doctor(index: IndexOption = DEFAULT_INDEX) -> None:
+    """Tell what is on this machine, and what to do about what is not.
+
+    Versions, processor, cache, which embedders are ready, and the index.
+
+    Example: pokesim doctor
+    """
+    from pokesim.doctor import examine
+    from pokesim.show.text import findings_table
+
+    print(findings_table(examine(index)))
+
+
+cache = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+
+@cache.callback()
+def cache_root() -> None:
+    """Look after what can be made again: exported models, drawn samples.
+
+    Example: pokesim cache clear models
+    """
+
+
+@cache.command("clear")
+def cache_clear(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[models|samples]", help="Default: both.")
+    ] = None,
+) -> None:
+    """Remove exported models and drawn samples; what is needed is made again.
+
+    Example: pokesim cache clear samples
+    """
+    from pokesim.cache import CONTENTS, cache_dir, clear, size_of
+
+    for name in names or CONTENTS:
+        if name not in CONTENTS:
+            known = " and ".join(CONTENTS)
+            raise UsageError(f"The cache has {known}, not {name}.{did_you_mean(name, CONTENTS)}")
+    for name in names or CONTENTS:
+        size = size_of(name)
+        try:
+            clear(name)
+        except OSError as error:
+            raise PokesimError(
+                f"{cache_dir() / name} cannot be removed ({error.strerror})."
+            ) from error
+        print(f"Removed {size / 1e6:.1f} MB of {name} from {cache_dir()}.")
 
 
 def check(

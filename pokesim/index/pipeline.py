@@ -52,6 +52,7 @@ def make(work: Work, plan_of: Callable[[Old | None], Plan]) -> BuildReport:
             opened.callback(before.close)
         old = None if work.rebuild else before
         plan = plan_of(old)
+        log.debug("%s of %s files are to be read.", len(plan.unread), len(plan.paths))
         table = table_for(work.metadata, work.key, before, plan.paths)
         if old and _is_there(old, work, plan, len(plan.unread), plan.skipped, table):
             return _report(work, old.snapshot.manifest, start)

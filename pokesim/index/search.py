@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
 _FILTERS = 16
 """Filters whose selections are kept."""
 
@@ -62,6 +65,7 @@ def open_index(
     runs = runtime_named(runtime, precision)
     while True:
         snapshot = open_snapshot(Path(path))
+        log.debug("Opening %s.", snapshot.path)
         try:
             return Index(snapshot, *runs)
         except (OSError, sqlite3.Error) as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:  # the command line reads `Format` from here before it needs anything else
+    from pokesim.doctor import Finding
     from pokesim.embedders.models import Shelved
     from pokesim.evaluate import Evaluation
     from pokesim.index.duplicates import Duplicate
@@ -176,6 +177,12 @@ def laps_text(seconds: Mapping[str, float]) -> str:
     rows += [(name, f"{1e3 * taken:.1f}") for name, taken in seconds.items() if taken >= 5e-5]
     rows.append(("all", f"{1e3 * sum(seconds.values()):.1f}"))
     return columns(rows, right=(1,))
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """Lay out what was found on this machine, and what to do about it."""
+    rows = [(one.name, one.found, one.advice) for one in findings]
+    return columns([("what", "found", "what to do"), *rows])
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> str:

@@ -1,0 +1,64 @@
+"""What a shell may complete: indexes, embedders, columns of metadata and their values."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from pokesim.embedders.catalog import AUTO, CATALOG
+from pokesim.errors import PokesimError
+from pokesim.index import DEFAULT_INDEX
+from pokesim.labels import Labels
+
+_MOST = 200
+
+
+def indexes(incomplete: str) -> list[str]:
+    """Return the indexes in the folder of what has been typed, or in ``indexes``."""
+    folder = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
+    homes = [folder, DEFAULT_INDEX.parent] if "/" not in incomplete else [folder]
+    found = {str(path.parent) for home in homes for path in home.glob("*/CURRENT")}
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
+def embedders(incomplete: str) -> list[str]:
+    """Return the embedders' names."""
+    return [name for name in (AUTO, *CATALOG) if name.startswith(incomplete)]
+
+
+def labels(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return what may be a label in the index that is asked."""
+    known = (Labels.STEM, Labels.FOLDER, *_columns(ctx))
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def wheres(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the columns of the index that is asked, or the values of the one that is typed."""
+    if "=" not in incomplete:
+        return [f"{name}=" for name in _columns(ctx) if name.startswith(incomplete)]
+    column = incomplete.split("=", 1)[0]
+    tests = [f"{column}={value}" for value in _values(ctx, column)]
+    return [test for test in tests if test.startswith(incomplete)]
+
+
+def _columns(ctx: typer.Context) -> Iterator[str]:
+    from pokesim.index.snapshot import open_snapshot
+
+    with contextlib.suppress(PokesimError):
+        metadata = open_snapshot(_index(ctx)).manifest.metadata
+        yield from metadata.columns if metadata else ()
+
+
+def _values(ctx: typer.Context, column: str) -> Iterator[str]:
+    from pokesim.index.search import open_index
+
+    with contextlib.suppress(PokesimError), open_index(_index(ctx)) as opened:
+        if opened.metadata and column in opened.metadata.record.columns:
+            yield from map(str, opened.metadata.values(column, _MOST))
+
+
+def _index(ctx: typer.Context) -> Path:
+    return Path(ctx.params.get("index") or DEFAULT_INDEX)

@@ -1,0 +1,157 @@
+"""Defaults from files and the environment, completion, quiet, doctor, cache."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pokesim
+from pokesim.samples import CREATURES
+
+
+def matches(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)[0]["matches"]
+
+
+def test_defaults_come_from_the_line_then_the_environment_then_the_file(
+    run, index_path, samples, tmp_path
+):
+    photo = sorted(samples.photos.iterdir())[0]
+    (tmp_path / "pyproject.toml").write_text("[tool.pokesim]\nindex = 'nowhere'\n")
+    assert "There is no index at nowhere" in run("query", photo).stderr
+    (tmp_path / "pokesim.toml").write_text(
+        f'index = "{index_path}"\nformat = "json"\n[query]\nk = 2\nexclude-self = true\n'
+    )
+    assert len(matches(run("query", photo))) == 2
+    assert len(matches(run("query", photo, "-k", "3"))) == 3
+    assert matches(run("query", samples.images / f"{CREATURES[0]}.png"))[0]["distance"] > 0
+    assert "151 from" in run("info").stdout
+    assert "There is no index at no" in run("info", POKESIM_INDEX="no").stderr
+    assert "151 from" in run("info", "--index", index_path, POKESIM_INDEX="no").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("inedx = 1", "no command has the option inedx. Did you mean index?"),
+        ("[qury]\nk = 1", "names no command: qury. Did you mean query?"),
+        ("[query]\nkk = 1", "query has no option kk. Did you mean k?"),
+        ("[query]\nk = 'many'", "'many' is not a valid int"),
+        ("k =", "pokesim.toml cannot be read"),
+    ],
+)
+def test_a_default_without_a_meaning_is_a_sentence(run, tmp_path, text, told):
+    (tmp_path / "pokesim.toml").write_text(text)
+    done = run("query", "x.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+
+
+def test_another_program_s_broken_file_is_not_ours(run, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("broken =")
+    assert "There is no index" in run("info").stderr
+    (tmp_path / "pyproject.toml").write_text("tool = 3")
+    assert "There is no index" in run("info").stderr
+
+
+def test_quiet_leaves_results_and_errors(run, samples, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "bad.png").write_text("no picture")
+    picture = samples.images / f"{CREATURES[0]}.png"
+    (tmp_path / "images" / "good.png").write_bytes(picture.read_bytes())
+    loud = run("build-index", "--embedder", "compact")
+    assert "skipped bad.png" in loud.stderr
+    quiet = run("build-index", "--embedder", "compact", "--rebuild", "--quiet")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert quiet.stdout.startswith("Indexed 1 pictures, skipped 1")
+    wrong = run("--quiet", "query", "nope.png")
+    assert (wrong.returncode, wrong.stderr) == (1, "pokesim: nope.png: no such file.\n")
+    verbose = run("query", picture, "--verbose")
+    assert len(verbose.stdout.splitlines()) == 3
+    assert verbose.stderr.startswith("Opening indexes/default/snapshots/")
+
+
+def test_a_query_without_a_photo_says_what_to_give(run):
+    done = run("query")
+    assert done.returncode == 2
+    assert "Give a PHOTO: a path, an http(s) URL, or - for standard input." in done.stderr
+
+
+@pytest.fixture(scope="module")
+def described(samples, tmp_path_factory):
+    """A folder with an index at indexes/mine whose table has the columns Name and Kind."""
+    home = tmp_path_factory.mktemp("described")
+    (home / "images").mkdir()
+    rows = ["Name,Kind"]
+    for name, kind in zip(CREATURES[:3], ("wet", "warm", "wet"), strict=True):
+        (home / "images" / f"{name}.png").write_bytes((samples.images / f"{name}.png").read_bytes())
+        rows.append(f"{name},{kind}")
+    (home / "t.csv").write_text("\n".join(rows))
+    mine = home / "indexes" / "mine"
+    pokesim.build_index(home / "images", mine, embedder="compact", metadata=home / "t.csv")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("pokesim dup", {"duplicates"}),
+        ("pokesim build-index --embedder res", {"resnet50", "resnet50-softmax"}),
+        ("pokesim query --index ", {"indexes/mine"}),
+        ("pokesim query --index indexes/m", {"indexes/mine"}),
+        ("pokesim query --index indexes/mine --label ", {"stem", "folder", "Name", "Kind"}),
+        ("pokesim query --index indexes/mine --where K", {"Kind="}),
+        ("pokesim query --index indexes/mine --where Kind=w", {"Kind=wet", "Kind=warm"}),
+        ("pokesim query --index nowhere --where K", set()),
+        ("pokesim cache ", {"clear"}),
+    ],
+)
+def test_a_shell_completes(described, typed, offered):
+    words = typed.split(" ")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("pokesim")],
+        env=os.environ
+        | {
+            "_POKESIM_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        cwd=described,
+        check=False,
+    )
+    assert {line.split(",")[-1] for line in done.stdout.split()} == offered, done.stderr
+
+
+def test_the_doctor_tells_what_is_there_and_what_to_do(run, index_path):
+    done = run("doctor", "--index", index_path)
+    assert done.returncode == 0
+    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    assert pokesim.__version__ in lines["pokesim"]
+    assert "ready: yes" in lines["embedder: compact"]
+    assert "pokesim embedders --prepare convnext_tiny" in lines["embedder: convnext_tiny"]
+    assert "151 pictures, compact" in lines["index"]
+    assert "make one with" in run("doctor").stdout
+
+
+def test_the_cache_is_cleared_of_what_can_be_made_again(run, tmp_path):
+    own = {"POKESIM_CACHE": str(tmp_path / "cache")}
+    assert run("build-index", "--embedder", "compact", **own).returncode == 0
+    (tmp_path / "cache" / "models").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "models" / "a.tflite").write_bytes(bytes(2_000_000))
+    (tmp_path / "cache" / "mine.txt").write_text("kept")
+    assert "cache: models" in run("doctor", **own).stdout
+    done = run("cache", "clear", "models", **own)
+    assert done.stdout == f"Removed 2.0 MB of models from {tmp_path / 'cache'}.\n"
+    assert (tmp_path / "cache" / "samples").is_dir()
+    assert run("cache", "clear", **own).returncode == 0
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine.txt"]
+    assert run("cache", "clear", **own).stdout.startswith("Removed 0.0 MB")
+    wrong = run("cache", "clear", "sampels", **own)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "Did you mean samples?" in wrong.stderr
