@@ -7,6 +7,8 @@ import os
 import random
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -324,3 +326,16 @@ def test_not_binds_before_and_and_that_before_or(described):
         "(HP < 20) or ((not (Type=fire)) and (HP > 90)) or ((not (Type in fire,water)) and (HP=50))"
     )
     np.testing.assert_array_equal(loose, tight)
+
+
+def test_a_query_loads_what_filters_only_where_there_is_a_table(index_path, samples):
+    photo = next(samples.photos.iterdir())
+    code = (
+        "import sys, pokesim; pokesim.open_index(sys.argv[1]).query(sys.argv[2])\n"
+        "print(*(name for name in sys.modules if name.startswith('pokesim.index.')))"
+    )
+    command = [sys.executable, "-c", code, str(index_path), str(photo)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {name.rsplit(".", 1)[1] for name in done.stdout.split()}
+    assert "matches" in loaded
+    assert not loaded & {"metadata", "table", "where", "duplicates", "plane"}

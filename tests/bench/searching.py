@@ -19,6 +19,7 @@ from pokesim.index.items import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
 from pokesim.index.structure import SearchRecord
+from pokesim.index.table import Table
 from pokesim.metric import normalized
 
 DIMENSION = 2048
@@ -87,7 +88,7 @@ def measure_opening(home: Path, features: np.ndarray, count: int) -> None:
     """Measure how long a new process takes to open an index, larger than the memory perhaps."""
     print(f"\nBuilding an index of {count:,} vectors, {8e-9 * count * DIMENSION:.0f} GB of disk …")
     folder = home / f"large-{count}"
-    _publish(folder, mixed(features, count, seed=count), "panorama")
+    published(folder, mixed(features, count, seed=count), "panorama")
     _show_opened(folder, count)
 
 
@@ -119,7 +120,7 @@ def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Tim
 def _one_size(home: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
     indexes = {name: home / f"{name}-{len(xb)}" for name in ("flat", "panorama")}
     for search, folder in indexes.items():
-        _publish(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
+        published(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
     with (
         pokesim.open_index(indexes["flat"]) as flat,
         pokesim.open_index(indexes["panorama"]) as panorama,
@@ -159,14 +160,17 @@ def _show_opened(index: Path, count: int) -> None:
     )
 
 
-def _publish(home: Path, blocks: Iterable[np.ndarray], search: str) -> None:
-    with new_snapshot(home) as folder, closing(SnapshotWriter(folder, DIMENSION)) as writer:
+def published(
+    home: Path, blocks: Iterable[np.ndarray], search: str, table: Table | None = None
+) -> None:
+    """Write an index of vectors, of pictures named by their numbers, which a table may describe."""
+    with new_snapshot(home) as folder, closing(SnapshotWriter(folder, DIMENSION, table)) as writer:
         for block in blocks:
             ids = range(writer.count, writer.count + len(block))
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
-        writer.finish()
+        metadata = writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", True)
-        manifest = Manifest(str(home), record, DIMENSION, writer.count, ())
+        manifest = Manifest(str(home), record, DIMENSION, writer.count, (), metadata=metadata)
         publish(folder, home, replace(manifest, search=SearchRecord(search)))
 
 
