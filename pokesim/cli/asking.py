@@ -127,7 +127,9 @@ def duplicates(
     index: IndexOption = DEFAULT_INDEX,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=100, help="Similarity in percent.", show_default="88"),
+        typer.Option(
+            min=0, max=100, help="Similarity in percent.", show_default="80 with compact, else 90"
+        ),
     ] = None,
     form: Annotated[
         Layout, typer.Option("--format", help="How the groups are written.")
@@ -143,15 +145,13 @@ def duplicates(
     """
     import json
 
-    from pokesim.index.duplicates import THRESHOLD, find_duplicates
+    from pokesim.index.duplicates import find_duplicates
     from pokesim.show import text
 
     if save:
         check_ending("--save", save)
     with progress("blocks of pairs") as tell:
-        groups = find_duplicates(
-            index, threshold=THRESHOLD if threshold is None else threshold, progress=tell
-        )
+        groups = find_duplicates(index, threshold=threshold, progress=tell)
     if form is Layout.JSON:
         print(json.dumps(text.groups_list(groups), indent=1))
     elif groups:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.embedders.catalog import BUNDLED
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, items
 from pokesim.index.items import Items
@@ -18,8 +19,10 @@ from pokesim.index.snapshot import Hold, open_snapshot
 from pokesim.index.work import Progress
 from pokesim.metric import normalized
 
-THRESHOLD = 88.0
-"""Percent; see README.md for what it finds. Distinct sample pictures reach 79, in `compact`."""
+THRESHOLDS = {BUNDLED: 80.0}
+OTHERS = 90.0
+"""Default thresholds, in percent, by embedder: distinct sample pictures reach 65 in `compact`, and
+88 in `mobilenet_v2`. README.md tells what they find."""
 
 _BLOCK = 2048  # rows compared with as many others at a time: 16 MB of similarities
 _ROUNDING = 1e-5  # of a cosine in float32; what is nearer to the threshold is computed again
@@ -45,7 +48,7 @@ class Duplicate:
 def find_duplicates(
     index: str | Path = DEFAULT_INDEX,
     *,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     progress: Progress | None = None,
 ) -> list[list[Duplicate]]:
     """Find all groups of pictures where each is at least so similar to another of its group.
@@ -55,7 +58,8 @@ def find_duplicates(
 
     Args:
         index: the index's folder.
-        threshold: similarity in percent, over 0, up to 100.
+        threshold: similarity in percent, over 0, up to 100; None takes the embedder's own of
+            `THRESHOLDS`, or `OTHERS`.
         progress: called with (pairs of blocks done, of all).
 
     Returns:
@@ -65,12 +69,13 @@ def find_duplicates(
         UsageError: the threshold is none.
         IndexFolderError: the index is missing or damaged.
     """
-    if not 0 < threshold <= 100:
+    if threshold is not None and not 0 < threshold <= 100:
         raise UsageError(f"The threshold is a percentage over 0, not {threshold:g}.")
     snapshot = open_snapshot(Path(index))
+    least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
     hold = Hold(snapshot)
     plain = Plain(snapshot)
-    parent = _parents(plain, threshold / 100, progress or (lambda done, total: None))
+    parent = _parents(plain, least / 100, progress or (lambda done, total: None))
     root = Path(snapshot.manifest.images)
     with contextlib.closing(Items(snapshot.file(items.FILE))) as pictures:
         groups = [_group(ids, plain, pictures, root) for ids in _members(parent)]
