@@ -34,14 +34,14 @@ class Setting:
         home: a folder to write into, removed afterwards.
         images: small pictures.
         photos: photos to ask with.
-        embedder, weights: the Keras network and its weights file.
+        embedder, weights: the network, and its weights file if it is one of Keras'.
     """
 
     home: Path
     images: Path
     photos: list[Path]
     embedder: str
-    weights: Path
+    weights: Path | None
 
     @property
     def options(self) -> dict[str, object]:
