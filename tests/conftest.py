@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import pokesim
 from pokesim.samples import Samples, builtin_samples
@@ -26,6 +27,17 @@ getattr(keras.applications, name)(
     weights=None, include_top=top, pooling=None if top else "avg", input_shape=(224, 224, 3)
 ).save_weights(out)
 """
+
+# EXIF orientation → how an upright picture is stored under it; 1 is as it is.
+STORED_BY_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

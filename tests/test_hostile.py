@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from conftest import SHARED, STORED_BY_ORIENTATION
 from PIL import Image
 
 import pokesim
@@ -183,15 +183,6 @@ def test_a_read_that_never_ends_holds_up_nothing(tmp_path):
 
 
 def test_the_eight_orientations_give_the_same_vector(samples, index_path):
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
     with pokesim.open_index(index_path) as index:
         for photo in sorted(samples.photos.iterdir())[:5]:
             upright = Image.open(photo).convert("RGB").resize((640, 480))
@@ -200,7 +191,7 @@ def test_the_eight_orientations_give_the_same_vector(samples, index_path):
                 exif = Image.Exif()
                 exif[0x0112] = orientation
                 file = io.BytesIO()
-                way = undo.get(orientation)
+                way = STORED_BY_ORIENTATION.get(orientation)
                 stored = upright if way is None else upright.transpose(way)
                 stored.save(file, "JPEG", quality=95, exif=exif)
                 turned.append(file.getvalue())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import STORED_BY_ORIENTATION
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -58,18 +59,9 @@ def test_the_eight_exif_orientations_give_the_same_pixels():
     upright = Image.new("RGB", (60, 90), "white")
     upright.paste("red", (0, 0, 30, 20))
     upright.paste("blue", (40, 70, 60, 90))
-    undo = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
     expected = pixels_of(encoded(upright), 30)
-    for orientation, turn in undo.items():
+    for orientation in range(1, 9):
+        turn = STORED_BY_ORIENTATION.get(orientation)
         exif = Image.Exif()
         exif[0x0112] = orientation
         stored = encoded(upright if turn is None else upright.transpose(turn), exif=exif)

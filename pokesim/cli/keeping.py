@@ -134,7 +134,8 @@ def check(
 ) -> None:
     """Verify every byte of an index, its vectors and its embedder.
 
-    Repairing returns to an older snapshot that is sound, or embeds the pictures again.
+    Repairing builds the search structure again, returns to an older snapshot that is sound, or
+    embeds the pictures again.
 
     Example: pokesim check --index indexes/mine
     """

@@ -1,7 +1,7 @@
-"""Keras application + weights → one LiteRT file. The only room of the search path with tensorflow.
+"""Keras application + weights → a network, and one LiteRT file of it.
 
-It runs as a process of its own, ``python -m pokesim.embedders.keras_export``, so that whoever
-builds an index neither loads tensorflow nor hears its log messages.
+The export runs as a process of its own, ``python -m pokesim.embedders.keras_export``, so that
+whoever builds an index neither loads tensorflow nor hears its log messages.
 """
 
 from __future__ import annotations
