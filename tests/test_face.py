@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import pokesim
 from pokesim.cli import app
@@ -66,9 +67,28 @@ def test_the_public_names_are_sorted_and_documented():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_an_example_and_a_place_in_the_readme(run, name):
     text = run(*name.split(), "--help").stdout
-    assert f"Example: pokesim {name}" in text
+    assert f"Examples:\n      pokesim {name}" in text
     assert max(map(len, text.splitlines())) <= 80
     assert f"pokesim {name}" in README
+
+
+def test_the_list_of_commands_fits_a_terminal(run):
+    text = run("--help").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_has_help_and_an_example(name):
+    command = get_command(app)
+    for word in name.split():
+        command = command.commands[word]
+    lines = [line for line in f"{README}\n{command.help}".splitlines() if f"pokesim {name}" in line]
+    for option in command.params:
+        if option.param_type_name == "option" and option.name != "help":
+            assert option.help
+            shown = {*option.opts, *option.secondary_opts}
+            assert any(shown & {*line.split()} for line in lines), f"{name} {option.opts[0]}"
 
 
 def test_version(run):

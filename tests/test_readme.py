@@ -1,4 +1,4 @@
-"""Every example of the README's "Use" runs, in its order, on the sample pictures."""
+"""Every example of the README and of `--help` runs, in its order, on the sample pictures."""
 
 import csv
 import http.server
@@ -9,43 +9,61 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+import pokesim
+from pokesim.cli import app
 from pokesim.samples import CREATURES, PHOTOGRAPHED
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-USE = README[README.index("## Use\n") : README.index("## Embedders\n")]
-BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", USE, re.MULTILINE)
+BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
 
 # What is not run here, and where it is.
 ELSEWHERE = {
     "pip install .": "make setup",
-    "--embedder mobilenet_v2": "tests/test_models.py",
+    "mobilenet_v2": "tests/test_models.py",
     "--runtime": "tests/test_runtimes.py",
     "tune": "tests/test_tune.py",
 }
 IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
 
 
-def shell_lines() -> list[str]:
-    lines = [line.strip() for block in BLOCKS for line in block.splitlines()]
-    lines = [line.removeprefix("$ ") for line in lines]
-    commands = [line for line in lines if re.match("(pokesim|curl) ", line)]
-    return [line for line in commands if not re.search("|".join(map(re.escape, ELSEWHERE)), line)]
+def readme_lines() -> list[str]:
+    return runnable(line for block in BLOCKS for line in block.splitlines())
+
+
+def help_lines() -> list[str]:
+    commands = get_command(app).commands.values()
+    commands = [
+        one for group in commands for one in getattr(group, "commands", {0: group}).values()
+    ]
+    return runnable(
+        line for one in commands for line in one.help.split("Examples:\n")[1].splitlines()
+    )
+
+
+def runnable(lines: Iterable[str]) -> list[str]:
+    commands = [re.match(r"\s*(?:\$ )?((?:pokesim|curl) .*)", line) for line in lines]
+    lines = [command[1] for command in commands if command]
+    return [line for line in lines if not any(word in line for word in ELSEWHERE)]
 
 
 @pytest.fixture(scope="module")
-def world(samples, tmp_path_factory):
-    """A folder and a home in which all that the README names is there."""
-    home = tmp_path_factory.mktemp("readme")
-    for folder, names in {"images": CREATURES[:60], "Pictures": PHOTOGRAPHED}.items():
+def pristine(samples, tmp_path_factory):
+    """A folder and a home in which all that the examples name is there."""
+    home = tmp_path_factory.mktemp("examples")
+    shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
+    for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
         (home / folder).mkdir()
         for name in {*names, "brumbel"}:
             shutil.copy(samples.images / f"{name}.png", home / folder)
-    shutil.copytree(samples.photos, home / "photos")
+    for folder in ("photos", "dev"):
+        shutil.copytree(samples.photos, home / folder)
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
         shutil.copy(samples.photos / "brumbel.jpg", home / name)
     with (home / "pokemon.csv").open("w", newline="") as file:
@@ -57,7 +75,12 @@ def world(samples, tmp_path_factory):
     return home
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def world(pristine, tmp_path):
+    return shutil.copytree(pristine, tmp_path / "world")
+
+
+@pytest.fixture
 def server(world):
     """The address of a server of this folder, in place of example.org."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=world)
@@ -68,14 +91,11 @@ def server(world):
         serving.shutdown()
 
 
-def test_every_shell_example_runs(world, server):
-    lines = shell_lines()
-    assert len(lines) > 40
-    programs = Path(sys.executable).parent
+def run_all(lines: list[str], home: Path, server: str) -> None:
     env = os.environ | {
-        "HOME": str(world),
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "POKESIM_CACHE": str(world / "cache"),  # one example clears it
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "POKESIM_CACHE": str(home / "cache"),  # one example clears it
     }
     for line in lines:
         if " jq " in line and not shutil.which("jq"):
@@ -85,20 +105,32 @@ def test_every_shell_example_runs(world, server):
             command = command.replace(large, small)
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
-            cwd=world,
+            cwd=home,
             env=env,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_every_shell_example_runs(world, server):
+    lines = readme_lines()
+    assert len(lines) > 45
+    run_all(lines, world, server)
     for drawn in ("match.png", "groups.png", "map.html", "map.png"):
         assert (world / drawn).stat().st_size > 1000
 
 
-def test_the_python_example_runs(world, monkeypatch):
+def test_every_example_of_help_runs(world, server):
+    lines = help_lines()
+    assert len(lines) > 15
+    run_all(["pokesim build-index images", *lines], world, server)
+
+
+def test_the_python_example_runs(world):
     code = next(textwrap.dedent(block) for block in BLOCKS if "    import pokesim" in block)
-    monkeypatch.chdir(world)
+    pokesim.build_index(world / "images", world / "indexes/default", metadata=world / "pokemon.csv")
     code = "import numpy\nvectors = numpy.zeros((2, 256), 'f4')\n" + code
     subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from pokesim.cli import asking, building, judging, keeping
-from pokesim.cli.base import app
+from pokesim.cli.base import add_command, app
 
 _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "build-index": building.build_index,
@@ -25,7 +25,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "doctor": keeping.doctor,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    add_command(app, _name, _command)
+add_command(keeping.cache, "clear", keeping.cache_clear)
 app.add_typer(keeping.cache, name="cache")
 
 

@@ -79,7 +79,10 @@ def query(
     --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets; what is not a plain word
     stands in quotes, and "" is the empty cell.
 
-    Example: pokesim query photo.jpg -k 3 --where "Type1 in grass,poison" --save match.png
+    Examples:
+        pokesim query photo.jpg -k 3 --save match.png
+        pokesim query photo.jpg --where "Type1 in grass,poison" --format json
+        pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
     from pokesim.show import text
 
@@ -141,7 +144,8 @@ def duplicates(
     Every pair is compared; a group's pictures are each at least so similar to another of it.
     Similarities are to the group's first picture, the largest file.
 
-    Example: pokesim duplicates --index indexes/mine --threshold 95 --save duplicates.png
+    Examples:
+        pokesim duplicates --index indexes/mine --threshold 95 --save groups.png
     """
     import json
 
@@ -178,7 +182,9 @@ def map_pictures(
 
     The page is one file with the thumbnails in it, to move, zoom and search in the browser.
 
-    Example: pokesim map map.html --index indexes/mine
+    Examples:
+        pokesim map map.html --index indexes/mine
+        pokesim map map.png --most 500
     """
     from pokesim.index.plane import MOST, place_pictures
     from pokesim.show.map import save_map

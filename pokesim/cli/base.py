@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import sys
 import traceback
@@ -90,6 +91,12 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def add_command(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
+    """Make a function a command, whose help is its docstring, with the examples line by line."""
+    told = inspect.getdoc(command) or ""
+    group.command(name, help=told.replace("Examples:\n", "\b\nExamples:\n"))(command)
 
 
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras: on a GPU.")]

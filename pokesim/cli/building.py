@@ -81,13 +81,18 @@ def build_index(
         typer.Option(min=0, help="Time that reading one file may take.", show_default="60"),
     ] = None,
 ) -> None:
-    """Embed a folder of pictures and write an exact index of them, or bring one up to date.
+    """Index a folder of pictures, or bring its index up to date.
 
-    What an index has already is not embedded again, and an interrupted build goes on.
+    Each picture becomes a vector, and the search among them is exact. What an index has already
+    is not embedded again, and an interrupted build goes on.
 
     A table's rows go to the pictures that they name by label, file name or path.
 
-    Example: pokesim build-index images --metadata pokemon.csv --key Name
+    Examples:
+        pokesim build-index ~/Pictures --index indexes/mine --file-seconds 10
+        pokesim build-index scans --max-pixels 400000000 --batch-size 64
+        pokesim build-index images --no-metadata --rebuild --no-normalize
+        pokesim build-index images --metadata pokemon.csv --key Name
     """
     from pokesim.embedders.litert import BATCH_SIZE
     from pokesim.images import FILE_SECONDS, MAX_PIXELS
@@ -122,9 +127,12 @@ def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Pictures.")],
     index: IndexOption = DEFAULT_INDEX,
 ) -> None:
-    """Add single pictures to an index, without a look at the others.
+    """Add single pictures to an index.
 
-    Example: pokesim add new.jpg --index indexes/mine
+    The others are not looked at.
+
+    Examples:
+        pokesim add new.jpg --index indexes/mine
     """
     from pokesim.index.edit import add_pictures
 
@@ -141,7 +149,8 @@ def remove(
 
     Building the index again takes up what is still in its folder.
 
-    Example: pokesim remove brumbel --index indexes/mine
+    Examples:
+        pokesim remove brumbel --index indexes/mine
     """
     from pokesim.index.edit import remove_pictures
 

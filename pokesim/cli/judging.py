@@ -39,7 +39,9 @@ def evaluate(
 
     Figures are percent with 95 % bootstrap intervals; MRR is the mean reciprocal rank.
 
-    Example: pokesim evaluate photos --index indexes/mine --misses misses.png
+    Examples:
+        pokesim evaluate photos --index indexes/mine --misses misses.png
+        pokesim evaluate photos --labels stem --format json
     """
     import json
 
@@ -90,7 +92,9 @@ def tune(
 
     Give a folder a label, or the same file stem in several folders.
 
-    Example: pokesim tune labelled --index indexes/mine
+    Examples:
+        pokesim tune labelled --index indexes/mine
+        pokesim tune labelled --labels folder --dims 128 --force
     """
     from pokesim import tune as learn
     from pokesim.index.snapshot import open_snapshot

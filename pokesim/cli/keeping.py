@@ -31,7 +31,8 @@ def embedders(
 ) -> None:
     """List the networks that turn pictures into vectors.
 
-    Example: pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.h5
+    Examples:
+        pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.weights.h5
     """
     from pokesim.embedders import models
     from pokesim.show.text import embedder_table
@@ -53,7 +54,8 @@ def info(
 ) -> None:
     """Say what an index is, when it was built, what was skipped.
 
-    Example: pokesim info --index indexes/mine
+    Examples:
+        pokesim info --index indexes/mine
     """
     from pokesim.index.snapshot import open_snapshot
     from pokesim.show.text import metadata_table, snapshot_text
@@ -76,11 +78,12 @@ def _metadata_of(index: Path) -> Metadata:
 
 
 def doctor(index: IndexOption = DEFAULT_INDEX) -> None:
-    """Tell what is on this machine, and what to do about what is not.
+    """Tell what is ready on this machine, and what to do if not.
 
     Versions, processor, cache, which embedders are ready, and the index.
 
-    Example: pokesim doctor
+    Examples:
+        pokesim doctor --index indexes/mine
     """
     from pokesim.doctor import examine
     from pokesim.show.text import findings_table
@@ -93,21 +96,20 @@ cache = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 @cache.callback()
 def cache_root() -> None:
-    """Look after what can be made again: exported models, drawn samples.
-
-    Example: pokesim cache clear models
-    """
+    """Look after exported models and drawn samples."""
 
 
-@cache.command("clear")
 def cache_clear(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[models|samples]", help="Default: both.")
     ] = None,
 ) -> None:
-    """Remove exported models and drawn samples; what is needed is made again.
+    """Remove exported models and drawn samples.
 
-    Example: pokesim cache clear samples
+    What is needed is made again.
+
+    Examples:
+        pokesim cache clear samples
     """
     from pokesim.cache import CONTENTS, cache_dir, clear, size_of
 
@@ -137,7 +139,8 @@ def check(
     Repairing builds the search structure again, returns to an older snapshot that is sound, or
     embeds the pictures again.
 
-    Example: pokesim check --index indexes/mine
+    Examples:
+        pokesim check --index indexes/mine
     """
     from pokesim.index.check import check_index
     from pokesim.index.repair import repair_index
@@ -155,7 +158,8 @@ def sample_data(
 ) -> None:
     """Draw the sample pictures, and photos of some of them.
 
-    Example: pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
+    Examples:
+        pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
     """
     from pokesim.samples import write_samples
 
