@@ -197,6 +197,23 @@ def test_an_update_keeps_the_table_and_reads_it_again_when_it_has_changed(run, f
     assert run("query", photo, "--where", "Type1=spirit").returncode == 2
 
 
+@pytest.mark.parametrize("damaged", [None, "vectors.faiss", "items.sqlite"])
+def test_the_table_outlives_a_rebuild_and_a_repair(run, few, table, damaged, tmp_path):
+    home = tmp_path / "indexes" / "default"
+    built(run, few, "--metadata", table)
+    chosen = pokesim.open_index(home).select("Type1=grass").tolist()
+    assert chosen
+    if damaged is None:
+        assert "describes 8 of 10 pictures" in run("build-index", few, "--rebuild").stderr
+    else:
+        (path,) = home.glob(f"snapshots/*/{damaged}")
+        path.write_bytes(path.read_bytes()[:-1])
+        done = run("check", "--repair", "--index", home)
+        assert "10 pictures of" in done.stdout
+        assert "metadata: of 8 pictures" in done.stdout
+    assert pokesim.open_index(home).select("Type1=grass").tolist() == chosen
+
+
 def described_index(home, xb, rows, search):
     """Publish vectors, and a table with a row (Type, HP) for all but each fifth of them."""
     table = home.with_suffix(".jsonl")
