@@ -38,7 +38,7 @@ query: setup  ## search INDEX with PHOTO for K matches
 	$(BIN)/pokesim query $(PHOTO) -k $(K) --index $(INDEX)
 
 test: setup  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -64,6 +64,7 @@ def pristine(samples, tmp_path_factory):
             shutil.copy(samples.images / f"{name}.png", home / folder)
     for folder in ("photos", "dev"):
         shutil.copytree(samples.photos, home / folder)
+    shutil.copytree(samples.images.parent, home / "cache" / "samples")
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
         shutil.copy(samples.photos / "brumbel.jpg", home / name)
     with (home / "pokemon.csv").open("w", newline="") as file:
