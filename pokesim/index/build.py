@@ -23,6 +23,7 @@ from pokesim.errors import (
 )
 from pokesim.images import FILE_SECONDS, MAX_PIXELS, READING, find_files
 from pokesim.index import DEFAULT_INDEX, structure
+from pokesim.index.embedding import Embed, Workers, embed_here
 from pokesim.index.manifest import EmbedderRecord, Skipped
 from pokesim.index.pipeline import made_otherwise, make, nothing_in
 from pokesim.index.snapshot import open_snapshot
@@ -48,6 +49,7 @@ def build_index(
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     file_seconds: float = FILE_SECONDS,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Embed every picture below a folder and publish the vectors as an exact L2 index.
@@ -77,6 +79,7 @@ def build_index(
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.
         file_seconds: how long reading one file may take before it is skipped.
+        workers: what `pokesim.open_workers` gives embeds, in place of this process.
         progress: called as files are done.
 
     Raises:
@@ -99,12 +102,16 @@ def build_index(
         normalize = before.normalized if before else True
     dimension = spec_of(model.embedder).dimension
     structure.check_asked(search, dimension)
+    if workers:
+        embed: Embed = workers.embedder(model, *runs)
+    else:
+        embed = partial(embed_here, partial(open_network, model, *runs))
     work = Work(
         home,
         root,
         record_of(model, normalize),
         dimension,
-        partial(open_network, model, *runs),
+        embed,
         search,
         table,
         key,
@@ -143,7 +150,7 @@ def embed_folder(
         root,
         record,
         spec_of(model.embedder).dimension,
-        partial(open_network, model),
+        partial(embed_here, partial(open_network, model)),
         search,
         table,
         key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pokesim.embedders import models
@@ -10,6 +11,7 @@ from pokesim.embedders.catalog import runtime_named
 from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX
+from pokesim.index.embedding import embed_here
 from pokesim.index.items import path_in
 from pokesim.index.pipeline import make
 from pokesim.index.plain import Plain
@@ -97,7 +99,7 @@ def _work(home: Path, snapshot: Snapshot) -> Work:
         Path(snapshot.manifest.images),
         made_by,
         Plain(snapshot).manifest.dimension,
-        load,
+        partial(embed_here, load),
         runtime=runs[0],
         precision=runs[1],
         strict=True,

@@ -1,27 +1,23 @@
-"""Files that must be looked into → rows of the journal: read ahead, embed in batches, keep."""
+"""Files that must be looked into → rows of the journal: have them read and embedded, keep."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.runtimes import Network
 from pokesim.errors import PictureError
-from pokesim.images import read_ahead
+from pokesim.index.embedding import Batch
 from pokesim.index.items import IN_DOUBT, Item, changed_ns
 from pokesim.index.journal import Journal
 from pokesim.index.manifest import Skipped
-from pokesim.index.reading import Read, Reader
+from pokesim.index.reading import Read, Reader, nothing_known
 from pokesim.index.update import Old, Plan
 from pokesim.index.work import Work
 from pokesim.metric import normalized
-
-_BLOCK = 8192
-"""Files that a batch has at most, where few of them are to be embedded."""
 
 
 @dataclass(slots=True)
@@ -59,26 +55,18 @@ def gather(work: Work, plan: Plan, old: Old | None, journal: Journal) -> Found:
         work.max_pixels,
         work.file_seconds,
         work.asked,
-        known.has,
+        known.has if old or found.doubtful else nothing_known,
     )
-    network = work.load()
-    paths = (plan.paths[at] for at in todo)
-    ahead = 2 * work.batch_size
+    paths = [plan.paths[at] for at in todo]
     done = 0
-    with contextlib.closing(
-        read_ahead(reader, paths, ahead, seconds=work.file_seconds, late=reader.late)
-    ) as reads:
-        for batch in _batches(zip(todo, reads, strict=True), work.batch_size):
-            found.skipped += [read.skipped for _, read in batch if read.skipped]
+    with contextlib.closing(work.embed(reader, paths, work.batch_size)) as batches:
+        for batch in batches:
+            found.skipped += [read.skipped for read in batch.reads if read.skipped]
             if work.strict and found.skipped:
                 raise PictureError(str(work.root / found.skipped[0].path), found.skipped[0].reason)
-            new = [(at, read) for at, read in batch if read.item and not known.settles(at, read)]
-            first = journal.count
-            found.embedded += embed_batch(
-                network, [read for _, read in new], known.row, work.record.normalized, journal
-            )
-            found.placed[[at for at, _ in new]] = np.arange(first, journal.count)
-            done += len(batch)
+            places = todo[done : done + len(batch.reads)]
+            _keep(batch, places, known, work.record.normalized, journal)
+            done += len(batch.reads)
             work.tell(done, len(todo))
     return found
 
@@ -100,7 +88,7 @@ class _Known:
 
     def settles(self, at: int, read: Read) -> bool:
         """Say whether a file in doubt has turned out as it was; its row is used again then."""
-        if read.item is None or read.pixels is not None:
+        if read.item is None or not read.known:
             return False
         doubtful = (self.plan.doubtful, self.plan.kept), (self.found.doubtful, self.found.placed)
         for before, places in doubtful:
@@ -120,30 +108,24 @@ class _Known:
         return rows.reshape(-1)
 
 
-def embed_batch(
-    network: Network,
-    pictures: Sequence[Read],
-    known_row: Callable[[Item], NDArray[np.float32]],
-    normalize: bool,
-    journal: Journal,
-) -> int:
-    """Add a batch of pictures to the journal, in their order; embed those that have pixels.
-
-    Returns:
-        how many went through the network.
-    """
-    if not pictures:
-        return 0
-    pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
-    vectors = network.embed(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
-    fresh = iter(normalized(vectors) if normalize else vectors)
-    items = [picture.item for picture in pictures if picture.item]
-    rows = [
-        next(fresh) if picture.pixels is not None else known_row(item)
-        for picture, item in zip(pictures, items, strict=True)
-    ]
-    journal.add(np.stack(rows), items)
-    return len(pixels)
+def _keep(
+    batch: Batch, places: Sequence[int], known: _Known, normalize: bool, journal: Journal
+) -> None:
+    """Add a batch's pictures to the journal, in their order; ``places`` are those in the plan."""
+    fresh = iter(normalized(batch.vectors) if normalize else batch.vectors)
+    taken: list[int] = []
+    items: list[Item] = []
+    rows: list[NDArray[np.float32]] = []
+    for at, read in zip(places, batch.reads, strict=True):
+        if read.item and not known.settles(at, read):
+            taken.append(at)
+            items.append(read.item)
+            rows.append(known.row(read.item) if read.known else next(fresh))
+    known.found.embedded += len(batch.vectors)
+    if items:
+        first = journal.count
+        journal.add(np.stack(rows), items)
+        known.found.placed[taken] = np.arange(first, journal.count)
 
 
 def _resume(work: Work, plan: Plan, journal: Journal, found: Found) -> None:
@@ -161,20 +143,3 @@ def _resume(work: Work, plan: Plan, journal: Journal, found: Found) -> None:
                 found.doubtful[path] = item
             elif (item.size, item.mtime_ns) == (stat.st_size, changed_ns(stat)):
                 found.placed[at] = item.id
-
-
-def _batches(reads: Iterable[tuple[int, Read]], size: int) -> Iterator[list[tuple[int, Read]]]:
-    """Divide files into batches of ``size`` pictures to embed, others among them.
-
-    A build that goes on after an interruption so makes the batches that it would have made.
-    """
-    batch: list[tuple[int, Read]] = []
-    pictures = 0
-    for at, read in reads:
-        batch.append((at, read))
-        pictures += read.pixels is not None
-        if pictures == size or len(batch) == _BLOCK:
-            yield batch
-            batch, pictures = [], 0
-    if batch:
-        yield batch

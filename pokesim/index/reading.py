@@ -25,13 +25,20 @@ class Read:
 
     Attributes:
         item: the picture; its id is yet to be given.
-        pixels: of a picture whose vector is not known.
+        pixels: of a picture that is yet to be embedded.
         skipped: a file that claims to be a picture but cannot be read.
+        known: its vector is at hand, so that it needs no pixels.
     """
 
     item: Item | None = None
     pixels: Pixels | None = None
     skipped: Skipped | None = None
+    known: bool = False
+
+
+def nothing_known(_: Item) -> bool:
+    """Say that the vector of no picture is at hand."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Reader:
     max_pixels: int
     seconds: float
     asked: bool
-    is_known: Callable[[Item], bool]
+    is_known: Callable[[Item], bool] = nothing_known
 
     def __call__(self, path: str) -> Read:
         """Read one file; whatever is wrong with it becomes a reason."""
@@ -65,7 +72,7 @@ class Reader:
             now = time.time_ns()
             item = _item(path, before, sha256_of(full), now)
             if self.is_known(item):
-                return Read(item)
+                return Read(item, known=True)
             pixels = pixels_of(full, self.side, self.max_pixels)
             after = full.stat()
         except NotAPictureError as error:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.runtimes import Network
 from pokesim.images import FILE_SECONDS, MAX_PIXELS
 from pokesim.index import structure
+from pokesim.index.embedding import Embed
 from pokesim.index.manifest import EmbedderRecord, MetadataRecord, Skipped
 from pokesim.index.table import Table
 
@@ -55,7 +55,7 @@ class Work:
         root: the picture folder.
         record: what embeds.
         dimension: length of its vectors.
-        load: loads the network, once a picture is to be embedded.
+        embed: looks into the files and embeds them.
         search: how it is to be searched, as `build_index` has it; "auto" keeps what is.
         metadata: a table that is to describe the pictures; False: none; None: as it is.
         key: its column that names pictures; None: the one that names the most.
@@ -74,7 +74,7 @@ class Work:
     root: Path
     record: EmbedderRecord
     dimension: int
-    load: Callable[[], Network]
+    embed: Embed
     search: str = structure.AUTO
     metadata: Table | Literal[False] | None = None
     key: str | None = None

@@ -9,6 +9,7 @@ import re
 import resource
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pokesim.images import READING, find_files
+from pokesim.index.embedding import embed_here
 from pokesim.index.manifest import EmbedderRecord
 from pokesim.index.pipeline import make
 from pokesim.index.update import plan_update
@@ -74,7 +76,7 @@ def main() -> None:
     files = find_files(root)
     record = EmbedderRecord("compact", "", 1, Stub.side, READING, True)
     built = make(
-        Work(home, root, record, DIMENSION, Stub, "flat"),
+        Work(home, root, record, DIMENSION, partial(embed_here, Stub), "flat"),
         lambda old: plan_update(old, root, files),
     )
     assert built.indexed == len(files)
