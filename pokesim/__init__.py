@@ -20,6 +20,7 @@ _HOMES = {
     "BuildReport": "pokesim.index.work",
     "Duplicate": "pokesim.index.duplicates",
     "Evaluation": "pokesim.evaluate",
+    "Explanation": "pokesim.index.explain",
     "Index": "pokesim.index.search",
     "IndexFolderError": "pokesim.errors",
     "Manifest": "pokesim.index.manifest",
@@ -49,6 +50,7 @@ __all__ = [
     "BuildReport",
     "Duplicate",
     "Evaluation",
+    "Explanation",
     "Index",
     "IndexFolderError",
     "Manifest",
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from pokesim.index.check import check_index
     from pokesim.index.duplicates import Duplicate, find_duplicates
     from pokesim.index.edit import add_pictures, remove_pictures
+    from pokesim.index.explain import Explanation
     from pokesim.index.manifest import Manifest, Skipped, Tuning
     from pokesim.index.matches import Answer, Match
     from pokesim.index.repair import repair_index

@@ -26,21 +26,30 @@ class LiteRTEmbedder:
     gives float32 (n, dimension).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep_tensors: bool = False) -> None:
         """Load a model file.
+
+        Args:
+            path: the file.
+            keep_tensors: keep all that is computed, for `tensor`; takes several times as long,
+                because XNNPACK's kernels, which keep nothing, are not used.
 
         Raises:
             ModelError: the file is missing or is no LiteRT model.
         """
         with lap("import LiteRT"):
-            from ai_edge_litert.interpreter import Interpreter
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         if not path.is_file():
             raise ModelError(f"The model file {path} is missing.")
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             with _quiet_stderr():
                 self._interpreter: Any = Interpreter(
-                    model_path=os.fspath(path), num_threads=usable_cores()
+                    model_path=os.fspath(path),
+                    num_threads=usable_cores(),
+                    experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
+                    experimental_preserve_all_tensors=keep_tensors,
                 )
         except (ValueError, RuntimeError) as error:
             raise ModelError(
@@ -71,6 +80,11 @@ class LiteRTEmbedder:
         self._interpreter.invoke()
         vectors: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return vectors
+
+    def tensor(self, number: int) -> NDArray[np.float32]:
+        """Return what the last `embed` computed for a tensor of the file; see ``keep_tensors``."""
+        values: NDArray[np.float32] = self._interpreter.get_tensor(number)
+        return values
 
 
 @contextlib.contextmanager

@@ -34,9 +34,12 @@ from pokesim.index.structure import open_structure
 from pokesim.metric import normalized
 
 if TYPE_CHECKING:
+    from pokesim.embedders.parts import PartsReader
+    from pokesim.index.explain import Explanation
     from pokesim.index.metadata import Metadata
 
 Result = TypeVar("Result")
+Reader = TypeVar("Reader", "Network", "PartsReader")
 
 log = logging.getLogger(__name__)
 
@@ -312,12 +315,41 @@ class Index:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return vectors.rows_of(self._faiss)
 
+    def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
+        """Tell where a photo and a picture, such as a match's path, resemble each other.
+
+        Both are embedded anew, by LiteRT in float32 whatever the index's runtime.
+
+        Raises:
+            PictureError: one cannot be read.
+            ModelError: the index's own embedder is not on this machine.
+            PokesimError: its vector is no sum over places, as class probabilities are none.
+        """
+        from pokesim.index.explain import explanation
+
+        made_by = self.manifest.embedder
+        pixels = np.stack([pixels_of(one, made_by.side) for one in (photo, picture)])
+        parts = self._parts_reader.parts(pixels)
+        return explanation(parts, made_by.normalized, self._projection)
+
     @cached_property
     def _network(self) -> Network:
-        made_by = self.manifest.embedder
         with lap("load the model"):
-            model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
-            network = open_network(model, self._runtime, self._precision)
+            return self._checked(open_network(self._model(), self._runtime, self._precision))
+
+    @cached_property
+    def _parts_reader(self) -> PartsReader:
+        from pokesim.embedders.parts import PartsReader
+
+        return self._checked(PartsReader(self._model()))
+
+    def _model(self) -> models.Model:
+        made_by = self.manifest.embedder
+        return models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
+
+    def _checked(self, network: Reader) -> Reader:
+        """Return a network if it sees pictures as the one that built the index did."""
+        made_by = self.manifest.embedder
         seen = (network.side, READING)
         if seen != (made_by.side, made_by.reading):
             raise IndexFolderError(

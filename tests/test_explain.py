@@ -1,0 +1,100 @@
+"""Each place's contribution to a similarity: exact, and found where the creature is."""
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import pokesim
+from pokesim.images import thumbnail_of
+from pokesim.samples import PHOTOGRAPHED
+
+SEEDED = {"mobilenet_v2": "MobileNetV2", "resnet50": "ResNet50"}
+
+
+@pytest.fixture(scope="module")
+def some(samples, tmp_path_factory):
+    """Ten creatures that there are photos of, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("some")
+    for name in PHOTOGRAPHED[:10]:
+        shutil.copy(samples.images / f"{name}.png", folder)
+    return folder
+
+
+def assert_adds_up(index, photo, k=2):
+    for match in index.query(photo, k):
+        found = index.explain(photo, match.path)
+        assert found.photo.dtype == found.picture.dtype == np.float32
+        assert found.photo.shape == found.picture.shape
+        assert found.photo.sum() == pytest.approx(found.similarity, abs=1e-3)
+        assert found.picture.sum() == pytest.approx(found.similarity, abs=1e-3)
+        assert max(found.similarity, 0) == pytest.approx(match.similarity, abs=0.01)
+
+
+@given(noise=st.integers(0, 2**32 - 1), width=st.integers(1, 300), height=st.integers(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_contributions_sum_to_the_similarity_of_any_picture(index_path, noise, width, height):
+    cells = np.random.default_rng(noise).integers(0, 256, (7, 7, 3), np.uint8)
+    with pokesim.open_index(index_path) as index:
+        assert_adds_up(index, Image.fromarray(cells).resize((width, height)))
+
+
+@pytest.mark.parametrize(
+    ("name", "normalize"), [("mobilenet_v2", True), ("mobilenet_v2", False), ("resnet50", True)]
+)
+def test_contributions_of_keras_networks_sum_to_the_similarity(
+    samples, some, seeded_weights, tmp_path, name, normalize
+):
+    weights = seeded_weights(SEEDED[name], False)
+    pokesim.build_index(some, tmp_path, embedder=name, weights=weights, normalize=normalize)
+    with pokesim.open_index(tmp_path) as index:
+        assert_adds_up(index, samples.photos / "brumbel.jpg")
+        assert index.explain(some / "brumbel.png", some / "brumbel.png").photo.shape == (7, 7)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_contributions_in_a_learned_metric_sum_to_the_similarity(
+    samples, some, seeded_weights, tmp_path, normalize
+):
+    weights = seeded_weights("MobileNetV2", False)
+    pokesim.build_index(
+        some, tmp_path, embedder="mobilenet_v2", weights=weights, normalize=normalize
+    )
+    pokesim.tune_index(samples.photos, tmp_path, force=True)
+    with pokesim.open_index(tmp_path) as index:
+        assert index.manifest.tuning
+        assert_adds_up(index, samples.photos / "brumbel.jpg")
+
+
+@pytest.mark.parametrize("name", ["brumbel", "truffin", "fiveray"])
+@pytest.mark.parametrize(("right", "low"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_what_is_alike_is_found_where_it_is(index_path, samples, name, right, low):
+    scene = Image.new("RGB", (480, 320), "#9fc3d8")
+    creature = thumbnail_of(samples.images / f"{name}.png", 150, 150)
+    scene.paste(creature, (45 + 240 * right, 5 + 160 * low))
+    with pokesim.open_index(index_path) as index:
+        found = index.explain(scene, samples.images / f"{name}.png").photo
+    quarter = found[2 * low : 2 * low + 2, 2 * right : 2 * right + 2]
+    assert quarter.sum() > 0.6 * found.sum()
+
+
+def test_bytes_are_explained_as_their_file_is(index_path, samples):
+    photo, picture = samples.photos / "brumbel.jpg", samples.images / "brumbel.png"
+    with pokesim.open_index(index_path) as index:
+        from_file = index.explain(photo, picture)
+        from_bytes = index.explain(photo.read_bytes(), picture)
+    np.testing.assert_array_equal(from_file.photo, from_bytes.photo)
+    assert from_file.similarity == from_bytes.similarity
+
+
+def test_class_probabilities_are_refused_in_one_sentence(samples, some, seeded_weights, tmp_path):
+    weights = seeded_weights("ResNet50", True)
+    pokesim.build_index(some, tmp_path, embedder="resnet50-softmax", weights=weights)
+    with (
+        pokesim.open_index(tmp_path) as index,
+        pytest.raises(pokesim.PokesimError, match="resnet50-softmax cannot be explained"),
+    ):
+        index.explain(samples.photos / "brumbel.jpg", some / "brumbel.png")
