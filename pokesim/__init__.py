@@ -38,6 +38,7 @@ _HOMES = {
     "evaluate_index": "pokesim.evaluate",
     "find_duplicates": "pokesim.index.duplicates",
     "open_index": "pokesim.index.search",
+    "open_workers": "pokesim.scale.workers",
     "remove_pictures": "pokesim.index.edit",
     "repair_index": "pokesim.index.repair",
     "reset_index": "pokesim.tune",
@@ -68,6 +69,7 @@ __all__ = [
     "evaluate_index",
     "find_duplicates",
     "open_index",
+    "open_workers",
     "remove_pictures",
     "repair_index",
     "reset_index",
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     from pokesim.index.search import Index, open_index
     from pokesim.index.work import BuildReport
     from pokesim.samples import write_samples
+    from pokesim.scale.workers import open_workers
     from pokesim.tune import reset_index, tune_index
 
 

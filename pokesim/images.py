@@ -69,6 +69,10 @@ _UPRIGHT = {
 }
 
 
+_share: list[int] = []
+"""How many cores this process was last told to use."""
+
+
 class _RefusedError(Exception):
     """A picture that we will not decode; the text is the reason."""
 
@@ -243,9 +247,16 @@ def _work(read: Callable[[Source], Result], jobs: SimpleQueue[_Job[Source, Resul
 
 def usable_cores() -> int:
     """Return how many processor cores this process may run on."""
+    if _share:
+        return _share[-1]
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def use_cores(count: int) -> None:
+    """Have this process use so many cores, because others use the rest."""
+    _share.append(count)
 
 
 def in_memory(source: PictureSource) -> PictureSource:

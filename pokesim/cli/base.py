@@ -73,7 +73,7 @@ def note(line: str) -> None:
 
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str | Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
     """Show progress as `progress_shown` does; not with --quiet."""
     if _told["quiet"]:
         yield lambda done, total: None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from pokesim.show.text import plain
 
 if TYPE_CHECKING:
     from pokesim.index.work import BuildReport
+    from pokesim.scale.dask_embed import DaskWorkers
 
 
 def build_index(
@@ -80,6 +82,12 @@ def build_index(
         float | None,
         typer.Option(min=0, help="Time that reading one file may take.", show_default="60"),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|ADDRESS", help="Embed in N processes, or by those of a dask scheduler."
+        ),
+    ] = None,
 ) -> None:
     """Index a folder of pictures, or bring its index up to date.
 
@@ -101,7 +109,7 @@ def build_index(
     if metadata and no_metadata:
         raise UsageError("Give --metadata, or --no-metadata.")
     folder = images or _default_images(index)
-    with progress("files") as tell:
+    with _opened(workers) as crew, progress(partial(_files_by, crew)) as tell:
         report = build.build_index(
             folder,
             index,
@@ -118,9 +126,24 @@ def build_index(
             strict=strict,
             max_pixels=max_pixels or MAX_PIXELS,
             file_seconds=FILE_SECONDS if file_seconds is None else file_seconds,
+            workers=crew,
             progress=tell,
         )
     _report(report)
+
+
+def _opened(workers: str | None) -> contextlib.AbstractContextManager[DaskWorkers | None]:
+    if workers is None:
+        return contextlib.nullcontext()
+    from pokesim.scale.workers import open_workers
+
+    return open_workers(workers)
+
+
+def _files_by(crew: DaskWorkers | None) -> str:
+    if crew is None:
+        return "files"
+    return f"files by {crew.count} worker{'' if crew.count == 1 else 's'}"
 
 
 def add(

@@ -7,6 +7,7 @@ that holds its own size and hash. The bundled embedder is a file of this package
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -150,6 +151,31 @@ def find(name: str, weights_sha256: str, export_version: int) -> Model:
             "(and --weights FILE, if the weights were your own)."
         )
     return found
+
+
+def receive(model: Model, content: bytes) -> Model:
+    """Put a model that another machine has exported into the cache.
+
+    Args:
+        model: what it is there.
+        content: the bytes of the model file.
+
+    Raises:
+        ModelError: they are not the model's, or the cache cannot be written.
+    """
+    if hashlib.sha256(content).hexdigest() != model.sha256:
+        raise ModelError(f"The model of {model.embedder} did not arrive whole.")
+    path = _model_path(model.embedder, model.weights_sha256, model.export_version)
+    received = replace(model, path=path, weights=None)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.tflite")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        part.replace(path)
+        _write_card(received)
+    except OSError as error:
+        raise _no_cache(path.parent, error.strerror) from error
+    return received
 
 
 def exported(name: str) -> list[Model]:

@@ -11,20 +11,21 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress_shown(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_shown(what: str | Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with (done, total); show rate and time left while inside.
 
     The clock starts with the first call, so that what is prepared before does not count.
 
     Args:
-        what: the things counted, in the plural ("files").
+        what: the things counted, in the plural ("files"), or what names them from time to time.
     """
-    with _bar(what) if sys.stderr.isatty() else _lines(what) as show:
+    name = what if callable(what) else lambda: what
+    with _bar(name) if sys.stderr.isatty() else _lines(name) as show:
         yield show
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(name: Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -32,7 +33,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(what),
+        TextColumn("{task.fields[what]}"),
         TextColumn("{task.fields[rate]}"),
         TimeLeft(compact=True),
         console=Console(stderr=True),
@@ -40,18 +41,18 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     )
     rate_since = _rate_meter()
     with bar:
-        task = bar.add_task("", start=False, total=None, rate="")
+        task = bar.add_task("", start=False, total=None, what=name(), rate="")
 
         def show(done: int, total: int) -> None:
             bar.start_task(task)
             rate = f"{rate_since(done):,.0f} a second"
-            bar.update(task, completed=done, total=total, rate=rate)
+            bar.update(task, completed=done, total=total, what=name(), rate=rate)
 
         yield show
 
 
 @contextmanager
-def _lines(what: str) -> Iterator[Callable[[int, int], None]]:
+def _lines(name: Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
     rate_since = _rate_meter()
     last = time.monotonic()
 
@@ -62,7 +63,7 @@ def _lines(what: str) -> Iterator[Callable[[int, int], None]]:
             return
         last = time.monotonic()
         left = (total - done) / rate
-        line = f"{done:,} of {total:,} {what}, {rate:,.0f} a second, {left:,.0f} s left"
+        line = f"{done:,} of {total:,} {name()}, {rate:,.0f} a second, {left:,.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
     yield show

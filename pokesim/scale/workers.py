@@ -1,0 +1,70 @@
+"""Worker processes that read and embed in place of this one: here, or on a dask cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pokesim.errors import PokesimError, UsageError
+
+if TYPE_CHECKING:
+    from pokesim.scale.dask_embed import DaskWorkers
+
+SECONDS = 10
+"""Time that a scheduler may take to answer."""
+
+_HERE = "127.0.0.1"
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_workers(where: str | int) -> Iterator[DaskWorkers]:
+    """Start worker processes on this machine, or take those of a dask scheduler.
+
+    Give what it yields to `pokesim.build_index`. A script of one's own does so below
+    ``if __name__ == "__main__":``, because the processes that it starts read it too.
+
+    Args:
+        where: how many processes, which share this machine's cores; or a scheduler's address.
+
+    Raises:
+        UsageError: it is neither.
+        PokesimError: dask is not installed, or no scheduler answers.
+    """
+    number = int(where) if str(where).isdecimal() else None
+    if number == 0 or not (number or re.fullmatch(r"(\w+://)?.+:\d+", str(where))):
+        raise UsageError(
+            f"Workers are a number, or a scheduler's address such as tcp://HOST:8786, not {where}."
+        )
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise PokesimError(
+            "dask.distributed is not installed here; `pip install 'pokesim[dask]'` brings it."
+        ) from error
+    from pokesim.scale.dask_embed import DaskWorkers
+
+    if not log.isEnabledFor(logging.DEBUG):  # dask tells of each worker that it loses
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as opened:
+        scheduler: Any = where
+        if number:
+            scheduler = opened.enter_context(
+                LocalCluster(
+                    n_workers=number,
+                    host=_HERE,
+                    dashboard_address=f"{_HERE}:0",
+                    worker_dashboard_address=f"{_HERE}:0",
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        try:
+            client = Client(scheduler, timeout=SECONDS, set_as_default=False)
+        except OSError as error:
+            raise PokesimError(f"No dask scheduler answers at {where} ({error}).") from error
+        yield DaskWorkers(opened.enter_context(client), str(where))
