@@ -9,10 +9,10 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo index query test lint bench endurance clean
+.PHONY: help setup demo index query test test-distributed lint bench endurance clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: IMAGES (folder to index), PHOTO (to search with), K (matches), INDEX"
 	@echo "  Example:   make index IMAGES=~/Pictures && make query PHOTO=me.jpg K=3"
@@ -39,6 +39,9 @@ query: setup  ## search INDEX with PHOTO for K matches
 
 test: setup  ## run the tests
 	$(BIN)/pytest -n auto --dist worksteal
+
+test-distributed: setup  ## run the tests on a real dask cluster
+	$(BIN)/pytest tests/distributed
 
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from pokesim.images import usable_cores
 from pokesim.index.snapshot import open_snapshot
 
 _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
-_EXTRAS = {"openvino": "openvino", "openTSNE": "map"}
+_EXTRAS = {"openvino": "openvino", "openTSNE": "map", "distributed": "dask"}
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd")
 
 

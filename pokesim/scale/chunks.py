@@ -32,7 +32,7 @@ PATIENCE = 60.0
 _RETRIES = 2
 """So often a chunk is done again that has failed in a worker which goes on."""
 
-_ENOUGH = 8
+ENOUGH = 8
 """Files one after another that end their workers; then it is hardly the files' fault."""
 
 Part = TypeVar("Part")
@@ -138,7 +138,7 @@ class Chunks:
                 np.concatenate([half.vectors for half in halves]),
             )
         self._endings += 1
-        if self._endings == _ENOUGH:
+        if self._endings == ENOUGH:
             raise PokesimError(
                 f"The workers end whatever they read, last {paths[0]}; their logs tell why, and "
                 "too little memory is likely. What is embedded is kept."

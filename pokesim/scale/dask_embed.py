@@ -36,7 +36,7 @@ _BATCHES = 4
 _SAMPLE = 16
 """So many of the files are looked at on each worker before the work begins."""
 
-_SECONDS = 10
+_SECONDS = 5
 """Time that the first worker may take to be there."""
 
 _Seen: TypeAlias = tuple[str, Read, bool]
@@ -55,7 +55,7 @@ class DaskWorkers:
     def __init__(self, client: Client, where: str) -> None:
         self._client = client
         self._where = where
-        self.count = 0
+        self.count = len(client.nthreads())
 
     def embedder(self, model: Model, runtime: Runtime, precision: Precision) -> Embed:
         """Return what has them embed with a model."""

@@ -124,8 +124,20 @@ def readable_size(path: Path) -> int:
 
 
 def embed_chunk(plugin: str, reader: Reader, paths: Sequence[str], batch_size: int) -> Batch:
-    """Look into some files on this worker."""
-    return _station(get_worker(), plugin).embed(reader, paths, batch_size)
+    """Look into some files on this worker.
+
+    Raises:
+        PokesimError: whatever went wrong. Other errors might not survive the way back, and dask
+            would wait for them in vain.
+    """
+    worker = get_worker()
+    try:
+        return _station(worker, plugin).embed(reader, paths, batch_size)
+    except PokesimError as error:
+        told = str(error)
+    except Exception as error:
+        told = f"The worker {worker.address} failed ({type(error).__name__}: {error})."
+    raise PokesimError(told)
 
 
 def check_worker(plugin: str, dask_worker: Worker) -> None:

@@ -13,7 +13,7 @@ from pokesim.errors import PokesimError, UsageError
 if TYPE_CHECKING:
     from pokesim.scale.dask_embed import DaskWorkers
 
-SECONDS = 10
+SECONDS = 5
 """Time that a scheduler may take to answer."""
 
 _HERE = "127.0.0.1"

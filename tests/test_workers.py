@@ -1,0 +1,50 @@
+"""Processes of this machine embed in place of the one that builds; the index is the same."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+
+import pokesim
+
+
+def test_two_processes_make_the_same_index_and_listen_here_alone(samples, index_path, tmp_path):
+    command = [sys.executable, "-m", "pokesim.cli", "build-index", samples.images]
+    command += ["--embedder", "compact", "--index", tmp_path / "i"]
+    command += ["--workers", "2", "--batch-size", "8"]
+    build = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    listening = set()
+    while build.poll() is None:
+        try:
+            family = [psutil.Process(build.pid)]
+            family += family[0].children(recursive=True)
+            sockets = [one for process in family for one in process.net_connections("inet")]
+        except psutil.NoSuchProcess:
+            continue
+        listening |= {one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN}
+    assert "Indexed 151 pictures, skipped 0" in build.communicate()[0]
+    assert listening == {"127.0.0.1"}
+    with pokesim.open_index(index_path) as alone, pokesim.open_index(tmp_path / "i") as both:
+        assert [(one.path, one.sha256) for one in both.items] == [
+            (one.path, one.sha256) for one in alone.items
+        ]
+        ids = np.arange(151)
+        np.testing.assert_allclose(both.vectors(ids), alone.vectors(ids), rtol=0, atol=1e-6)
+
+
+def test_workers_without_dask_are_one_sentence(run, tmp_path):
+    (tmp_path / "distributed.py").write_text("raise ImportError")
+    done = run("build-index", "--workers", "2", PYTHONPATH=os.fspath(tmp_path))
+    told = "pokesim: dask.distributed is not installed here; `pip install 'pokesim[dask]'` brings"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith(told)
+
+
+@pytest.mark.parametrize("workers", ["0", "two", "-1", "tcp://here", "tcp://here:now"])
+def test_what_names_no_workers_is_told(run, workers):
+    done = run("build-index", "--workers", workers)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"or a scheduler's address such as tcp://HOST:8786, not {workers}." in done.stderr
