@@ -9,7 +9,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo index query test test-distributed lint bench endurance clean
+.PHONY: help setup demo index query test test-distributed lint bench pictures endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ lint: setup  ## check style, types and the direction of imports
 
 bench: setup  ## measure building, querying and searching, side by side; draws bench.png
 	$(BIN)/python tests/bench --plot bench.png
+
+pictures: setup  ## draw the pictures of the README, from the sample pictures
+	$(BIN)/pokesim sample-data .demo
+	$(BIN)/pokesim build-index .demo/images --index indexes/demo --embedder compact
+	$(BIN)/pokesim query .demo/photos/ribbet.jpg -k 6 --index indexes/demo --save .github/match.jpg
+	$(BIN)/pokesim query .demo/photos/octavin.jpg -k 1 --index indexes/demo --explain \
+		--save .github/explained.jpg
 
 endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, for half an hour
 	$(BIN)/python tests/endurance.py

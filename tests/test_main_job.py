@@ -11,7 +11,6 @@ import threading
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import pokesim
 from pokesim.samples import CREATURES, PHOTOGRAPHED
@@ -209,22 +208,6 @@ def test_normalisation_is_recorded_and_can_be_left_out(run, few, seeded_weights)
     assert "lengths kept" in run("info").stdout
     done = run("query", few / f"{CREATURES[2]}.png", "--format", "json")
     assert json.loads(done.stdout)[0]["matches"][0]["distance"] == 0
-
-
-def test_the_card_shows_photo_and_matches(run, index_path, samples, tmp_path):
-    photos = sorted(samples.photos.iterdir())[:2]
-    for k in ("1", "5", "12"):
-        done = run("query", *photos, "-k", k, "--index", index_path, "--save", f"card{k}.png")
-        assert done.returncode == 0, done.stderr
-        card = Image.open(tmp_path / f"card{k}.png")
-        assert card.size == (1200, 2 * 630)
-        assert len(card.crop((36, 36, 594, 594)).convert("RGB").getcolors(1 << 20)) > 1000
-        assert len(card.crop((630, 36, 930, 250)).convert("RGB").getcolors(1 << 20)) > 100
-    wrong = run("query", photos[0], "--index", index_path, "--save", "card.txt")
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    nowhere = run("query", photos[0], "--index", index_path, "--save", "no/card.png")
-    assert nowhere.returncode == 1
-    assert "no/card.png cannot be written" in nowhere.stderr
 
 
 def test_show_draws_half_blocks_on_a_terminal(index_path, samples):

@@ -22,12 +22,14 @@ from pokesim.cli.base import (
 )
 from pokesim.clock import lap, measured
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import PokesimError, UsageError
+from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import Format, Layout, plain
 
 if TYPE_CHECKING:
+    from pokesim.index.explain import Explanation
     from pokesim.index.matches import Answer
+    from pokesim.index.search import Index
 
 
 def query(
@@ -67,6 +69,9 @@ def query(
     save: Annotated[
         Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Colour in it where photo and best match are alike.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tell where the time went.")] = False,
     runtime: RuntimeOption = Runtime.LITERT,
@@ -80,7 +85,7 @@ def query(
     stands in quotes, and "" is the empty cell.
 
     Examples:
-        pokesim query photo.jpg -k 3 --save match.png
+        pokesim query photo.jpg -k 3 --save match.png --explain
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
@@ -90,6 +95,8 @@ def query(
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
         check_ending("--save", save)
+    elif explain:
+        raise UsageError("--explain colours the picture that --save writes; give that too.")
     good: list[Answer] = []
     failed: list[Answer] = []
     with measured() as laps:
@@ -119,7 +126,7 @@ def query(
             if save and good:
                 from pokesim.show.card import save_cards
 
-                save_cards(good, save)
+                save_cards(good, save, [_explained(opened, answer, explain) for answer in good])
     if stats:
         note(text.laps_text(laps.seconds))
     if failed:
@@ -209,6 +216,17 @@ def _sorted_out(
         else:
             note(plain(f"{answer.query}: no picture is as asked."))
         yield answer
+
+
+def _explained(index: Index, answer: Answer, wanted: bool) -> Explanation | None:
+    """Explain a photo's best match, if that is wanted and its picture is still there."""
+    if not wanted:
+        return None
+    try:
+        return index.explain(answer.photo, answer.matches[0].path)
+    except PictureError as error:
+        note(f"No explanation: {error}")
+        return None
 
 
 def _preview(answers: list[Answer]) -> None:

@@ -1,4 +1,4 @@
-"""A photo and its matches side by side in one picture, good enough to post."""
+"""A photo and its matches in one picture, good enough to post."""
 
 from __future__ import annotations
 
@@ -8,33 +8,30 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from pokesim.images import PictureSource
+from pokesim.index.explain import Explanation, Map
 from pokesim.index.matches import Answer, Match
-from pokesim.show.draw import (
-    ACCENT,
-    BAR,
-    GREY,
-    INK,
-    PAPER,
-    Box,
-    fitted,
-    font,
-    paste,
-    rounded,
-    save_picture,
-)
+from pokesim.show.draw import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
+from pokesim.show.heat import heated, scale
+from pokesim.show.lettering import write
 
 WIDTH, HEIGHT = 1200, 630
 """Pixels of a card: the size that social networks show whole."""
 
-_MARGIN = 36
-_PHOTO = 558  # side of the photo's square
-_GAP = 16
-_COLUMNS = 4
-_MOST = 1 + 2 * _COLUMNS  # the best match and two rows of others
+_MARGIN = 40
+_MIDDLE = 168  # between photo and match, for the similarity
+_TILE = (WIDTH - 2 * _MARGIN - _MIDDLE) // 2
+_WORDS = 62  # below photo and match
+_OTHERS = 5  # further matches
+_SMALL = 84  # side of theirs
+_RING = 148
 
 
-def card(photo: PictureSource, matches: Sequence[Match]) -> Image.Image:
-    """Draw a photo, large at the left, its best match and up to eight others at the right.
+def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
+    """Draw a photo and its best match side by side, and up to five further matches below.
+
+    Args:
+        answer: to one photo, with at least one match.
+        explanation: of photo and best match; both are drawn as heat maps then.
 
     Returns:
         RGB, 1200 × 630 pixels.
@@ -42,72 +39,79 @@ def card(photo: PictureSource, matches: Sequence[Match]) -> Image.Image:
     Raises:
         PictureError: the photo cannot be read. A match's picture that has gone is left blank.
     """
+    best, *others = answer.matches[: 1 + _OTHERS]
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    top = _MARGIN
-    paste(canvas, photo, (_MARGIN, top, _MARGIN + _PHOTO, top + _PHOTO), must_exist=True)
-    left, right = 2 * _MARGIN + _PHOTO, WIDTH - _MARGIN
-    others = matches[1:_MOST]
-    rows = -(-len(others) // _COLUMNS)
-    side = (right - left - (_COLUMNS - 1) * _GAP) // _COLUMNS
-    row_height = side + 40
-    hero_bottom = HEIGHT - _MARGIN - rows * (row_height + _GAP // 2)
-    _draw_best(canvas, matches[0], (left, top, right, hero_bottom - _GAP // 2))
-    for place, match in enumerate(others):
-        x = left + place % _COLUMNS * (side + _GAP)
-        y = hero_bottom + _GAP // 2 + place // _COLUMNS * (row_height + _GAP // 2)
-        _draw_other(canvas, match, x, y, side)
+    bottom = HEIGHT - _MARGIN - _WORDS - (_SMALL + 24 if others else 0)
+    left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom)
+    right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
+    words = bottom + 46
+    if explanation:
+        _paste_heated(canvas, answer.photo, explanation.photo, left)
+        _paste_heated(canvas, best.path, explanation.picture, right)
+        canvas.paste(scale(90, 12), (_MARGIN + 2, words - 12))
+        told = "the redder a place, the more it adds to the similarity"
+        write(canvas, (_MARGIN + 104, words), told, _TILE - 104, 18, GREY, least=14)
+    else:
+        paste(canvas, answer.photo, left, must_exist=True)
+        paste(canvas, best.path, right)
+        write(canvas, (_MARGIN + 2, words), "your photo", _TILE, 24, GREY)
+    write(canvas, (right[0] + 2, words), best.label, _TILE - 4, 44, INK, bold=True, least=28)
+    _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
+    if others:
+        _draw_others(canvas, others)
     return canvas
 
 
-def save_cards(answers: Sequence[Answer], path: Path) -> None:
+def save_cards(
+    answers: Sequence[Answer], path: Path, explanations: Sequence[Explanation | None]
+) -> None:
     """Write a card of each answered photo, below each other, as one PNG or JPEG file.
 
     Raises:
         PokesimError: the file cannot be written.
     """
     canvas = Image.new("RGB", (WIDTH, HEIGHT * len(answers)), PAPER)
-    for number, answer in enumerate(answers):
-        canvas.paste(card(answer.photo, answer.matches), (0, number * HEIGHT))
+    for number, (answer, explanation) in enumerate(zip(answers, explanations, strict=True)):
+        canvas.paste(card(answer, explanation), (0, number * HEIGHT))
     save_picture(canvas, path)
 
 
-def _draw_best(canvas: Image.Image, match: Match, box: Box) -> None:
-    """Draw the best match: picture, and beside it or below it name, similarity and bar."""
-    left, top, right, bottom = box
-    draw = ImageDraw.Draw(canvas)
-    if bottom - top > 420:  # no other match: the picture above, the words below
-        side = bottom - top - 138
-        paste(canvas, match.path, (left, top, right, top + side))
-        words = (left, top + side + 14, right)
-    else:
-        side = bottom - top
-        paste(canvas, match.path, (left, top, left + min(side, 300), bottom))
-        words = (left + min(side, 300) + 22, top + max(0, side // 2 - 66), right)
-    x, y, end = words
-    draw.text((x, y), "looks most like", GREY, font(18))
-    size = 44
-    while size > 20 and draw.textlength(match.label, font(size)) > end - x:
-        size -= 2
-    draw.text((x, y + 24), fitted(draw, match.label, end - x, size), INK, font(size))
-    y += 24 + size + 16
-    _draw_bar(canvas, (x, y, end, y + 12), match.similarity)
-    draw.text((x, y + 20), f"{match.similarity:.1f} % similar", INK, font(22))
+def _paste_heated(canvas: Image.Image, source: PictureSource, places: Map, box: Box) -> None:
+    picture = heated(source, places, 2 * _TILE, 2 * _TILE)
+    paste(canvas, picture, box, trim=False)
 
 
-def _draw_other(canvas: Image.Image, match: Match, x: int, y: int, side: int) -> None:
-    """Draw a small match: picture, then rank and name, then similarity."""
-    draw = ImageDraw.Draw(canvas)
-    paste(canvas, match.path, (x, y, x + side, y + side))
-    name = fitted(draw, f"{match.rank}  {match.label}", side, 16)
-    draw.text((x + 2, y + side + 4), name, INK, font(16))
-    draw.text((x + 2, y + side + 22), f"{match.similarity:.1f} %", GREY, font(15))
+def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
+    """Draw a similarity as a ring that is closed at 100 %, its middle at x, y."""
+    fine = 4  # Pillow does not smooth arcs
+    ring = Image.new("RGB", (fine * _RING, fine * _RING), PAPER)
+    draw, corners = ImageDraw.Draw(ring), (0, 0, ring.width - 1, ring.height - 1)
+    draw.arc(corners, 0, 360, BAR, fine * 13)
+    draw.arc(corners, -90, -90 + 3.6 * percent, ACCENT, fine * 13)
+    canvas.paste(
+        ring.resize((_RING, _RING), Image.Resampling.BOX), (x - _RING // 2, y - _RING // 2)
+    )
+    write(
+        canvas,
+        (x, y + 12),
+        f"{percent:.0f} %",
+        _RING - 44,
+        40,
+        INK,
+        bold=True,
+        least=30,
+        anchor="ms",
+    )
+    write(canvas, (x, y + 36), "similar", _RING - 40, 18, GREY, anchor="ms")
 
 
-def _draw_bar(canvas: Image.Image, box: Box, percent: float) -> None:
-    left, top, right, bottom = box
-    height = bottom - top
-    for width, colour in (
-        (right - left, BAR),
-        (max(height, round((right - left) * percent / 100)), ACCENT),
-    ):
-        canvas.paste(colour, (left, top), rounded(width, height, radius=height // 2))
+def _draw_others(canvas: Image.Image, others: Sequence[Match]) -> None:
+    """Draw further matches in a row at the bottom: picture, name, similarity."""
+    width = (WIDTH - 2 * _MARGIN) // max(3, len(others))
+    top = HEIGHT - _MARGIN - _SMALL
+    for place, match in enumerate(others):
+        x = _MARGIN + place * width
+        paste(canvas, match.path, (x, top, x + _SMALL, top + _SMALL))
+        x, room = x + _SMALL + 12, width - _SMALL - 24
+        write(canvas, (x, top + 38), match.label, room, 22, INK, least=16)
+        write(canvas, (x, top + 64), f"{match.similarity:.0f} %", room, 18, GREY)

@@ -1,12 +1,11 @@
-"""What the pictures that we draw are made of: rounded tiles, type, colours."""
+"""What the pictures that we draw are made of: rounded tiles and colours."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from pokesim.errors import PictureError, PokesimError
 from pokesim.images import PictureSource, thumbnail_of
@@ -17,6 +16,8 @@ INK = "#23262f"
 GREY = "#6b7080"
 BAR = "#e4e0d6"
 ACCENT = "#e4572e"
+
+_BLUR = 8  # pixels
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
@@ -29,19 +30,34 @@ def save_picture(canvas: Image.Image, path: Path) -> None:
         PokesimError: the file cannot be written.
     """
     try:
-        canvas.save(path)
+        canvas.save(path, quality=92, subsampling=0)  # of JPEG: letters keep their edges
     except OSError as error:
         raise PokesimError(f"{path} cannot be written ({error.strerror or error}).") from error
 
 
-def paste(canvas: Image.Image, source: PictureSource, box: Box, must_exist: bool = False) -> None:
-    """Put a picture in proportion into the middle of a rounded white tile."""
+def paste(
+    canvas: Image.Image,
+    source: PictureSource,
+    box: Box,
+    *,
+    must_exist: bool = False,
+    trim: bool = True,
+) -> None:
+    """Put a picture, whole and in proportion, into the middle of a rounded tile.
+
+    Its edges, blurred, fill the rest of the tile if that is the smaller part. A picture that has
+    gone leaves the tile white, unless it must exist. A cut-out's white margin is trimmed, unless
+    told otherwise.
+    """
     left, top, right, bottom = box
     tile = Image.new("RGB", (right - left, bottom - top), TILE)
     try:
         # Larger than the tile, so that it is still sharp when its white margin is cut off.
-        picture = _trimmed(thumbnail_of(source, 2 * tile.width, 2 * tile.height))
+        picture = thumbnail_of(source, 2 * tile.width, 2 * tile.height)
+        picture = _trimmed(picture) if trim else picture
         picture = ImageOps.contain(picture, tile.size, Image.Resampling.LANCZOS)
+        if 2 * picture.width * picture.height > tile.width * tile.height:
+            _draw_edges_out(tile, picture)
         corner = ((tile.width - picture.width) // 2, (tile.height - picture.height) // 2)
         tile.paste(picture, corner)
     except PictureError:
@@ -50,10 +66,26 @@ def paste(canvas: Image.Image, source: PictureSource, box: Box, must_exist: bool
     canvas.paste(tile, (left, top), rounded(*tile.size, radius=14))
 
 
+def _draw_edges_out(tile: Image.Image, picture: Image.Image) -> None:
+    """Fill a tile of a picture's width or height, half by half, with the edge on that side."""
+    (width, height), across = picture.size, tile.width > picture.width
+    for end in (0, 1):  # left and right, or above and below
+        if across:
+            edge = picture.crop((end * (width - 1), 0, end * (width - 1) + 1, height))
+            half = (end * tile.width // 2, 0, (end + 1) * tile.width // 2, tile.height)
+        else:
+            edge = picture.crop((0, end * (height - 1), width, end * (height - 1) + 1))
+            half = (0, end * tile.height // 2, tile.width, (end + 1) * tile.height // 2)
+        edge = edge.filter(ImageFilter.GaussianBlur(_BLUR))
+        tile.paste(edge.resize((half[2] - half[0], half[3] - half[1])), half)
+
+
 def _trimmed(picture: Image.Image) -> Image.Image:
-    """Cut a white margin down to a narrow one; cut-out pictures often lie in a lot of white."""
-    inside = ImageChops.invert(picture.convert("L")).point(lambda dark: 255 * (dark > 8)).getbbox()
-    if inside is None or inside == (0, 0, *picture.size):
+    """Bring the white margin of a cut-out to a tenth; many lie in a lot of white, or in none."""
+    dark = ImageChops.invert(picture.convert("L")).point(lambda dark: 255 * (dark > 8))
+    right, bottom = picture.width - 1, picture.height - 1
+    inside = dark.getbbox()
+    if inside is None or any(dark.getpixel((x, y)) for x in (0, right) for y in (0, bottom)):
         return picture
     air = max(inside[2] - inside[0], inside[3] - inside[1]) // 10
     return ImageOps.expand(picture.crop(inside), air, TILE)
@@ -66,18 +98,3 @@ def rounded(width: int, height: int, radius: int) -> Image.Image:
     corners = (0, 0, mask.width - 1, mask.height - 1)
     ImageDraw.Draw(mask).rounded_rectangle(corners, scale * radius, 255)
     return mask.resize((width, height), Image.Resampling.BOX)
-
-
-def fitted(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """Shorten a text with "…" until it fits into ``width`` pixels."""
-    if draw.textlength(text, font(size)) <= width:
-        return text
-    while text and draw.textlength(text + "…", font(size)) > width:
-        text = text[:-1]
-    return text + "…"
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's own font at a size in pixels."""
-    return ImageFont.load_default(size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from pokesim.evaluate import Ranked
-from pokesim.show.draw import ACCENT, GREY, INK, PAPER, fitted, font, paste, save_picture
+from pokesim.show.draw import ACCENT, GREY, INK, PAPER, paste, save_picture
+from pokesim.show.lettering import write
 
 MOST = 24
 
@@ -35,9 +36,8 @@ def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
     rows = -(-len(worst) // _COLUMNS)
     size = (2 * _MARGIN + _COLUMNS * _CELL[0] - 30, 2 * _MARGIN + _HEAD + rows * _CELL[1])
     canvas = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(canvas)
     title = "Worst misses: the photo, the right picture with its rank, what came first"
-    draw.text((_MARGIN, _MARGIN - 6), title, INK, font(22))
+    write(canvas, (_MARGIN, _MARGIN + 16), title, size[0] - 2 * _MARGIN, 22, INK)
     for place, one in enumerate(worst):
         x = _MARGIN + place % _COLUMNS * _CELL[0]
         y = _MARGIN + _HEAD + place // _COLUMNS * _CELL[1]
@@ -47,7 +47,6 @@ def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
 
 
 def _draw_miss(canvas: Image.Image, one: Ranked, x: int, y: int) -> None:
-    draw = ImageDraw.Draw(canvas)
     columns = (
         (one.photo.path, one.photo.style or "photo", GREY),
         (one.right, f"{one.rank}  {one.photo.label}", INK),
@@ -55,5 +54,5 @@ def _draw_miss(canvas: Image.Image, one: Ranked, x: int, y: int) -> None:
     )
     for picture, caption, colour in columns:
         paste(canvas, picture, (x, y, x + _SIDE, y + _SIDE))
-        draw.text((x + 2, y + _SIDE + 5), fitted(draw, caption, _SIDE, 15), colour, font(15))
+        write(canvas, (x + 2, y + _SIDE + 20), caption, _SIDE, 15, colour)
         x += _SIDE + _GAP

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from pokesim.index.duplicates import Duplicate
-from pokesim.show.draw import GREY, INK, PAPER, fitted, font, paste, save_picture
+from pokesim.show.draw import GREY, INK, PAPER, paste, save_picture
+from pokesim.show.lettering import write
 
 MOST = 40
 """Groups on a sheet at most."""
@@ -36,10 +37,9 @@ def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
     columns = min(_COLUMNS, max(map(len, shown)))
     width = 2 * _MARGIN + max(3, columns) * (_SIDE + _GAP) - _GAP
     canvas = Image.new("RGB", (width, 2 * _MARGIN + _HEAD + len(shown) * _ROW), PAPER)
-    draw = ImageDraw.Draw(canvas)
     pictures = sum(map(len, groups))
     title = f"{len(groups):,} groups of {pictures:,} near-identical pictures"
-    draw.text((_MARGIN, _MARGIN - 6), title, INK, font(22))
+    write(canvas, (_MARGIN, _MARGIN + 16), title, width - 2 * _MARGIN, 22, INK)
     for row, group in enumerate(shown):
         _draw_group(canvas, group, _MARGIN + _HEAD + row * _ROW)
     save_picture(canvas, path)
@@ -47,7 +47,6 @@ def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
 
 
 def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None:
-    draw = ImageDraw.Draw(canvas)
     more = len(group) - _COLUMNS
     for column, one in enumerate(group[:_COLUMNS]):
         x = _MARGIN + column * (_SIDE + _GAP)
@@ -57,6 +56,5 @@ def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None
             told = f"{one.similarity:.1f} %, {told}"
         if more > 0 and column == _COLUMNS - 1:
             told = f"and {more:,} more"
-        name = fitted(draw, one.path.name, _SIDE, 15)
-        draw.text((x + 2, y + _SIDE + 5), name, INK, font(15))
-        draw.text((x + 2, y + _SIDE + 24), told, GREY, font(14))
+        write(canvas, (x + 2, y + _SIDE + 20), one.path.name, _SIDE, 15, INK)
+        write(canvas, (x + 2, y + _SIDE + 39), told, _SIDE, 14, GREY)
