@@ -12,8 +12,8 @@ from pathlib import Path
 from pokesim.cache import CONTENTS, cache_dir, size_of
 from pokesim.embedders import models
 from pokesim.errors import PokesimError
-from pokesim.images import usable_cores
 from pokesim.index.snapshot import open_snapshot
+from pokesim.threads import usable_cores
 
 _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
 _EXTRAS = {"openvino": "openvino", "openTSNE": "map", "distributed": "dask"}

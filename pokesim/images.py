@@ -6,21 +6,14 @@ orientation, transparency laid on white, RGB, squeezed to a square without cropp
 
 from __future__ import annotations
 
-import contextlib
 import io
-import math
 import os
 import sys
-import threading
-import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +26,6 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 PictureSource: TypeAlias = str | Path | bytes | Image.Image
 """A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, or a Pillow image."""
-
-Source = TypeVar("Source")
-Result = TypeVar("Result")
 
 MAX_PIXELS = 89_478_485
 """Default cap on width × height; Pillow's own (¼ GiB of RGB)."""
@@ -67,10 +57,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-_share: list[int] = []
-"""How many cores this process was last told to use."""
 
 
 class _RefusedError(Exception):
@@ -166,97 +152,6 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
         full = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
         scale = min(width / full[0], height / full[1])
         return _scaled(picture, max(1, round(full[0] * scale)), max(1, round(full[1] * scale)))
-
-
-class _Job(Generic[Source, Result]):
-    """One call of ``read``: when a thread began with it, and what came of it."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.future: Future[Result] = Future()
-        self.started = math.inf
-        self.given_up = False
-
-
-def read_ahead(
-    read: Callable[[Source], Result],
-    sources: Iterable[Source],
-    ahead: int,
-    *,
-    seconds: float = math.inf,
-    late: Callable[[Source], Result] | None = None,
-) -> Generator[Result, None, None]:
-    """Yield ``read(source)`` in order, computed in threads; at most ``ahead`` results wait.
-
-    Pillow decodes and scales without holding Python's lock, so threads are enough.
-
-    Args:
-        read: called from several threads.
-        sources: what to read.
-        ahead: how many results wait, at most.
-        seconds: where a call takes longer, ``late(source)`` is yielded in its place. No thread can
-            be ended from outside, so the one that hangs is left behind and another takes its place.
-        late: see ``seconds``.
-    """
-    jobs: SimpleQueue[_Job[Source, Result] | None] = SimpleQueue()
-    threads: list[threading.Thread] = []
-
-    def start_thread() -> None:
-        # A daemon: a call that hangs does not keep the process from ending.
-        threads.append(threading.Thread(target=_work, args=(read, jobs), daemon=True))
-        threads[-1].start()
-
-    def result_of(job: _Job[Source, Result]) -> Result:
-        while not wait([job.future], timeout=min(seconds, 1.0)).done:
-            if late and time.monotonic() - job.started > seconds:
-                job.given_up = True
-                start_thread()
-                return late(job.source)
-        return job.future.result()
-
-    waiting: deque[_Job[Source, Result]] = deque()
-    for _ in range(usable_cores()):
-        start_thread()
-    try:
-        for source in sources:
-            waiting.append(_Job(source))
-            jobs.put(waiting[-1])
-            if len(waiting) >= ahead:
-                yield result_of(waiting.popleft())
-        while waiting:
-            yield result_of(waiting.popleft())
-    finally:
-        with contextlib.suppress(Empty):
-            while True:
-                jobs.get_nowait()
-        for _ in threads:
-            jobs.put(None)
-
-
-def _work(read: Callable[[Source], Result], jobs: SimpleQueue[_Job[Source, Result] | None]) -> None:
-    """Do jobs until there is None; leave too once a job was given up and has another thread."""
-    while job := jobs.get():
-        job.started = time.monotonic()
-        try:
-            job.future.set_result(read(job.source))
-        except BaseException as error:
-            job.future.set_exception(error)
-        if job.given_up:
-            return
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may run on."""
-    if _share:
-        return _share[-1]
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def use_cores(count: int) -> None:
-    """Have this process use so many cores, because others use the rest."""
-    _share.append(count)
 
 
 def in_memory(source: PictureSource) -> PictureSource:

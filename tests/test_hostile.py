@@ -19,8 +19,9 @@ from conftest import SHARED, STORED_BY_ORIENTATION
 from PIL import Image
 
 import pokesim
-from pokesim.images import find_files, read_ahead
+from pokesim.images import find_files
 from pokesim.samples import CREATURES
+from pokesim.threads import read_ahead
 
 
 def png_of_zeros(width: int, height: int) -> bytes:

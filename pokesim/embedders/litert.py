@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pokesim.clock import lap
 from pokesim.errors import ModelError
-from pokesim.images import usable_cores
+from pokesim.threads import usable_cores
 
 BATCH_SIZE = 32
 """Pictures embedded at a time unless told otherwise; more is no faster, and takes more memory."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Precision
 from pokesim.errors import ModelError
-from pokesim.images import usable_cores
+from pokesim.threads import usable_cores
 
 _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 

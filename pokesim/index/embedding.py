@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.embedders.models import Model
 from pokesim.embedders.runtimes import Network
-from pokesim.images import read_ahead
 from pokesim.index.reading import Read, Reader
+from pokesim.threads import read_ahead
 
 File = TypeVar("File")
 

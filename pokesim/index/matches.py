@@ -71,6 +71,7 @@ class Match:
         path: the picture.
         distance: Euclidean distance of the two vectors, as they are in the index.
         similarity: 100 × the cosine of the two vectors, in percent; 0 where that is negative.
+        id: of the picture in this index; the next build may give it another.
         metadata: what the index's table tells of it, by column; None in each if nothing.
         near: where labels were asked for: how many of the label's pictures come before the first
             of any label that is left out.
@@ -81,6 +82,7 @@ class Match:
     path: Path
     distance: float
     similarity: float
+    id: int
     metadata: dict[str, Value] = field(default_factory=dict)
     near: int | None = None
 
@@ -151,9 +153,8 @@ class Matcher:
     def _match(self, rank: int, near: _Near, pictures: int | None = None) -> Match:
         metadata = self._metadata.of(near.item.id) if self._metadata else {}
         path = self._root / near.item.path
-        return Match(
-            rank, near.label, path, near.distance, near.similarity, metadata, near=pictures
-        )
+        found = (near.label, path, near.distance, near.similarity, near.item.id)
+        return Match(rank, *found, metadata, pictures)
 
     def _labelled(self, label: str) -> Callable[[Item], str]:
         if label == STEM:

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.images import usable_cores
 from pokesim.index import vectors
 from pokesim.index.selection import Selection
+from pokesim.threads import usable_cores
 
 FILE = "search.faiss"
 ROTATION_FILE = "rotation.npy"

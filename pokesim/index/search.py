@@ -22,7 +22,7 @@ from pokesim.embedders.catalog import Precision, Runtime, runtime_named
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, read_ahead
+from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
 from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.items import Items, path_in
 from pokesim.index.knn import Neighbours
@@ -32,6 +32,7 @@ from pokesim.index.selection import Selection
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
 from pokesim.index.structure import open_structure
 from pokesim.metric import normalized
+from pokesim.threads import read_ahead
 
 if TYPE_CHECKING:
     from pokesim.embedders.parts import PartsReader
@@ -133,7 +134,10 @@ class Index:
         home = self._path.parents[1]
         if open_snapshot(home).path == self._path:
             return self
-        return open_index(home, runtime=self._runtime, precision=self._precision)
+        newer = open_index(home, runtime=self._runtime, precision=self._precision)
+        if "_network" in vars(self) and newer.manifest.embedder == self.manifest.embedder:
+            newer._network = self._network  # loaded once, whatever is published
+        return newer
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -180,20 +184,36 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         question = Question(_checked_k(k), **wanted)
-        among = self._selection(question.where)
-        matcher = Matcher(self._neighbours, self.items, self.metadata, self.manifest)
+        self._selection(question.where)  # a filter without a meaning is told before work begins
         embedded = zip(photos, self.embed_photos(photos), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
             own = [self._own_ids(photo) if question.exclude_self else set() for photo, _ in good]
             xq = np.array([vector for _, vector in good], np.float32)
-            found = matcher.matches(xq, question, among, own) if good else iter(())
+            found = self.matches(xq, question, own) if good else iter(())
             for given, (photo, vector) in batch:
                 query = given if isinstance(given, str) else name_of(given)
                 if isinstance(vector, PictureError):
                     yield Answer(query, photo, [], vector)
                 else:
                     yield Answer(query, photo, next(found))
+
+    def matches(
+        self, xq: NDArray[np.float32], question: Question, own: Sequence[Set[int]]
+    ) -> Iterator[list[Match]]:
+        """Yield the matches of each vector of (nq, d), nearest first.
+
+        Args:
+            xq: vectors, as `embed` or `vectors` gives them.
+            question: what is asked of each; ``exclude_self`` is told by ``own``.
+            own: for each vector the ids to leave out.
+
+        Raises:
+            UsageError: k is below 1, or the filter or the label has no meaning here.
+        """
+        _checked_k(question.k)
+        matcher = Matcher(self._neighbours, self.items, self.metadata, self.manifest)
+        return matcher.matches(xq, question, self._selection(question.where), own)
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -203,13 +223,11 @@ class Index:
         Photos are read in parallel and embedded in batches; one from standard input or a URL comes
         back as bytes. A photo that is in the index, byte by byte, needs no embedder.
         """
-        side = self.manifest.embedder.side
 
         def read(photo: PictureSource) -> tuple[PictureSource, Pixels | int | PictureError]:
             try:
                 photo = in_memory(photo)
-                known = self._id_of(photo)
-                return photo, pixels_of(photo, side) if known is None else known
+                return photo, self.read(photo)
             except PictureError as error:
                 return photo, error
 
@@ -223,11 +241,16 @@ class Index:
                 else:
                     yield photo, self.vectors([one])[0] if isinstance(one, int) else one
 
-    def _id_of(self, photo: PictureSource) -> int | None:
-        """Return the id of the picture of the index that has a photo's very bytes."""
+    def read(self, photo: PictureSource) -> Pixels | int:
+        """Return what `embed` takes of a photo; of one that is in the index, byte by byte, its id.
+
+        Raises:
+            PictureError: the photo cannot be read.
+        """
         digest = _digest_of(photo)
         with self._lock:
-            return self.items.find(digest) if digest else None
+            known = self.items.find(digest) if digest else None
+        return pixels_of(photo, self.manifest.embedder.side) if known is None else known
 
     def _own_ids(self, photo: PictureSource) -> Set[int]:
         """Return the ids of a photo's path, or else of its very bytes."""

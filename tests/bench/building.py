@@ -15,7 +15,8 @@ from pokesim.embedders import models
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.runtimes import open_network
-from pokesim.images import find_files, pixels_of, read_ahead
+from pokesim.images import find_files, pixels_of
+from pokesim.threads import read_ahead
 
 Runs = tuple[Runtime, Precision]
 

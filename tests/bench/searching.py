@@ -14,13 +14,14 @@ from PIL import Image
 
 import pokesim
 from pokesim.embedders.runtimes import Network
-from pokesim.images import find_files, pixels_of, read_ahead
+from pokesim.images import find_files, pixels_of
 from pokesim.index.items import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
 from pokesim.index.structure import SearchRecord
 from pokesim.index.table import Table
 from pokesim.metric import normalized
+from pokesim.threads import read_ahead
 
 DIMENSION = 2048
 K = 5
