@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,14 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class Head(NamedTuple):
+    """What a picture's first bytes tell: its format, as Pillow names it, and its size in pixels."""
+
+    format: str
+    width: int
+    height: int
 
 
 class _RefusedError(Exception):
@@ -132,14 +140,14 @@ def pixels_of(source: PictureSource, side: int, max_pixels: int = MAX_PIXELS) ->
         return np.asarray(_scaled(picture, side, side))
 
 
-def check_head(source: PictureSource, max_pixels: int = MAX_PIXELS) -> None:
+def head_of(source: PictureSource, max_pixels: int = MAX_PIXELS) -> Head:
     """Look at the first bytes of what may be a picture, however large; nothing is decoded.
 
     Raises:
         NotAPictureError, PictureError: as `pixels_of`, but for damage farther on.
     """
-    with _opened(source, max_pixels):
-        pass
+    with _opened(source, max_pixels) as picture:
+        return Head(picture.format or "", *picture.size)
 
 
 def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from pokesim.cli import asking, building, judging, keeping
+from pokesim.cli import asking, building, judging, keeping, serving
 from pokesim.cli.base import add_command, app
 
 _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
@@ -14,6 +14,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "query": asking.query,
     "duplicates": asking.duplicates,
     "map": asking.map_pictures,
+    "serve": serving.serve,
     "embedders": keeping.embedders,
     "info": keeping.info,
     "add": building.add,

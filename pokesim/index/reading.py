@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pokesim.cache import sha256_of
 from pokesim.errors import NotAPictureError, PictureError
-from pokesim.images import Pixels, check_head, has_picture_ending, pixels_of
+from pokesim.images import Pixels, has_picture_ending, head_of, pixels_of
 from pokesim.index.items import IN_DOUBT, Item, changed_ns
 from pokesim.index.manifest import Skipped
 
@@ -68,7 +68,7 @@ class Reader:
             before = full.stat()
             if not stat.S_ISREG(before.st_mode):  # opening a pipe may wait for ever
                 return Read(skipped=Skipped(path, "not a regular file"))
-            check_head(full, self.max_pixels)  # a film is not to be hashed
+            head_of(full, self.max_pixels)  # a film is not to be hashed
             now = time.time_ns()
             item = _item(path, before, sha256_of(full), now)
             if self.is_known(item):

@@ -233,16 +233,13 @@ class Index:
 
         pictures = read_ahead(read, photos, 2 * BATCH_SIZE)
         while batch := _next_batch(pictures):
-            pixels = [one for _, one in batch if isinstance(one, np.ndarray)]
-            rows = iter(self.embed(np.stack(pixels)) if pixels else ())
+            good = [one for _, one in batch if not isinstance(one, PictureError)]
+            rows = iter(self.embed_read(good))
             for photo, one in batch:
-                if isinstance(one, np.ndarray):
-                    yield photo, next(rows)
-                else:
-                    yield photo, self.vectors([one])[0] if isinstance(one, int) else one
+                yield photo, one if isinstance(one, PictureError) else next(rows)
 
     def read(self, photo: PictureSource) -> Pixels | int:
-        """Return what `embed` takes of a photo; of one that is in the index, byte by byte, its id.
+        """Return a photo's pixels; of one that is in the index, byte by byte, its id.
 
         Raises:
             PictureError: the photo cannot be read.
@@ -251,6 +248,13 @@ class Index:
         with self._lock:
             known = self.items.find(digest) if digest else None
         return pixels_of(photo, self.manifest.embedder.side) if known is None else known
+
+    def embed_read(self, photos: Sequence[Pixels | int]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of photos as `read` gives them, as one batch."""
+        pixels = [one for one in photos if isinstance(one, np.ndarray)]
+        fresh = iter(self.embed(np.stack(pixels)) if pixels else ())
+        rows = [self.vectors([one])[0] if isinstance(one, int) else next(fresh) for one in photos]
+        return np.array(rows, np.float32).reshape(len(photos), self.manifest.dimension)
 
     def _own_ids(self, photo: PictureSource) -> Set[int]:
         """Return the ids of a photo's path, or else of its very bytes."""

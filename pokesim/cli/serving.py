@@ -1,0 +1,66 @@
+"""The command that serves an index."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.errors import PokesimError, UsageError
+from pokesim.index import DEFAULT_INDEX
+
+
+def serve(
+    index: IndexOption = DEFAULT_INDEX,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.")
+    ] = False,
+    token: Annotated[
+        str | None, typer.Option(help="Ask this of every request.", envvar="POKESIM_TOKEN")
+    ] = None,
+    runtime: RuntimeOption = Runtime.LITERT,
+    precision: PrecisionOption = Precision.FLOAT32,
+) -> None:
+    """Serve a page to drop photos on, and a REST interface, for one index.
+
+    Only this machine reaches it, unless --host says otherwise.
+
+    Examples:
+        pokesim serve --index indexes/mine --open
+    """
+    from urllib.parse import quote
+
+    from pokesim.index.search import open_index
+
+    try:
+        from pokesim.web.guard import Hosts
+        from pokesim.web.server import bound_socket, serve
+    except ImportError as error:
+        raise PokesimError(
+            f"Serving needs {error.name}; `pip install 'pokesim[web]'` brings it."
+        ) from error
+    if token == "":
+        raise UsageError("--token must not be empty.")
+    opened = open_index(index, runtime=runtime, precision=precision)
+    listening = bound_socket(host, port)
+    address, bound_port = listening.getsockname()[:2]
+    hosts = Hosts(host, address)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{bound_port}/"
+    who = "this machine only" if hosts.only_here else "whoever reaches this machine"
+
+    def ready() -> None:
+        note(f"Serving {len(opened):,} pictures of {index} at {url} ({who}; Ctrl-C ends it).")
+        if open_page:
+            import webbrowser
+
+            webbrowser.open(f"{url}?token={quote(token)}" if token else url)
+
+    serve(opened, index.resolve().name, listening, hosts, token, ready)
+    note("Ended.")

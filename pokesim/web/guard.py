@@ -1,0 +1,143 @@
+"""What every request passes: host, token, headers of the answer, and a line in the log.
+
+A page of another site may send requests to a server on this machine, and by a name of its own that
+it lets point here (DNS rebinding) even read the answers. So the Host header must be a name that
+this server has, and what a browser says comes from another site is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import logging
+import secrets
+import socket
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pokesim.web.errors import Refused
+
+COOKIE = "pokesim-token"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Hosts:
+    """The names that a server answers to, by the address that it is bound to.
+
+    On a loopback address: localhost and loopback addresses. On another: that address and this
+    machine's names. On all (0.0.0.0, ::): any address, localhost and this machine's names. In each
+    case the name that was given. The port does not matter, as a tunnel may lead from another.
+    """
+
+    def __init__(self, given: str, bound: str) -> None:
+        self._bound = ipaddress.ip_address(bound.partition("%")[0])
+        machine = socket.gethostname().lower()
+        self._names = {given.lower()}
+        if self._bound.is_loopback or self._bound.is_unspecified:
+            self._names.add("localhost")
+        if not self._bound.is_loopback:
+            self._names |= {machine, f"{machine.partition('.')[0]}.local", socket.getfqdn().lower()}
+
+    @property
+    def only_here(self) -> bool:
+        """Only this machine reaches the server."""
+        return self._bound.is_loopback
+
+    def __contains__(self, host: str) -> bool:
+        name = _without_port(host).lower()
+        try:
+            address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return name in self._names
+        if self._bound.is_loopback:
+            return address.is_loopback
+        return self._bound.is_unspecified or address == self._bound
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and (port.isdecimal() or not port) and not name.endswith(":") else host
+
+
+class Guard:
+    """Lets through to an application what may pass, and sees to what comes back."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, token: str | None) -> None:
+        self._app, self._hosts, self._token = app, hosts, token
+        # What the browser keeps tells nobody the token.
+        self._cookie = hashlib.sha256(f"pokesim {token}".encode()).hexdigest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = size = 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(_HEADERS)
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            app = self._first(HTTPConnection(scope)) or self._app
+        except Refused as refused:
+            app = refused.response()
+        try:
+            await app(scope, receive, send_guarded)
+        finally:
+            client = (scope.get("client") or ["?"])[0]
+            path = scope["raw_path"].decode("ascii", "backslashreplace")
+            milliseconds = 1e3 * (time.perf_counter() - started)
+            told = (client, scope["method"], path, status, size, milliseconds)
+            log.info("%s %s %s %s %d B %.0f ms", *told)
+
+    def _first(self, request: HTTPConnection) -> ASGIApp | None:
+        """Return what answers in place of the application, if anything.
+
+        Raises:
+            Refused: the request may not pass.
+        """
+        if request.headers.get("host", "") not in self._hosts:
+            raise Refused(400, "This server does not go by that name (Host header).")
+        elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if elsewhere and request.scope["method"] == "POST":
+            raise Refused(403, "Pages of other sites may not ask this server.")
+        path = request.scope["path"]
+        if self._token is None or path == "/healthz":
+            return None
+        if path == "/" and _same(request.query_params.get("token", ""), self._token):
+            page = RedirectResponse("/", 303)
+            page.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
+            return page
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        by_header = scheme.lower() == "bearer" and _same(bearer, self._token)
+        if by_header or _same(request.cookies.get(COOKIE, ""), self._cookie):
+            return None
+        told = "This server asks for its token: open /?token=… or send it as Authorization: Bearer."
+        raise Refused(401, told, {"WWW-Authenticate": "Bearer"})
+
+
+def _same(given: str, secret: str) -> bool:
+    """Compare in a time that tells nothing of the secret."""
+    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())

@@ -1,0 +1,174 @@
+"""A request's body → a picture's bytes, in memory alone, within bounds of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from pokesim.web.errors import Refused, busy
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Cap on a photo; what surrounds it in a form may add `_FORM_BYTES`."""
+
+BODY_SECONDS = 60.0
+"""How long a body may take to come."""
+
+FIELD = "photo"
+"""The form's field that holds the photo."""
+
+_FORM_BYTES = 64 * 1024
+_ALL_BYTES = 8 * MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A photo that was sent.
+
+    Attributes:
+        name: its file's name, or "photo".
+        data: its bytes.
+    """
+
+    name: str
+    data: bytes
+
+
+class Uploads:
+    """Receives bodies; all that are at hand together are bounded too."""
+
+    def __init__(self, seconds: float = BODY_SECONDS) -> None:
+        self._seconds = seconds
+        self._held = 0
+
+    @asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[bytes]:
+        """Receive a body; its memory counts until the block ends.
+
+        Raises:
+            Refused: it is empty, too large, too slow or cut short, or too many come at once.
+        """
+        told = request.headers.get("content-length", "")
+        if told.isdecimal() and int(told) > MAX_BYTES + _FORM_BYTES:
+            raise _too_large()
+        chunks: list[bytes] = []
+        try:
+            await self._receive(request, chunks)
+            yield b"".join(chunks)
+        finally:
+            self._held -= sum(map(len, chunks))
+
+    async def _receive(self, request: Request, chunks: list[bytes]) -> None:
+        size = 0
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for chunk in request.stream():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    self._held += len(chunk)
+                    if size > MAX_BYTES + _FORM_BYTES:
+                        raise _too_large()
+                    if self._held > _ALL_BYTES:
+                        raise busy(1)
+        except TimeoutError:
+            told = f"The photo did not come within {self._seconds:g} s."
+            raise Refused(408, told, {"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise Refused(400, "The photo was cut short.") from None
+
+
+def photo_of(body: bytes, content_type: str) -> Upload:
+    """Take the photo out of a body: a form with the file field ``photo``, or the photo itself.
+
+    Raises:
+        Refused: there is none, or more than one, or the form is broken.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind == b"multipart/form-data":
+        upload = _of_form(body, options.get(b"boundary", b""))
+    else:
+        upload = Upload("photo", body)
+    if not upload.data:
+        raise Refused(400, "There is no photo in the request.")
+    if len(upload.data) > MAX_BYTES:
+        raise _too_large()
+    return upload
+
+
+class _Form:
+    """Keeps the files of the field ``photo``, and passes over all else."""
+
+    def __init__(self) -> None:
+        self.photos: list[tuple[str, list[bytes]]] = []
+        self.is_whole = False
+        self._name = self._value = b""
+        self._chunks: list[bytes] | None = None
+
+    def parse(self, body: bytes, boundary: bytes) -> None:
+        """Parse a body. Raises FormParserError on a broken one."""
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._take_name,
+                "on_header_value": self._take_value,
+                "on_header_end": self._end_header,
+                "on_part_data": self._take_data,
+                "on_end": self._end,
+            },
+        )
+        parser.write(body)
+
+    def _begin(self) -> None:
+        self._chunks = None
+
+    def _take_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _take_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        if self._name.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value.decode("latin-1"))
+            if options.get(b"name") == FIELD.encode():
+                self._chunks = []
+                self.photos.append((_file_name(options.get(b"filename", b"")), self._chunks))
+        self._name = self._value = b""
+
+    def _take_data(self, data: bytes, start: int, end: int) -> None:
+        if self._chunks is not None:
+            self._chunks.append(data[start:end])
+
+    def _end(self) -> None:
+        self.is_whole = True
+
+
+def _of_form(body: bytes, boundary: bytes) -> Upload:
+    form = _Form()
+    try:
+        form.parse(body, boundary)
+    except FormParserError as error:
+        raise Refused(400, f"The form is broken ({error}).") from error
+    if not form.is_whole:
+        raise Refused(400, "The form is broken (it has no end).")
+    if len(form.photos) != 1:
+        raise Refused(400, f"The form must have one file field {FIELD}, not {len(form.photos)}.")
+    name, chunks = form.photos[0]
+    return Upload(name, b"".join(chunks))
+
+
+def _file_name(name: bytes) -> str:
+    """Return the last part of a name, whichever system's separators it has."""
+    text = name.decode("utf-8", "replace").replace("\\", "/")
+    return PurePath(text).name[:255] or "photo"
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"The photo is larger than {MAX_BYTES >> 20} MiB.")
