@@ -15,18 +15,18 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
-from pokesim.errors import PokesimError
+from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index.items import Item
 from pokesim.index.matches import FOLDER, STEM, Match, Question
 from pokesim.index.search import Index
 from pokesim.show.text import match_dict
+from pokesim.web.answers import Json, Refused
 from pokesim.web.desk import Desk, Found
-from pokesim.web.errors import Refused
 from pokesim.web.openapi import K_MAX, description
 from pokesim.web.pictures import Kept, as_it_is, png_of, tag_of, thumbnail
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -38,9 +38,15 @@ _VALUES = 50  # of a column, as /api/info lists them
 log = logging.getLogger(__name__)
 
 
-def create_app(desk: Desk, name: str, uploads: Uploads | None = None) -> Starlette:
-    """Return the application that answers for an index; ``name`` is what the page calls it."""
-    answers = _Answers(desk, name, uploads or Uploads())
+def create_app(desk: Desk, name: str, needs_token: bool) -> Starlette:
+    """Return the application.
+
+    Args:
+        desk: what answers.
+        name: what the index is called.
+        needs_token: it stands behind a guard that asks for a token.
+    """
+    answers = _Answers(desk, name)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -51,7 +57,7 @@ def create_app(desk: Desk, name: str, uploads: Uploads | None = None) -> Starlet
         routes=[
             Route("/", _page),
             Route("/healthz", _health),
-            Route("/openapi.json", _openapi),
+            Route("/openapi.json", partial(_openapi, needs_token)),
             Route("/api/info", answers.info),
             Route("/api/search", answers.search, methods=["POST"]),
             Route("/api/card", answers.card, methods=["POST"]),
@@ -75,18 +81,19 @@ async def _page(_: Request) -> Response:
 
 
 async def _health(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+    return Json({"status": "ok"})
 
 
-async def _openapi(_: Request) -> Response:
-    return JSONResponse(description())
+async def _openapi(needs_token: bool, _: Request) -> Response:
+    return Json(description(needs_token))
 
 
 class _Answers:
     """What is answered from the index."""
 
-    def __init__(self, desk: Desk, name: str, uploads: Uploads) -> None:
-        self._desk, self._name, self._uploads = desk, name, uploads
+    def __init__(self, desk: Desk, name: str) -> None:
+        self._desk, self._name = desk, name
+        self._uploads = Uploads()
         self._thumbnails = Kept()
 
     async def info(self, _: Request) -> Response:
@@ -94,7 +101,7 @@ class _Answers:
         told = await self._desk.drawing.do(
             "The index", partial(_info, self._desk.index, self._name)
         )
-        return JSONResponse(told)
+        return Json(told)
 
     async def search(self, request: Request) -> Response:
         """Find the pictures most like a photo."""
@@ -169,9 +176,11 @@ class _Answers:
         """
         index = self._desk.index
         digest = request.query_params.get("sha256")
+        if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+            raise Refused(400, "sha256 must be 64 digits from 0 to f.")
         item_id = int(given) if re.fullmatch("[0-9]{1,12}", given) else -1
         item = index.items[item_id] if 0 <= item_id < len(index) else None
-        if digest and (item is None or item.sha256 != digest):
+        if digest is not None and (item is None or item.sha256 != digest):
             found = index.items.find(digest)
             item = None if found is None else index.items[found]
         if item is None:
@@ -220,7 +229,7 @@ def _question(request: Request) -> Question:
 
 
 def _matches(query: str, found: list[Found]) -> Response:
-    return JSONResponse({"query": query, "matches": [_match(one) for one in found]})
+    return Json({"query": query, "matches": [_match(one) for one in found]})
 
 
 def _match(found: Found) -> dict[str, Any]:
@@ -258,10 +267,16 @@ def _info(index: Index, name: str) -> dict[str, Any]:
     }
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    if isinstance(error, Refused):
-        return error.response()
-    return Refused(400, str(error)).response()
+async def _refused(request: Request, error: Exception) -> Response:
+    """Say what is wrong; of what is wrong with the server only that, for its paths are its own."""
+    match error:
+        case Refused():
+            return error.response()
+        case UsageError():
+            return Refused(400, str(error)).response()
+        case PictureError():
+            return Refused(404, "The picture is gone, or cannot be read.").response()
+    return await _failed(request, error)
 
 
 async def _not_here(_: Request, error: Exception) -> Response:

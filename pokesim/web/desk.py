@@ -29,7 +29,7 @@ from pokesim.index.items import Item
 from pokesim.index.matches import Match, Question
 from pokesim.index.search import Index
 from pokesim.threads import Threads, usable_cores
-from pokesim.web.errors import Refused, busy
+from pokesim.web.answers import Refused, busy
 from pokesim.web.uploads import Upload, photo_of
 
 QUEUE = 2 * BATCH_SIZE

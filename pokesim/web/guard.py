@@ -19,13 +19,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pokesim.web.errors import Refused
+from pokesim.web.answers import Refused
 
 COOKIE = "pokesim-token"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "font-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -52,7 +53,7 @@ class Hosts:
         if self._bound.is_loopback or self._bound.is_unspecified:
             self._names.add("localhost")
         if not self._bound.is_loopback:
-            self._names |= {machine, f"{machine.partition('.')[0]}.local", socket.getfqdn().lower()}
+            self._names |= {machine, f"{machine.partition('.')[0]}.local"}
 
     @property
     def only_here(self) -> bool:

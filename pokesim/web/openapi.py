@@ -1,12 +1,27 @@
-"""The description of the REST interface, as ``/openapi.json`` serves it."""
+"""The description of the REST interface: ``openapi.json``, as it is for one server."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from pokesim import __version__
+
 K_MAX = 100
+"""So many matches may be asked for at most."""
 
 
-def description() -> dict[str, Any]:
-    """Return the description."""
-    return {"openapi": "3.1.0", "info": {"title": "pokesim", "version": "0"}, "paths": {}}
+def description(needs_token: bool) -> dict[str, Any]:
+    """Return the description (OpenAPI 3.1).
+
+    Args:
+        needs_token: the server asks for a token.
+    """
+    text = Path(__file__).with_name("openapi.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    document["info"]["version"] = __version__
+    if needs_token:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document

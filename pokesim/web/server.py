@@ -118,7 +118,7 @@ def serve(
     desk.warm()
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # the log is our own
     config = uvicorn.Config(
-        Guard(create_app(desk, name), hosts, token),
+        Guard(create_app(desk, name, needs_token=token is not None), hosts, token),
         http=_Connection,
         ws="none",
         lifespan="on",

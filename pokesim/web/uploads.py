@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from pokesim.web.errors import Refused, busy
+from pokesim.web.answers import Refused, busy
 
 MAX_BYTES = 32 * 1024 * 1024
 """Cap on a photo; what surrounds it in a form may add `_FORM_BYTES`."""

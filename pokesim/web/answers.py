@@ -1,10 +1,20 @@
-"""Why a request is refused: a status and one sentence, sent as ``{"error": …}``."""
+"""Answers as JSON, and why a request is refused: a status and one sentence, ``{"error": …}``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import JSONResponse
+
+
+class Json(JSONResponse):
+    """JSON in plain ASCII, as a file's name need not be text in UTF-8."""
+
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - as Starlette has it
+        """Return the bytes."""
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 class Refused(Exception):  # noqa: N818 - it is no error of ours
@@ -22,9 +32,9 @@ class Refused(Exception):  # noqa: N818 - it is no error of ours
         super().__init__(sentence)
         self.status, self.sentence, self.headers = status, sentence, headers
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Json:
         """Return what is sent."""
-        return JSONResponse({"error": self.sentence}, self.status, self.headers)
+        return Json({"error": self.sentence}, self.status, self.headers)
 
 
 def busy(seconds: float) -> Refused:
