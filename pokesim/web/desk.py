@@ -69,9 +69,9 @@ class _Asked:
 class Line:
     """Threads with a bound on what waits for them."""
 
-    def __init__(self, most: int, seconds: float = READ_SECONDS) -> None:
+    def __init__(self, most: int) -> None:
         self._threads = Threads(most_left_behind=usable_cores())
-        self._most, self._seconds = most, seconds
+        self._most = most
         self._waiting = 0
 
     async def do(self, what: str, call: Callable[[], Result]) -> Result:
@@ -91,11 +91,11 @@ class Line:
     async def _done(self, what: str, call: Callable[[], Result]) -> Result:
         job = self._threads.submit(call)
         coming = asyncio.wrap_future(job.future)
-        while not (await asyncio.wait([coming], timeout=min(self._seconds, 1.0)))[0]:
-            if time.monotonic() - job.started > self._seconds:
+        while not (await asyncio.wait([coming], timeout=min(READ_SECONDS, 1.0)))[0]:
+            if time.monotonic() - job.started > READ_SECONDS:
                 self._threads.give_up(job)
                 coming.cancel()
-                raise Refused(400, f"{what}: reading it took over {self._seconds:g} s.")
+                raise Refused(400, f"{what}: reading it took over {READ_SECONDS:g} s.")
         return coming.result()
 
     def close(self) -> None:

@@ -43,8 +43,7 @@ class Upload:
 class Uploads:
     """Receives bodies; all that are at hand together are bounded too."""
 
-    def __init__(self, seconds: float = BODY_SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._held = 0
 
     @asynccontextmanager
@@ -67,7 +66,7 @@ class Uploads:
     async def _receive(self, request: Request, chunks: list[bytes]) -> None:
         size = 0
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(BODY_SECONDS):
                 async for chunk in request.stream():
                     chunks.append(chunk)
                     size += len(chunk)
@@ -77,7 +76,7 @@ class Uploads:
                     if self._held > _ALL_BYTES:
                         raise busy(1)
         except TimeoutError:
-            told = f"The photo did not come within {self._seconds:g} s."
+            told = f"The photo did not come within {BODY_SECONDS:g} s."
             raise Refused(408, told, {"Connection": "close"}) from None
         except ClientDisconnect:
             raise Refused(400, "The photo was cut short.") from None
