@@ -22,9 +22,9 @@ from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.embedders.models import Model
 from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import ModelError, PokesimError
-from pokesim.threads import use_cores
 from pokesim.index.embedding import Batch, embed_here
 from pokesim.index.reading import Reader
+from pokesim.threads import use_cores
 
 
 class Station(WorkerPlugin):
