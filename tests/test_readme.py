@@ -28,6 +28,7 @@ ELSEWHERE = {
     "pip install .": "make setup",
     "mobilenet_v2": "tests/test_models.py",
     "--runtime": "tests/test_runtimes.py",
+    "tcp://": "tests/distributed",
     "tune": "tests/test_tune.py",
 }
 IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells

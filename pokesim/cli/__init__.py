@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from pokesim.cli import asking, building, judging, keeping, serving
+from pokesim.cli import asking, building, judging, keeping, planning, serving
 from pokesim.cli.base import add_command, app
 
 _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
@@ -22,6 +22,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "check": keeping.check,
     "evaluate": judging.evaluate,
     "tune": judging.tune,
+    "plan": planning.plan,
     "sample-data": keeping.sample_data,
     "doctor": keeping.doctor,
 }
