@@ -120,7 +120,7 @@ def test_every_shell_example_runs(world, server):
     lines = readme_lines()
     assert len(lines) > 45
     run_all(lines, world, server)
-    for drawn in ("match.png", "groups.png", "map.html", "map.png"):
+    for drawn in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
         assert (world / drawn).stat().st_size > 1000
 
 

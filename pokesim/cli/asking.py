@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pokesim.index.matches import Answer
     from pokesim.index.search import Index
 
+_PAGES = (".html", ".htm")
+
 
 def query(
     photos: Annotated[
@@ -69,8 +71,11 @@ def query(
     save: Annotated[
         Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write them as one self-contained page, to mail around.")
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Colour in it where photo and best match are alike.")
+        bool, typer.Option("--explain", help="Colour in these where photo and best match agree.")
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Tell where the time went.")] = False,
@@ -86,6 +91,7 @@ def query(
 
     Examples:
         pokesim query photo.jpg -k 3 --save match.png --explain
+        pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
@@ -95,8 +101,10 @@ def query(
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
         check_ending("--save", save)
-    elif explain:
-        raise UsageError("--explain colours the picture that --save writes; give that too.")
+    if html and html.suffix.lower() not in _PAGES:
+        raise UsageError(f"--html writes a page; name a file *.html, not {html}.")
+    if explain and not (save or html):
+        raise UsageError("--explain colours what --save or --html writes; give one of them too.")
     good: list[Answer] = []
     failed: list[Answer] = []
     with measured() as laps:
@@ -123,10 +131,8 @@ def query(
         with lap("draw"):
             if show:
                 _preview(good)
-            if save and good:
-                from pokesim.show.card import save_cards
-
-                save_cards(good, save, [_explained(opened, answer, explain) for answer in good])
+            if good and (save or html):
+                _draw(opened, good, save, html, explain)
     if stats:
         note(text.laps_text(laps.seconds))
     if failed:
@@ -196,7 +202,7 @@ def map_pictures(
     from pokesim.index.plane import MOST, place_pictures
     from pokesim.show.map import save_map
 
-    if out.suffix.lower() not in (".html", ".htm"):
+    if out.suffix.lower() not in _PAGES:
         check_ending("OUT", out)
     placed = place_pictures(index, most=most or MOST, method=method)
     save_map(placed, out, f"{len(placed):,} pictures of {index}")
@@ -216,6 +222,21 @@ def _sorted_out(
         else:
             note(plain(f"{answer.query}: no picture is as asked."))
         yield answer
+
+
+def _draw(
+    index: Index, answers: list[Answer], save: Path | None, html: Path | None, explain: bool
+) -> None:
+    explanations = [_explained(index, answer, explain) for answer in answers]
+    if save:
+        from pokesim.show.card import save_cards
+
+        save_cards(answers, save, explanations)
+    if html:
+        from pokesim.show.report import save_report
+
+        about = f"{len(index):,} pictures, compared by {index.manifest.embedder.name}."
+        save_report(answers, html, explanations, about)
 
 
 def _explained(index: Index, answer: Answer, wanted: bool) -> Explanation | None:

@@ -43,41 +43,51 @@ def paste(
     must_exist: bool = False,
     trim: bool = True,
 ) -> None:
-    """Put a picture, whole and in proportion, into the middle of a rounded tile.
-
-    Its edges, blurred, fill the rest of the tile if that is the smaller part. A picture that has
-    gone leaves the tile white, unless it must exist. A cut-out's white margin is trimmed, unless
-    told otherwise.
-    """
+    """Put a picture into a box with round corners, as `tile` draws it."""
     left, top, right, bottom = box
-    tile = Image.new("RGB", (right - left, bottom - top), TILE)
+    drawn = tile(source, right - left, bottom - top, must_exist=must_exist, trim=trim)
+    canvas.paste(drawn, (left, top), rounded(*drawn.size, radius=14))
+
+
+def tile(
+    source: PictureSource, width: int, height: int, *, must_exist: bool = False, trim: bool = True
+) -> Image.Image:
+    """Draw a picture, whole and in proportion, in the middle of so many pixels.
+
+    Its edges, blurred, fill the rest if that is the smaller part; else the rest is white. A
+    cut-out's white margin is trimmed, unless told otherwise.
+
+    Raises:
+        PictureError: the picture cannot be read and must exist; else all is white.
+    """
+    canvas = Image.new("RGB", (width, height), TILE)
     try:
         # Larger than the tile, so that it is still sharp when its white margin is cut off.
-        picture = thumbnail_of(source, 2 * tile.width, 2 * tile.height)
-        picture = _trimmed(picture) if trim else picture
-        picture = ImageOps.contain(picture, tile.size, Image.Resampling.LANCZOS)
-        if 2 * picture.width * picture.height > tile.width * tile.height:
-            _draw_edges_out(tile, picture)
-        corner = ((tile.width - picture.width) // 2, (tile.height - picture.height) // 2)
-        tile.paste(picture, corner)
+        picture = thumbnail_of(source, 2 * width, 2 * height)
     except PictureError:
         if must_exist:
             raise
-    canvas.paste(tile, (left, top), rounded(*tile.size, radius=14))
+        return canvas
+    picture = _trimmed(picture) if trim else picture
+    picture = ImageOps.contain(picture, canvas.size, Image.Resampling.LANCZOS)
+    if 2 * picture.width * picture.height > width * height:
+        _draw_edges_out(canvas, picture)
+    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return canvas
 
 
-def _draw_edges_out(tile: Image.Image, picture: Image.Image) -> None:
-    """Fill a tile of a picture's width or height, half by half, with the edge on that side."""
-    (width, height), across = picture.size, tile.width > picture.width
+def _draw_edges_out(canvas: Image.Image, picture: Image.Image) -> None:
+    """Fill a canvas of a picture's width or height, half by half, with the edge on that side."""
+    (width, height), across = picture.size, canvas.width > picture.width
     for end in (0, 1):  # left and right, or above and below
         if across:
             edge = picture.crop((end * (width - 1), 0, end * (width - 1) + 1, height))
-            half = (end * tile.width // 2, 0, (end + 1) * tile.width // 2, tile.height)
+            half = (end * canvas.width // 2, 0, (end + 1) * canvas.width // 2, canvas.height)
         else:
             edge = picture.crop((0, end * (height - 1), width, end * (height - 1) + 1))
-            half = (0, end * tile.height // 2, tile.width, (end + 1) * tile.height // 2)
+            half = (0, end * canvas.height // 2, canvas.width, (end + 1) * canvas.height // 2)
         edge = edge.filter(ImageFilter.GaussianBlur(_BLUR))
-        tile.paste(edge.resize((half[2] - half[0], half[3] - half[1])), half)
+        canvas.paste(edge.resize((half[2] - half[0], half[3] - half[1])), half)
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -12,12 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from pokesim.errors import PictureError, PokesimError
+from pokesim.errors import PictureError
 from pokesim.images import thumbnail_of
 from pokesim.index.plane import Placed
 from pokesim.show.draw import PAPER, TILE, paste, save_picture
+from pokesim.show.page import data_url, save_page
 
-_TEMPLATE = Path(__file__).with_name("map.html")
 _SIDE = 2000  # of a picture, in pixels
 _MARGIN = 60
 _SMALLEST, _LARGEST = 28, 180  # of a thumbnail in a picture
@@ -35,10 +33,18 @@ def save_map(placed: Sequence[Placed], path: Path, title: str) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         save_picture(_drawn(placed), path)
         return
-    try:
-        path.write_text(_page(placed, title), encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise PokesimError(f"{path} cannot be written ({error.strerror}).") from error
+    pictures = [
+        {
+            "label": one.label,
+            "path": str(one.path),
+            "x": round(one.x, 5),
+            "y": round(one.y, 5),
+            "src": _thumbnail(one.path),
+        }
+        for one in placed
+    ]
+    data = json.dumps(pictures).replace("<", "\\u003c")  # nothing in a name ends the script
+    save_page(path, "map.html", {"title": html.escape(title), "pictures": data})
 
 
 def _drawn(placed: Sequence[Placed]) -> Image.Image:
@@ -51,28 +57,9 @@ def _drawn(placed: Sequence[Placed]) -> Image.Image:
     return canvas
 
 
-def _page(placed: Sequence[Placed], title: str) -> str:
-    pictures = [
-        {
-            "label": one.label,
-            "path": str(one.path),
-            "x": round(one.x, 5),
-            "y": round(one.y, 5),
-            "src": _thumbnail(one.path),
-        }
-        for one in placed
-    ]
-    data = json.dumps(pictures).replace("<", "\\u003c")  # nothing in a name ends the script
-    page = _TEMPLATE.read_text(encoding="utf-8")
-    return page.replace("{{title}}", html.escape(title)).replace("{{pictures}}", data)
-
-
 def _thumbnail(path: Path) -> str:
     """Return a picture as a data URL; a blank one where it has gone."""
     try:
-        small = thumbnail_of(path, _THUMBNAIL, _THUMBNAIL)
+        return data_url(thumbnail_of(path, _THUMBNAIL, _THUMBNAIL))
     except PictureError:
-        small = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), TILE)
-    data = io.BytesIO()
-    small.save(data, "WEBP", quality=75)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+        return data_url(Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), TILE))
