@@ -142,12 +142,28 @@ def test_a_card_is_a_picture(server, photos, described):
     assert by_photo.body != by_item.body
 
 
+def test_a_match_is_explained_as_a_picture(server, photos):
+    best, second = server.post("/api/search?k=2", photos[0]).json["matches"]
+    of_best = server.post(f"/api/explain?match={best['id']}", photos[0])
+    named = f"k=2&match=0&match_sha256={second['sha256']}"
+    of_second = server.post(f"/api/explain?{named}", photos[0])
+    of_item = server.ask("POST", f"/api/explain?item={second['id']}&match={best['id']}&k=100")
+    for reply in (of_best, of_second, of_item):
+        assert reply.status == 200, reply.body
+        with Image.open(io.BytesIO(reply.body)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (1200, 630))
+    assert len({of_best.body, of_second.body, of_item.body}) == 3
+    assert server.post(f"/api/explain?k=1&match={second['id']}", photos[0]).status == 404
+    assert server.post("/api/explain", photos[0]).status == 404
+
+
 def test_info_tells_what_may_be_asked(server):
     info = server.get("/api/info").json
     assert (info["count"], info["embedder"], info["exact"]) == (152, "compact", True)
     assert info["labels"] == ["stem", "folder", "Name", "Type1", "HP"]
     assert info["columns"][1] == {"name": "Type1", "numbers": False, "values": ["fire", "grass"]}
     assert len(info["columns"][2]["values"]) == 50
+    assert info["explains"] is True
     assert server.get("/healthz").json == {"status": "ok"}
     assert b"<html" in server.get("/").body
 
@@ -250,7 +266,7 @@ def test_those_who_ask_at_once_get_their_own_answers(server, described, photos, 
 def test_too_many_at_once_are_told_to_come_again(server, photos):
     with Image.open(photos[0]) as picture:
         large = io.BytesIO()
-        picture.resize((3000, 3000)).save(large, "PNG", compress_level=1)
+        picture.resize((1500, 1500)).save(large, "PNG", compress_level=1)
     with ThreadPoolExecutor(120) as pool:
         replies = list(pool.map(lambda _: server.post("/api/search", large.getvalue()), range(120)))
     statuses = {reply.status for reply in replies}

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,14 @@ class Items:
         asked = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
         found = self._first(asked, os.fsencode(path))
         return None if found is None else int(found[0])
+
+    @cached_property
+    def in_folders(self) -> bool:
+        """Whether the pictures lie in more than one folder."""
+        folder = "rtrim(path, replace(path, '/', ''))"
+        first = f"(SELECT {folder} FROM items WHERE id = 0)"
+        found = self._first(f"SELECT EXISTS (SELECT 1 FROM items WHERE {folder} != {first})")
+        return bool(found[0])
 
     def __iter__(self) -> Iterator[Item]:
         with self._damage_named():

@@ -139,7 +139,7 @@ class Matcher:
         Raises:
             UsageError: there is no such label.
         """
-        ask = _Search(self, question, among, self._labelled(question.label))
+        ask = _Search(self, question, among, self.labelled(question.label))
         wanted = (4 if question.group else 1) * question.k + max(map(len, own), default=0)
         D, I = self.neighbours.search(xq, min(wanted, len(among)), among)  # noqa: E741
         for query, distances, ids, left_out in zip(xq, D, I, own, strict=True):
@@ -156,7 +156,8 @@ class Matcher:
         found = (near.label, path, near.distance, near.similarity, near.item.id)
         return Match(rank, *found, metadata, pictures)
 
-    def _labelled(self, label: str) -> Callable[[Item], str]:
+    def labelled(self, label: str) -> Callable[[Item], str]:
+        """Return what tells how a picture is called. Raises UsageError: there is no such label."""
         if label == STEM:
             return lambda item: item.label
         if label == FOLDER:

@@ -21,13 +21,13 @@ from pokesim.embedders import models
 from pokesim.embedders.catalog import Precision, Runtime, runtime_named
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.runtimes import Network, open_network
-from pokesim.errors import IndexFolderError, PictureError, UsageError
+from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
 from pokesim.index import DEFAULT_INDEX, items, vectors
-from pokesim.index.items import Items, path_in
+from pokesim.index.items import Item, Items, path_in
 from pokesim.index.knn import Neighbours
 from pokesim.index.manifest import Manifest
-from pokesim.index.matches import Answer, Match, Matcher, Question, Wanted
+from pokesim.index.matches import STEM, Answer, Match, Matcher, Question, Wanted
 from pokesim.index.selection import Selection
 from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
 from pokesim.index.structure import open_structure
@@ -135,8 +135,9 @@ class Index:
         if open_snapshot(home).path == self._path:
             return self
         newer = open_index(home, runtime=self._runtime, precision=self._precision)
-        if "_network" in vars(self) and newer.manifest.embedder == self.manifest.embedder:
-            newer._network = self._network  # loaded once, whatever is published
+        if newer.manifest.embedder == self.manifest.embedder:
+            for loaded in vars(self).keys() & {"_network", "_parts_reader"}:
+                setattr(newer, loaded, getattr(self, loaded))
         return newer
 
     def __len__(self) -> int:
@@ -199,21 +200,40 @@ class Index:
                     yield Answer(query, photo, next(found))
 
     def matches(
-        self, xq: NDArray[np.float32], question: Question, own: Sequence[Set[int]]
+        self,
+        xq: NDArray[np.float32],
+        question: Question,
+        own: Sequence[Set[int]] | None = None,
     ) -> Iterator[list[Match]]:
         """Yield the matches of each vector of (nq, d), nearest first.
 
         Args:
             xq: vectors, as `embed` or `vectors` gives them.
             question: what is asked of each; ``exclude_self`` is told by ``own``.
-            own: for each vector the ids to leave out.
+            own: for each vector the ids to leave out, if any.
 
         Raises:
             UsageError: k is below 1, or the filter or the label has no meaning here.
         """
         _checked_k(question.k)
-        matcher = Matcher(self._neighbours, self.items, self.metadata, self.manifest)
-        return matcher.matches(xq, question, self._selection(question.where), own)
+        among = self._selection(question.where)
+        return self._matcher.matches(xq, question, among, own or [set()] * len(xq))
+
+    def label_of(self, item: Item, label: str = STEM) -> str:
+        """Return what a picture is called; ``label`` is as `Question` has it.
+
+        Raises:
+            UsageError: there is no such label.
+        """
+        return self._matcher.labelled(label)(item)
+
+    def path_of(self, item: Item) -> Path:
+        """Return where a picture is."""
+        return Path(self.manifest.images) / item.path
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self._neighbours, self.items, self.metadata, self.manifest)
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -358,6 +378,16 @@ class Index:
         pixels = np.stack([pixels_of(one, made_by.side) for one in (photo, picture)])
         parts = self._parts_reader.parts(pixels)
         return explanation(parts, made_by.normalized, self._projection)
+
+    @cached_property
+    def explains(self) -> bool:
+        """Whether `explain` can: the vector of the index's network is a sum over places."""
+        side = self.manifest.embedder.side
+        try:
+            self._parts_reader.parts(np.full((1, side, side, 3), 128, np.uint8))
+        except PokesimError:
+            return False
+        return True
 
     @cached_property
     def _network(self) -> Network:

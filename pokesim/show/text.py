@@ -288,11 +288,10 @@ def as_dict(answer: Answer) -> dict[str, Any]:
     """Return an answer as the JSON object that the module describes."""
     if answer.error:
         return {"query": answer.query, "error": str(answer.error)}
-    return {"query": answer.query, "matches": [match_dict(match) for match in answer.matches]}
+    return {"query": answer.query, "matches": [_match_dict(match) for match in answer.matches]}
 
 
-def match_dict(match: Match) -> dict[str, Any]:
-    """Return a match as JSON has it."""
+def _match_dict(match: Match) -> dict[str, Any]:
     further: dict[str, Any] = {} if match.near is None else {"near": match.near}
     if match.metadata:
         further["metadata"] = match.metadata

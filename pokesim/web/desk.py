@@ -12,21 +12,20 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import PictureError, PokesimError
 from pokesim.images import Pixels
 from pokesim.index.items import Item
-from pokesim.index.matches import Match, Question
+from pokesim.index.matches import Answer, Match, Question
 from pokesim.index.search import Index
 from pokesim.threads import Threads, usable_cores
 from pokesim.web.answers import Refused, busy
@@ -44,16 +43,18 @@ READ_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
 
 Result = TypeVar("Result")
+_Matches: TypeAlias = tuple[list[Match], list[Item]]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A match, and the item that it is of."""
+    """An answer, the item of each match, and the index that has them."""
 
-    match: Match
-    item: Item
+    answer: Answer
+    items: list[Item]
+    index: Index
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class _Asked:
     index: Index
     photo: Pixels | int
     question: Question
-    answer: asyncio.Future[list[Found]]
+    answer: asyncio.Future[_Matches]
 
 
 class Line:
@@ -144,7 +145,7 @@ class Desk:
         """Take the photo out of a body, as `photo_of` does; a form is parsed in a thread."""
         return await self._reading.do("The form", partial(photo_of, body, content_type))
 
-    async def find(self, upload: Upload, question: Question) -> list[Found]:
+    async def find(self, upload: Upload, question: Question) -> Found:
         """Return the matches of a photo.
 
         Raises:
@@ -157,20 +158,20 @@ class Desk:
                 photo = await self._reading.do(upload.name, partial(index.read, upload.data))
             except PictureError as error:
                 raise Refused(400, f"{upload.name}: {error.reason}.") from error
-            answer: asyncio.Future[list[Found]] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
             self._asked.append(_Asked(index, photo, question, answer))
             self._news.set()
-            return await answer
+            matches, items = await answer
+        return Found(Answer(upload.name, upload.data, matches), items, index)
 
-    async def similar(self, index: Index, item_id: int, question: Question) -> list[Found]:
+    async def similar(self, index: Index, item: Item, question: Question) -> Found:
         """Return the matches of an item of an index, without itself; needs no model.
 
         Raises:
             Refused: too many wait.
             UsageError: as `find`.
         """
-        asked = partial(_similar, index, item_id, question)
-        return await self._searching.do("The search", asked)
+        return await self._searching.do("The search", partial(_similar, index, item, question))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -190,7 +191,7 @@ class Desk:
             if not self._asked:
                 self._news.clear()
             start = time.monotonic()
-            answers: Sequence[list[Found] | Exception]
+            answers: Sequence[_Matches | Exception]
             try:
                 answers = await loop.run_in_executor(self._embedding, _answered, batch)
             except Exception as error:
@@ -234,19 +235,19 @@ def _refreshed(index: Index) -> Index:
     return newer
 
 
-def _answered(batch: Sequence[_Asked]) -> list[list[Found] | PokesimError]:
+def _answered(batch: Sequence[_Asked]) -> list[_Matches | PokesimError]:
     """Answer a batch: what is of one index is embedded as one, what asks alike searched as one."""
-    answers: dict[int, list[Found] | PokesimError] = {}
+    answers: dict[int, _Matches | PokesimError] = {}
     for of_one in _groups(range(len(batch)), lambda at: id(batch[at].index)):
         index = batch[of_one[0]].index
         vectors = index.embed_read([batch[at].photo for at in of_one])
         vector_of = dict(zip(of_one, vectors, strict=True))
         for alike in _groups(of_one, lambda at: batch[at].question):
             xq = np.stack([vector_of[at] for at in alike])
-            nothing: list[Set[int]] = [set() for _ in alike]
+            question = batch[alike[0]].question
             try:
-                found = _searched(index, xq, batch[alike[0]].question, nothing)
-                answers |= zip(alike, found, strict=True)
+                for at, matches in zip(alike, index.matches(xq, question), strict=True):
+                    answers[at] = matches, _items(index, matches)
             except PokesimError as error:
                 answers |= dict.fromkeys(alike, error)
     return [answers[at] for at in range(len(batch))]
@@ -259,15 +260,11 @@ def _groups(places: Iterable[int], key: Callable[[int], Hashable]) -> list[list[
     return list(groups.values())
 
 
-def _similar(index: Index, item_id: int, question: Question) -> list[Found]:
-    (found,) = _searched(index, index.vectors([item_id]), question, [{item_id}])
-    return found
+def _similar(index: Index, item: Item, question: Question) -> Found:
+    (matches,) = index.matches(index.vectors([item.id]), question, [{item.id}])
+    name = index.label_of(item, question.label)
+    return Found(Answer(name, index.path_of(item), matches), _items(index, matches), index)
 
 
-def _searched(
-    index: Index, xq: NDArray[np.float32], question: Question, own: Sequence[Set[int]]
-) -> list[list[Found]]:
-    return [
-        [Found(match, index.items[match.id]) for match in matches]
-        for matches in index.matches(xq, question, own)
-    ]
+def _items(index: Index, matches: Sequence[Match]) -> list[Item]:
+    return [index.items[match.id] for match in matches]
