@@ -29,6 +29,8 @@ ELSEWHERE = {
     "mobilenet_v2": "tests/test_models.py",
     "--runtime": "tests/test_runtimes.py",
     "tcp://": "tests/distributed",
+    "pokesim serve": "tests/test_serve.py",
+    "localhost:8000": "tests/test_serve.py",
     "tune": "tests/test_tune.py",
 }
 IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells

@@ -200,6 +200,20 @@ def test_what_has_no_meaning_is_refused_in_a_sentence(server, method, path, body
     assert reply.json.keys() == {"error"}
 
 
+def test_the_examples_of_the_readme_run(server, photos, tmp_path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in readme.splitlines() if "localhost:8000/" in line]
+    assert len(lines) >= 4
+    shutil.copy(photos[0], tmp_path / "me.jpg")
+    for line in lines:
+        command = line.replace("localhost:8000", server.url).replace("curl", "curl -sSf", 1)
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
+        assert b'"matches":[{' in done.stdout or (tmp_path / "card.png").exists()
+
+
 def test_bad_photos_are_told_by_their_name(server):
     bomb = server.post("/api/search", png_of_zeros(30_000, 30_000))
     assert bomb.status == 400

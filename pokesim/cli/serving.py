@@ -27,12 +27,14 @@ def serve(
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
-    """Serve a page to drop photos on, and a REST interface, for one index.
+    """Serve a page to drop photos on, and a REST interface.
 
     Only this machine reaches it, unless --host says otherwise.
 
     Examples:
         pokesim serve --index indexes/mine --open
+        pokesim serve --host 0.0.0.0 --port 8080 --token "$SECRET"
+        pokesim serve --runtime openvino --precision bfloat16
     """
     from urllib.parse import quote
 
