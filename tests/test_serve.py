@@ -233,6 +233,34 @@ def test_bad_photos_are_told_by_their_name(server):
     assert "private" not in named.json["error"]
 
 
+def test_the_server_keeps_to_its_description(described, samples, tmp_path):
+    """Photos, filters and ids as the description has them, and as it has them not."""
+    tool = os.fspath(Path(sys.executable).with_name("schemathesis"))
+    asks = [tool, "run", "--header", "Authorization: Bearer abc", "--seed", "1"]
+    asks += ["--phases", "coverage,fuzzing", "--max-examples", "10", "--request-timeout", "30"]
+    # A filter has more rules than a schema can tell.
+    asks += ["--exclude-checks", "positive_data_acceptance", "--warnings", "off", "--no-color"]
+    hooks = {"SCHEMATHESIS_HOOKS": "serving_hooks", "PHOTOS": os.fspath(samples.photos)}
+    env = os.environ | hooks | {"PYTHONPATH": os.fspath(Path(__file__).parent)}
+    with serving(described, "--token", "abc") as server:
+        told = server.get("/openapi.json", Authorization="Bearer abc").json
+        done = subprocess.run(
+            [*asks, f"{server.url}/openapi.json"],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-8000:]
+        log = "".join(server.lines)
+    assert len(told["paths"]) == 8
+    for path in told["paths"]:
+        assert f"{path.split('{')[0]}" in log
+    for good in ("search", "card", "explain"):
+        assert f"POST /api/{good} 200 " in log
+
+
 def test_no_answer_names_a_path_of_the_server(described, tmp_path, photos):
     home = shutil.copytree(described.parent, tmp_path / "secret")
     pokesim.build_index(home / "creatures", home / "index")

@@ -155,6 +155,8 @@ class _Answers:
             index = self._desk.index
             yield await self._desk.similar(index, item_of(index, request, item), question)
             return
+        if "sha256" in request.query_params:
+            raise Refused(400, "sha256 goes with the id of an item.")
         async with self._uploads.received(request) as body:
             upload = await self._desk.parse(body, request.headers.get("content-type", ""))
             yield await self._desk.find(upload, question)

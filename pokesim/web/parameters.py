@@ -43,12 +43,11 @@ def item_of(index: Index, request: Request, given: str, name: str = "sha256") ->
     digest = request.query_params.get(name)
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise Refused(400, f"{name} must be 64 digits from 0 to f.")
-    item_id = int(given) if re.fullmatch("[0-9]{1,12}", given) else None
-    if item_id is not None and item_id < len(index):
-        item = index.items[item_id]
-        if digest in (None, item.sha256):
+    if re.fullmatch("[0-9]{1,12}", given):
+        item = index.items[int(given)] if int(given) < len(index) else None
+        if item and digest in (None, item.sha256):
             return item
-    moved = index.items.find(digest) if digest else None
-    if moved is None:
-        raise Refused(404, "There is no such picture in the index.")
-    return index.items[moved]
+        moved = index.items.find(digest) if digest else None
+        if moved is not None:
+            return index.items[moved]
+    raise Refused(404, "There is no such picture in the index.")
