@@ -1,7 +1,8 @@
-"""The two things pokesim ever asks of a network, each with an end: fetch a URL, reach a URL.
+"""What pokesim asks of a network, each with an end: fetch a URL, download one, reach one.
 
-Both work in a thread that is left behind when time is up, because no socket time-out covers a
-resolver that hangs or a server that sends one byte every few seconds.
+They work in a thread that is left behind when time is up, because no socket time-out covers a
+resolver that hangs or a server that sends one byte every few seconds. Only what a download brings
+may take as long as something comes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 FETCH_SECONDS = 20.0
@@ -23,7 +25,15 @@ log = logging.getLogger(__name__)
 
 
 class NetError(Exception):
-    """A URL cannot be had; ``str(error)`` is the reason in a few words."""
+    """A URL cannot be had; ``str(error)`` is the reason in a few words.
+
+    Attributes:
+        status: the HTTP status that the server refused with, else None.
+    """
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
@@ -45,13 +55,87 @@ def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
     deadline = time.monotonic() + seconds
     try:
         return _within(seconds, read)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise NetError(f"the server answered {error.code} {error.reason}") from error
-    except TimeoutError as error:
-        raise NetError(f"the server did not answer within {seconds:.0f} s") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NetError(f"cannot be fetched ({getattr(error, 'reason', error)})") from error
+        raise _told(error, seconds) from error
+
+
+def download(url: str, path: Path, progress: Callable[[int, int], None]) -> None:
+    """Write what an http(s) URL holds to ``path``, and go on where an earlier try broke off.
+
+    What has come stands in ``path``.part, and the server's ETag or date of it in ``path``.state.
+    The rest is asked for by Range and If-Range (RFC 9110, 13.1.5), so a file that has changed
+    meanwhile, or a server that knows no ranges, begins it anew.
+
+    Args:
+        url: http or https.
+        path: for what this URL holds and nothing else, in a folder that exists.
+        progress: called with (bytes that have come, bytes in all) before they are written; what
+            it raises ends the download.
+
+    Raises:
+        NetError: the URL cannot be had, or not the whole of it; what has come stays.
+        OSError: the file cannot be written.
+    """
+    part, state = Path(f"{path}.part"), Path(f"{path}.state")
+    rest = _rest(part, state)
+    try:
+        answer = _within(FETCH_SECONDS, lambda: _open("GET", url, FETCH_SECONDS, rest))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        told = _told(error, FETCH_SECONDS)
+        if told.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not rest:
+            raise told from error
+        part.unlink()  # it was longer than the file is now
+        download(url, path, progress)
+        return
+    resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+    with answer, part.open("ab" if resumed else "wb") as file:
+        state.write_text(_version(answer.headers), encoding="utf-8")
+        done = file.tell()
+        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+            file.truncate(0)
+            raise NetError("the server sent another part of it than was asked for")
+        total = done + (answer.length or 0)
+        progress(done, total)
+        while piece := _some(answer):
+            done += len(piece)
+            progress(done, max(done, total))
+            file.write(piece)
+    if done < total:
+        raise NetError(f"the connection broke after {done:,} of {total:,} bytes")
+    part.replace(path)
+    state.unlink()
+
+
+def _rest(part: Path, state: Path) -> dict[str, str]:
+    """Return the headers that ask for what is missing of a file; none if that is all of it."""
+    try:
+        version, size = state.read_text(encoding="utf-8"), part.stat().st_size
+    except (OSError, ValueError):
+        return {}
+    return {"Range": f"bytes={size}-", "If-Range": version} if version and size else {}
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """Return what tells this state of a file from others; a weak ETag does not."""
+    etag = headers.get("ETag", "")
+    return headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
+
+
+def _some(answer: http.client.HTTPResponse) -> bytes:
+    """Return what has arrived, empty at the end."""
+    try:
+        return answer.read1(1 << 18)
+    except (OSError, http.client.HTTPException) as error:
+        raise NetError(f"the connection broke ({error or type(error).__name__})") from error
+
+
+def _told(error: Exception, seconds: float) -> NetError:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        return NetError(f"the server answered {error.code} {error.reason}", error.code)
+    if isinstance(error, TimeoutError):
+        return NetError(f"the server did not answer within {seconds:.0f} s")
+    return NetError(f"cannot be fetched ({getattr(error, 'reason', error)})")
 
 
 def reachable(url: str, seconds: float = 5.0) -> bool:
@@ -70,8 +154,11 @@ def reachable(url: str, seconds: float = 5.0) -> bool:
     return False
 
 
-def _open(method: str, url: str, seconds: float):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    request = urllib.request.Request(url, method=method, headers={"User-Agent": "pokesim"})
+def _open(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    method: str, url: str, seconds: float, headers: Mapping[str, str] | None = None
+):
+    headers = {"User-Agent": "pokesim", **(headers or {})}
+    request = urllib.request.Request(url, method=method, headers=headers)
     return _opener().open(request, timeout=seconds)
 
 
