@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Answer": "pokesim.index.matches",
     "BuildReport": "pokesim.index.work",
+    "Dataset": "pokesim.datasets",
+    "DatasetError": "pokesim.errors",
     "Duplicate": "pokesim.index.duplicates",
     "Evaluation": "pokesim.evaluate",
     "Explanation": "pokesim.index.explain",
@@ -36,6 +38,7 @@ _HOMES = {
     "build_index": "pokesim.index.build",
     "check_index": "pokesim.index.check",
     "evaluate_index": "pokesim.evaluate",
+    "fetch_dataset": "pokesim.datasets",
     "find_duplicates": "pokesim.index.duplicates",
     "open_index": "pokesim.index.search",
     "open_workers": "pokesim.scale.workers",
@@ -49,6 +52,8 @@ _HOMES = {
 __all__ = [
     "Answer",
     "BuildReport",
+    "Dataset",
+    "DatasetError",
     "Duplicate",
     "Evaluation",
     "Explanation",
@@ -67,6 +72,7 @@ __all__ = [
     "build_index",
     "check_index",
     "evaluate_index",
+    "fetch_dataset",
     "find_duplicates",
     "open_index",
     "open_workers",
@@ -78,7 +84,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pokesim.datasets import Dataset, fetch_dataset
     from pokesim.errors import (
+        DatasetError,
         IndexFolderError,
         ModelError,
         NotAPictureError,

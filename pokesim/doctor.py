@@ -16,7 +16,12 @@ from pokesim.index.snapshot import open_snapshot
 from pokesim.threads import usable_cores
 
 _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
-_EXTRAS = {"openvino": "openvino", "openTSNE": "map", "distributed": "dask"}
+_EXTRAS = {
+    "openvino": "openvino",
+    "openTSNE": "map",
+    "distributed": "dask",
+    "kagglehub": "kaggle",
+}
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd")
 
 

@@ -8,6 +8,7 @@ PokesimError                 exit code 1
 │   ├── DamagedIndexError    … because a file of it is not what was written
 │   └── OtherIndexError      … because it was made otherwise
 ├── ModelError               an embedder whose weights or model cannot be had
+├── DatasetError             a data set that cannot be had
 └── UsageError               exit code 2: the question itself was wrong
 """
 
@@ -59,6 +60,10 @@ class OtherIndexError(IndexFolderError):
 
 class ModelError(PokesimError):
     """An embedder's weights or its exported model are missing, wrong or damaged."""
+
+
+class DatasetError(PokesimError):
+    """A data set cannot be fetched or unpacked, or its folder is taken."""
 
 
 class UsageError(PokesimError):

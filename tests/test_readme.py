@@ -31,6 +31,8 @@ ELSEWHERE = {
     "tcp://": "tests/distributed",
     "pokesim serve": "tests/test_serve.py",
     "localhost:8000": "tests/test_serve.py",
+    "fetch-dataset  ": "tests/test_kaggle.py",
+    "fetch-dataset kaggle:": "tests/test_kaggle.py",
     "tune": "tests/test_tune.py",
 }
 IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
@@ -76,6 +78,8 @@ def pristine(samples, tmp_path_factory):
         for at, name in enumerate(CREATURES):
             types = ("grass", "poison", "water")[at % 3], ("", "flying")[at % 2]
             table.writerow([name, *types, 80 + at, 90])
+    shutil.copy(home / "pokemon.csv", home / "images")
+    shutil.make_archive(str(home / "pictures"), "zip", home / "photos")
     return home
 
 

@@ -23,6 +23,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "evaluate": judging.evaluate,
     "tune": judging.tune,
     "plan": planning.plan,
+    "fetch-dataset": keeping.fetch_dataset,
     "sample-data": keeping.sample_data,
     "doctor": keeping.doctor,
 }

@@ -191,7 +191,7 @@ def map_pictures(
         str, typer.Option(help="pca, tsne (needs pokesim[map]), or auto: the best at hand.")
     ] = "auto",
 ) -> None:
-    """Draw a map of a collection, pictures that are alike together.
+    """Draw a map of a collection, alike pictures together.
 
     The page is one file with the thumbnails in it, to move, zoom and search in the browser.
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pokesim.cli import completion
-from pokesim.cli.base import IndexOption
+from pokesim.cli.base import IndexOption, note, progress
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import plain
 
 if TYPE_CHECKING:
     from pokesim.index.metadata import Metadata
@@ -134,7 +135,7 @@ def check(
         bool, typer.Option("--repair", help="Make a damaged index whole first.")
     ] = False,
 ) -> None:
-    """Verify every byte of an index, its vectors and its embedder.
+    """Verify an index: every byte, its vectors, its embedder.
 
     Repairing builds the search structure again, returns to an older snapshot that is sound, or
     embeds the pictures again.
@@ -151,6 +152,54 @@ def check(
     for line in check_index(index):
         print(line)
     print(f"{index} is sound.")
+
+
+def fetch_dataset(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="kaggle:OWNER/NAME, or the URL of a zip or tar archive. Default: 809 Pokémon.",
+        ),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="A folder not there yet. Default: images/."),
+    ] = None,
+    max_gb: Annotated[
+        float | None,
+        typer.Option(min=0, help="Cap on the gigabytes it unpacks to.", show_default="20"),
+    ] = None,
+) -> None:
+    """Fetch a data set of pictures into a folder.
+
+    From Kaggle, by kagglehub (pip install 'pokesim[kaggle]'), or from any web server. A download
+    that broke off goes on, and a folder is there whole or not at all.
+
+    Examples:
+        pokesim fetch-dataset kaggle:vishalsubbiah/pokemon-images-and-types
+        pokesim fetch-dataset https://example.org/pictures.zip pets --max-gb 50
+    """
+    import shlex
+
+    from pokesim import datasets
+
+    with progress("kB") as tell:
+        found = datasets.fetch_dataset(
+            source or datasets.DEFAULT_SOURCE,
+            directory or datasets.DEFAULT_FOLDER,
+            max_bytes=datasets.MAX_BYTES if max_gb is None else int(max_gb * 1e9),
+            progress=lambda done, total: tell(done // 1000, total // 1000),
+        )
+    if found.is_new:
+        size = f"{found.files:,} files ({found.bytes / 1e6:,.1f} MB)"
+        print(plain(f"Fetched {size} of {found.source} into {found.folder}."))
+    else:
+        print(plain(f"Nothing to do: {found.folder} holds {found.source} already."))
+    command = ["pokesim", "build-index", str(found.folder)]
+    if len(found.tables) == 1:
+        command += ["--metadata", str(found.tables[0])]
+    note(plain(f"Next: {shlex.join(command)}"))
 
 
 def sample_data(

@@ -1,0 +1,120 @@
+"""Data sets of Kaggle, by kagglehub: it logs in, finds the version, resumes, and keeps a cache."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pokesim.datasets.archives import ArchiveError, Entry
+from pokesim.errors import DatasetError
+
+if TYPE_CHECKING:
+    import requests
+
+
+def download(name: str, progress: Callable[[int, int], None]) -> Path:
+    """Return the folder in which kagglehub keeps a data set, downloaded now if need be.
+
+    Args:
+        name: OWNER/NAME, or OWNER/NAME/versions/NUMBER.
+        progress: called with (bytes that have come, bytes in all); what it raises, this raises.
+
+    Raises:
+        DatasetError: kagglehub is not installed, or the data set cannot be had.
+    """
+    try:
+        import kagglehub
+        import requests
+        from kagglehub.config import get_cache_folder
+    except ImportError as error:
+        raise DatasetError(
+            "Kaggle's data sets need kagglehub; `pip install 'pokesim[kaggle]'` brings it."
+        ) from error
+    cache = Path(get_cache_folder())
+    try:
+        with _quiet(progress):
+            return Path(kagglehub.dataset_download(name))
+    except ArchiveError:
+        raise
+    except requests.HTTPError as error:
+        raise DatasetError(_refusal(name, error)) from error
+    except requests.RequestException as error:
+        raise DatasetError(
+            f"Kaggle cannot be reached, or the connection broke ({type(error).__name__}); when "
+            "there is one again, the same command goes on from there."
+        ) from error
+    except OSError as error:
+        raise DatasetError(
+            f"kagglehub's cache {cache} cannot be written ({error.strerror or error}); make room "
+            "there, or let KAGGLEHUB_CACHE name another folder."
+        ) from error
+    except Exception as error:  # kagglehub would take a damaged archive up again
+        for archive in cache.joinpath("datasets", *name.split("/")[:2]).glob("*.archive"):
+            archive.unlink()
+        raise DatasetError(
+            f"What Kaggle sent of {name} cannot be used ({error}); it is removed, try again."
+        ) from error
+
+
+def kept_files(folder: Path) -> Iterator[Entry]:
+    """Open the files below a folder, one after the other. Raises ArchiveError on a link."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ArchiveError(f"{name} in it is a link or a device, which is not taken")
+        if path.is_dir():
+            yield name, None
+            continue
+        with path.open("rb") as file:
+            yield name, file
+
+
+def _refusal(name: str, error: requests.HTTPError) -> str:
+    status = getattr(error.response, "status_code", 0)
+    page = f"https://www.kaggle.com/datasets/{name}"
+    if status in (401, 403):
+        return (
+            f"Kaggle refuses {name} ({status}): log in with an API token from "
+            f"https://www.kaggle.com/settings in KAGGLE_API_TOKEN, and see at {page} whether it "
+            "exists and wants its licence accepted."
+        )
+    if status == 404:
+        return f"Kaggle has no data set {name}; look for it at https://www.kaggle.com/datasets."
+    return f"Kaggle answered {status} for {name}; try again later, or see {page}."
+
+
+@contextmanager
+def _quiet(progress: Callable[[int, int], None]) -> Iterator[None]:
+    """Keep kagglehub's remarks off the terminal, and let our progress stand for its bar."""
+    from kagglehub import clients
+
+    class Bar:
+        def __init__(self, total: int, initial: int = 0, **_: object) -> None:
+            self.done, self.total = initial, total
+
+        def __enter__(self) -> Bar:
+            progress(self.done, self.total)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, size: int) -> None:
+            self.done += size
+            progress(self.done, self.total)
+
+    log, kept = logging.getLogger("kagglehub"), clients.tqdm
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    clients.tqdm = Bar
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # where it tells of newer versions
+            yield
+    finally:
+        clients.tqdm = kept
+        log.setLevel(level)
