@@ -59,7 +59,7 @@ pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/pokesim query .demo/photos/octavin.jpg -k 1 --index indexes/demo --explain \
 		--save .github/explained.jpg
 
-endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, for half an hour
+endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, storm the server, for half an hour
 	$(BIN)/python tests/endurance.py
 
 clean:  ## remove .venv, caches, and what demo made

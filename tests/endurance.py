@@ -1,6 +1,8 @@
-"""What an index must survive, at length; each part prints its counts and fails on the first wrong.
+"""What an index and its server must survive, at length.
 
-    python tests/endurance.py [kills] [damage] [fuzz] [update] [disk] [readers]
+Each part prints its counts and fails on the first wrong.
+
+    python tests/endurance.py [kills] [damage] [fuzz] [update] [disk] [readers] [storm]
 
 The tests run the same parts with smaller numbers.
 """
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from storm import storm
 
 import pokesim
 from pokesim.errors import IndexFolderError
@@ -366,6 +369,7 @@ def main() -> None:
         "update": lambda home: update(home, 10_000, 100, print),
         "disk": lambda home: disk(home, [*range(0, 400_000, 20_000)], seeded(home), print),
         "readers": lambda home: readers(home, 60, print),
+        "storm": lambda home: storm(home, 500, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

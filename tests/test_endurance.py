@@ -27,6 +27,10 @@ def test_readers_never_see_two_snapshots_at_once(tmp_path):
     endurance.readers(tmp_path, 3, print, processes=4)
 
 
+def test_a_server_outlives_hostile_requests(tmp_path):
+    endurance.storm(tmp_path, 40, print)
+
+
 def test_a_full_disk_is_one_sentence(tmp_path):
     probe = tmp_path / "probe"
     probe.mkdir()
