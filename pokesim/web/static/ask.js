@@ -42,8 +42,7 @@ function withName(photo) {
 
 function fileName(request) {
   const told = request.getResponseHeader("Content-Disposition") || "";
-  const [, coded] = told.match(/filename\*=UTF-8''([^;]+)/i) || [];
-  return coded ? decodeURIComponent(coded) : told.match(/filename="([^"]+)"/)?.[1];
+  return decodeURIComponent(told.match(/filename\*=UTF-8''([^;]+)/)?.[1] ?? "");
 }
 
 function failureOf(request, sentence) {

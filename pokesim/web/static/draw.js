@@ -5,6 +5,7 @@ const result = find("#result"), others = find("#others"), ring = find(".ring");
 
 /** The page before the first photo, with a hand of the index's own pictures. */
 export function drawWelcome() {
+  result.classList.remove("waiting");
   show(false);
   document.title = "pokesim";
 }
@@ -51,6 +52,7 @@ export function drawAnswer(matches, addressOf) {
   result.classList.remove("waiting");
   print(".match", best.label, best.image);
   find("#best").textContent = best.label;
+  find("#best").classList.toggle("long", best.label.length > 24);
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
   ring.setAttribute("aria-label", `${percent(best)} similar`);
@@ -99,7 +101,11 @@ function print(which, name, image) {
   picture.alt = name;
   if (picture.getAttribute("src") === image) return;
   picture.className = "picture";
-  picture.onload = () => picture.classList.add(picture.naturalWidth < picture.naturalHeight ? "tall" : "wide");
+  picture.onload = () => {
+    const { naturalWidth: width, naturalHeight: height } = picture;
+    picture.classList.add(width < height ? "tall" : "wide");
+    picture.classList.toggle("square", width === height);
+  };
   picture.onerror = () => picture.removeAttribute("src"); // of a kind that this browser cannot show
   picture.src = image;
 }
@@ -111,4 +117,4 @@ function show(searching) {
 }
 
 const percent = (match) => `${match.similarity.toFixed(1)}\u202f%`;
-const near = (match) => (match.near > 1 ? ` · ${match.near} pictures near` : "");
+const near = (match) => (match.near > 1 ? ` · ${match.near} near` : "");

@@ -7,7 +7,7 @@ import { drawAnswer, drawFan, drawProgress, drawQuestion, drawWelcome } from "./
 import { takePhotos } from "./photo.js";
 
 const find = (selector) => document.querySelector(selector);
-const photos = []; // what history.state.photo counts: {file, url}
+const photos = new Map(); // history.state.photo → {file, url}
 let info = null;
 let running = new AbortController();
 let shown = { query: null, matches: [] };
@@ -38,7 +38,7 @@ async function start() {
 /** Show what the address and the history's entry say. */
 function arrive() {
   const parameters = new URLSearchParams(location.search);
-  const photo = photos[history.state?.photo];
+  const photo = photos.get(history.state?.photo);
   choose(parameters);
   search(photo ? { photo } : itemOf(parameters));
 }
@@ -110,9 +110,8 @@ async function search(query, enter = null) {
 function keep(what, enter) {
   shown = what;
   const photo = what.query?.photo;
-  if (photo && !photos.includes(photo)) photos.push(photo);
-  if (enter)
-    history[enter](photo ? { photo: photos.indexOf(photo) } : null, "", addressOf(what.query ?? {}));
+  if (photo) photos.set(photo.url, photo);
+  if (enter) history[enter]({ photo: photo?.url }, "", addressOf(what.query ?? {}));
 }
 
 function draw() {
@@ -177,10 +176,11 @@ async function explain({ currentTarget: button }) {
   if (!figure.hidden) return closeExplanation();
   return busily(button, async () => {
     const { query, matches: [best] } = shown;
-    const { body } = await patiently("explain", query, null, { match: best.id });
+    const match = { match: best.id, match_sha256: best.sha256 };
+    const { body } = await patiently("explain", query, null, match);
     figure.querySelector("img").src = URL.createObjectURL(body);
     figure.querySelector("img").alt = `Heat maps over ${pictureOf(query)[0]} and ${best.label}`;
-    figure.querySelector("figcaption").textContent = "The brighter, the more this part adds to the similarity.";
+    figure.querySelector("figcaption").textContent = "Where they agree: the redder a place, the more it adds to the similarity.";
     figure.hidden = false;
     button.setAttribute("aria-expanded", true);
     figure.scrollIntoView({ block: "nearest" });

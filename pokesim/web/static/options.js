@@ -69,6 +69,8 @@ function offerFilter(columns, onChange) {
     values.replaceChildren(...columns[column.value].values.map((text) => new Option("", text)));
   };
   fill(column, columns.map((one, place) => [place, one.name]));
+  // Rather one that sorts the pictures than one that names each.
+  column.selectedIndex = Math.max(0, columns.findIndex((one) => one.values.length < 30));
   column.addEventListener("change", offerValues);
   offerValues();
   const add = () => {
