@@ -9,7 +9,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo index query test test-distributed lint bench pictures endurance clean
+.PHONY: help setup demo index query test test-distributed chromium lint bench pictures endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,11 +37,17 @@ index: setup  ## build an index of IMAGES at INDEX
 query: setup  ## search INDEX with PHOTO for K matches
 	$(BIN)/pokesim query $(PHOTO) -k $(K) --index $(INDEX)
 
-test: setup  ## run the tests
+test: setup chromium  ## run the tests
 	$(BIN)/pytest -n auto --dist worksteal
 
 test-distributed: setup  ## run the tests on a real dask cluster
 	$(BIN)/pytest tests/distributed
+
+# The page is tested in a real browser. Where it cannot be had, these tests are skipped.
+chromium:
+	@command -v chromium > /dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium; } \
+		|| echo "There is no chromium and it cannot be installed: the page is not tested."
 
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -58,6 +64,9 @@ pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/pokesim query .demo/photos/ribbet.jpg -k 6 --index indexes/demo --save .github/match.jpg
 	$(BIN)/pokesim query .demo/photos/octavin.jpg -k 1 --index indexes/demo --explain \
 		--save .github/explained.jpg
+	POKESIM_SCREENSHOTS=.demo $(BIN)/pytest tests/test_page.py -k "double and desk and light"
+	$(BIN)/python -c "from PIL import Image; \
+		Image.open('.demo/matches-desk-light.png').convert('RGB').save('.github/page.jpg', quality=85)"
 
 endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, storm the server, for half an hour
 	$(BIN)/python tests/endurance.py
