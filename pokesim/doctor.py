@@ -12,7 +12,7 @@ from pathlib import Path
 from pokesim.cache import CONTENTS, cache_dir, size_of
 from pokesim.embedders import models
 from pokesim.errors import PokesimError
-from pokesim.index.snapshot import open_snapshot
+from pokesim.index.store import store_of
 from pokesim.threads import usable_cores
 
 _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
@@ -40,7 +40,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(index: Path) -> Iterator[Finding]:
+def examine(index: str | Path) -> Iterator[Finding]:
     """Look at versions, processor, cache, embedders and an index, importing nothing heavy."""
     yield Finding(
         "pokesim", f"{_version('pokesim')} on Python {platform.python_version()}, {sys.platform}"
@@ -68,9 +68,9 @@ def examine(index: Path) -> Iterator[Finding]:
     yield _index(index)
 
 
-def _index(index: Path) -> Finding:
+def _index(index: str | Path) -> Finding:
     try:
-        manifest = open_snapshot(index).manifest
+        manifest = store_of(index).snapshot().manifest
     except PokesimError as error:
         return Finding("index", str(index), str(error))
     return Finding("index", f"{index}: {manifest.count:,} pictures, {manifest.embedder.name}")

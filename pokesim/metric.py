@@ -40,6 +40,11 @@ class Projection:
         """Length m of a projected vector."""
         return int(self.matrix.shape[1])
 
+    @property
+    def plain_dimension(self) -> int:
+        """Length d of a vector before."""
+        return len(self.matrix) - 1
+
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project vectors, float32 (n, d), to float32 (n, m) of length 1."""
         return normalized(rows @ self.matrix[:-1] + self.matrix[-1])

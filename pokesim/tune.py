@@ -7,6 +7,7 @@ then fitted on all.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -21,11 +22,13 @@ from pokesim.errors import PokesimError, UsageError
 from pokesim.evaluate import Ints, first_right_ranks
 from pokesim.index import DEFAULT_INDEX, items, vectors
 from pokesim.index.build import embed_folder
+from pokesim.index.items import Items
 from pokesim.index.manifest import Tuning
 from pokesim.index.plain import Plain
 from pokesim.index.publish import new_snapshot, publish, share_file, tuned
-from pokesim.index.search import Index, open_index
+from pokesim.index.search import open_index
 from pokesim.index.snapshot import Snapshot, open_snapshot
+from pokesim.index.store import store_of
 from pokesim.index.work import Progress
 from pokesim.labels import Labelled, Labels, labelled_files
 from pokesim.metric import Projection, fit
@@ -66,11 +69,12 @@ def tune_index(
         PokesimError: there is too little to learn from, the metric does not help, or the index
             cannot be read or written. It is unchanged then.
     """
-    home, root = Path(index), Path(labelled)
+    root = Path(labelled)
     if dims < 1:
         raise UsageError(f"The dimension must be at least 1, not {dims}.")
-    open_snapshot(home)  # before anything is written there
-    with new_snapshot(home) as folder:
+    store = store_of(index)
+    store.snapshot()  # before anything is written there
+    with store.folder(write=True) as home, new_snapshot(home) as folder:
         snapshot = open_snapshot(home)
         known = _labels_of(snapshot)
         pictures = labelled_files(root, Labels(labels), known)
@@ -103,10 +107,10 @@ def reset_index(index: str | Path = DEFAULT_INDEX) -> None:
     Raises:
         PokesimError: it is not tuned, or cannot be read or written.
     """
-    home = Path(index)
-    if open_snapshot(home).manifest.tuning is None:
-        raise PokesimError(f"The index {home} is not tuned; there is nothing to reset.")
-    with new_snapshot(home) as folder:
+    store = store_of(index)
+    if store.snapshot().manifest.tuning is None:
+        raise PokesimError(f"The index {index} is not tuned; there is nothing to reset.")
+    with store.folder(write=True) as home, new_snapshot(home) as folder:
         snapshot = open_snapshot(home)
         plain = Plain(snapshot)
         share_file(snapshot.file(items.FILE), folder / items.FILE)
@@ -115,8 +119,8 @@ def reset_index(index: str | Path = DEFAULT_INDEX) -> None:
 
 
 def _labels_of(snapshot: Snapshot) -> list[str]:
-    with Index(snapshot) as index:
-        return [item.label for item in index.items]
+    with contextlib.closing(Items(snapshot.file(items.FILE))) as pictures:
+        return [item.label for item in pictures]
 
 
 def _labelled_vectors(

@@ -218,7 +218,7 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
         (["add", "words.txt"], 1, "words.txt: not a picture that Pillow reads."),
         (["add", "pictures"], 2, "pictures is a folder"),
         (["remove", "brumble"], 1, "no picture of label or path brumble. Did you mean brumbel?"),
-        (["remove", *CREATURES[:20]], 1, "delete the folder instead"),
+        (["remove", *CREATURES[:20]], 1, "delete the index itself instead"),
     ],
     ids=lambda value: value[1] if isinstance(value, list) else "",
 )

@@ -102,7 +102,7 @@ def add_command(group: typer.Typer, name: str, command: Callable[..., None]) -> 
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras: on a GPU.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of OpenVINO's arithmetic.")]
 IndexOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--index",
         help="The index's folder.",

@@ -201,13 +201,13 @@ def _report(report: BuildReport) -> None:
     )
 
 
-def _default_images(index: Path) -> Path:
-    from pokesim.index.snapshot import open_snapshot
+def _default_images(index: str) -> Path:
+    from pokesim.index.store import store_of
 
     if Path("images").is_dir():
         return Path("images")
     with contextlib.suppress(NoIndexError):
-        return Path(open_snapshot(index).manifest.images)
+        return Path(store_of(index).snapshot().manifest.images)
     from pokesim.samples import builtin_samples
 
     note("There is no images/ here; indexing the built-in sample pictures.")

@@ -19,7 +19,7 @@ _MOST = 200
 def indexes(incomplete: str) -> list[str]:
     """Return the indexes in the folder of what has been typed, or in ``indexes``."""
     folder = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
-    homes = [folder, DEFAULT_INDEX.parent] if "/" not in incomplete else [folder]
+    homes = [folder, Path(DEFAULT_INDEX).parent] if "/" not in incomplete else [folder]
     found = {str(path.parent) for home in homes for path in home.glob("*/CURRENT")}
     return sorted(name for name in found if name.startswith(incomplete))
 
@@ -45,10 +45,10 @@ def wheres(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _columns(ctx: typer.Context) -> Iterator[str]:
-    from pokesim.index.snapshot import open_snapshot
+    from pokesim.index.store import store_of
 
     with contextlib.suppress(PokesimError):
-        metadata = open_snapshot(_index(ctx)).manifest.metadata
+        metadata = store_of(_index(ctx)).snapshot().manifest.metadata
         yield from metadata.columns if metadata else ()
 
 
@@ -60,5 +60,5 @@ def _values(ctx: typer.Context, column: str) -> Iterator[str]:
             yield from map(str, opened.metadata.values(column, _MOST))
 
 
-def _index(ctx: typer.Context) -> Path:
-    return Path(ctx.params.get("index") or DEFAULT_INDEX)
+def _index(ctx: typer.Context) -> str:
+    return str(ctx.params.get("index") or DEFAULT_INDEX)

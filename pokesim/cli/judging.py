@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pokesim.cli.base import IndexOption, check_ending, note, progress
+from pokesim.embedders.catalog import spec_of
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.labels import Labels
@@ -32,7 +33,7 @@ def evaluate(
         Path | None, typer.Option(help="Draw the worst misses to a PNG or JPEG.")
     ] = None,
     compare: Annotated[
-        list[Path] | None, typer.Option(help="Another index to line up; may be repeated.")
+        list[str] | None, typer.Option(help="Another index to line up; may be repeated.")
     ] = None,
 ) -> None:
     """Measure how often the right picture is among the first k.
@@ -97,7 +98,7 @@ def tune(
         pokesim tune labelled --labels folder --dims 128 --force
     """
     from pokesim import tune as learn
-    from pokesim.index.snapshot import open_snapshot
+    from pokesim.index.store import store_of
     from pokesim.show import text
 
     if reset == (labelled is not None):
@@ -110,4 +111,6 @@ def tune(
         tuning = learn.tune_index(
             labelled, index, dims=dims, labels=labels, force=force, progress=tell
         )
-    print(text.tuning_text(tuning, open_snapshot(index).projection_shape()))
+    manifest = store_of(index).snapshot().manifest
+    plain_dimension = spec_of(manifest.embedder.name).dimension
+    print(text.tuning_text(tuning, (plain_dimension, manifest.dimension)))

@@ -14,7 +14,7 @@ from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import plain
 
 if TYPE_CHECKING:
-    from pokesim.index.metadata import Metadata
+    from pokesim.index.store import Described
 
 
 def embedders(
@@ -58,16 +58,16 @@ def info(
     Examples:
         pokesim info --index indexes/mine
     """
-    from pokesim.index.snapshot import open_snapshot
+    from pokesim.index.store import store_of
     from pokesim.show.text import metadata_table, snapshot_text
 
     if metadata:
         print(metadata_table(_metadata_of(index)))
         return
-    print(snapshot_text(index, open_snapshot(index)))
+    print(snapshot_text(index, store_of(index).snapshot()))
 
 
-def _metadata_of(index: Path) -> Metadata:
+def _metadata_of(index: str) -> Described:
     from pokesim.index.search import open_index
 
     found = open_index(index).metadata

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,5 +65,5 @@ def serve(
 
             webbrowser.open(f"{url}?token={quote(token)}" if token else url)
 
-    serve(opened, index.resolve().name, listening, hosts, token, ready)
+    serve(opened, Path(index).resolve().name, listening, hosts, token, ready)
     note("Ended.")

@@ -27,6 +27,7 @@ from pokesim.index.embedding import Embed, Workers, embed_here
 from pokesim.index.manifest import EmbedderRecord, Skipped
 from pokesim.index.pipeline import made_otherwise, make, nothing_in
 from pokesim.index.snapshot import open_snapshot
+from pokesim.index.store import store_of
 from pokesim.index.table import Table, read_table
 from pokesim.index.update import plan_update
 from pokesim.index.work import BuildReport, Progress, Work
@@ -87,7 +88,7 @@ def build_index(
             own, a picture cannot be read (with ``strict``), or the index cannot be written.
         KeyboardInterrupt: with a sentence that says how to go on.
     """
-    root, home = Path(images), Path(index)
+    root = Path(images)
     passed_over: list[Skipped] = []
     files = _files_of(root, passed_over)
     if batch_size < 1:
@@ -96,34 +97,36 @@ def build_index(
         raise UsageError(f"The key {key} is a column of a table; name the table (--metadata).")
     table = read_table(Path(metadata)) if isinstance(metadata, str | Path) else metadata
     runs = runtime_named(runtime, precision)
-    before = None if rebuild else made_by(home)
-    model = _model_for(embedder, Path(weights) if weights else None, before, home)
-    if normalize is None:
-        normalize = before.normalized if before else True
-    dimension = spec_of(model.embedder).dimension
-    structure.check_asked(search, dimension)
-    if workers:
-        embed: Embed = workers.embedder(model, *runs)
-    else:
-        embed = partial(embed_here, partial(open_network, model, *runs))
-    work = Work(
-        home,
-        root,
-        record_of(model, normalize),
-        dimension,
-        embed,
-        search,
-        table,
-        key,
-        *runs,
-        batch_size=batch_size,
-        strict=strict,
-        max_pixels=max_pixels,
-        file_seconds=file_seconds,
-        rebuild=rebuild,
-        tell=progress or (lambda done, total: None),
-    )
-    return make(work, lambda old: plan_update(old, root, files, passed_over))
+    store = store_of(index)
+    with store.folder(write=True) as home:
+        before = None if rebuild else made_by(home)
+        model = _model_for(embedder, Path(weights) if weights else None, before, str(index))
+        if normalize is None:
+            normalize = before.normalized if before else True
+        dimension = spec_of(model.embedder).dimension
+        if workers:
+            embed: Embed = workers.embedder(model, *runs)
+        else:
+            embed = partial(embed_here, partial(open_network, model, *runs))
+        work = Work(
+            str(index),
+            home,
+            root,
+            record_of(model, normalize),
+            dimension,
+            embed,
+            store.search_for(search, dimension),
+            table,
+            key,
+            *runs,
+            batch_size=batch_size,
+            strict=strict,
+            max_pixels=max_pixels,
+            file_seconds=file_seconds,
+            rebuild=rebuild,
+            tell=progress or (lambda done, total: None),
+        )
+        return make(work, lambda old: plan_update(old, root, files, passed_over))
 
 
 def embed_folder(
@@ -146,6 +149,7 @@ def embed_folder(
     record = record_of(model, normalize)
     before = made_by(home)
     work = Work(
+        str(home),
         home,
         root,
         record,
@@ -181,7 +185,7 @@ def made_by(home: Path) -> EmbedderRecord | None:
 
 
 def _model_for(
-    embedder: str, weights: Path | None, before: EmbedderRecord | None, home: Path
+    embedder: str, weights: Path | None, before: EmbedderRecord | None, index: str
 ) -> Model:
     """Return the model that was asked for; another than the index's own is not even made."""
     if before is None:
@@ -196,7 +200,7 @@ def _model_for(
     if weights:
         asked = replace(asked, weights_sha256=_digest(weights))
     if asked != before:
-        raise made_otherwise(home, before, asked)
+        raise made_otherwise(index, before, asked)
     return models.prepare(name, weights)
 
 

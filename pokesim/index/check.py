@@ -11,75 +11,64 @@ import numpy as np
 
 from pokesim.cache import sha256_of
 from pokesim.embedders import models
-from pokesim.errors import DamagedIndexError, IndexFolderError, ModelError
-from pokesim.index import items, vectors
-from pokesim.index.items import Items
-from pokesim.index.manifest import MetadataRecord
-from pokesim.index.metadata import Metadata
-from pokesim.index.snapshot import Hold, Snapshot, open_snapshot, way_out
+from pokesim.errors import IndexFolderError, ModelError
+from pokesim.index.manifest import EmbedderRecord
+from pokesim.index.store import Opened, Snapshot, store_of
 
 
-def check_index(index: Path) -> Iterator[str]:
+def check_index(index: str | Path) -> Iterator[str]:
     """Verify an index, yielding a line for each thing found right.
 
     Raises:
-        IndexFolderError: a file is not what was written, or vectors and items do not agree.
+        IndexFolderError: something is not what was written, or vectors and items do not agree.
         ModelError: the index's embedder is missing or damaged.
     """
-    snapshot = open_snapshot(index)
-    hold = Hold(snapshot)  # builds may go on meanwhile
-    count = snapshot.manifest.count
-    yield f"manifest.json: whole, format {snapshot.manifest.format}"
-    for name, expected in snapshot.manifest.files.items():
-        try:
-            snapshot.verify(name)
-        except DamagedIndexError as error:
-            raise DamagedIndexError(f"{error}; {way_out(index, snapshot.path.name)}.") from error
-        yield f"{name}: {expected['bytes']:,} bytes, SHA-256 as written"
-    _check_items(snapshot)
+    snapshot = store_of(index).snapshot()
+    with snapshot.held():  # builds may go on meanwhile
+        yield f"manifest.json: whole, format {snapshot.manifest.format}"
+        yield from snapshot.verified()
+        yield from _contents(snapshot)
+    yield _embedder(snapshot.manifest.embedder)
+
+
+def _contents(snapshot: Snapshot) -> Iterator[str]:
+    try:
+        with contextlib.closing(snapshot.open()) as opened:
+            yield from _rows(snapshot, opened)
+    except sqlite3.Error as error:
+        raise IndexFolderError(
+            f"{snapshot.place} cannot be read ({error}); build the index again."
+        ) from error
+
+
+def _rows(snapshot: Snapshot, opened: Opened) -> Iterator[str]:
+    count, record = snapshot.manifest.count, snapshot.manifest.metadata
+    ids = [item.id for item in opened.items]
+    if ids != list(range(count)):
+        raise IndexFolderError(
+            f"{snapshot.place} has {len(ids)} items where {count} vectors are; build the index "
+            "again."
+        )
     yield f"items: {count:,}, numbered as the vectors are"
-    if record := snapshot.manifest.metadata:
-        _check_metadata(snapshot, record)
+    if record and opened.metadata:
+        if not opened.metadata.fit(count):
+            raise IndexFolderError(
+                f"{snapshot.place} has metadata of other pictures; build the index again."
+            )
         yield f"metadata: of {record.described:,} pictures"
-    _check_vectors(snapshot)
+    for rows in opened.blocks():
+        if not np.isfinite(rows).all():
+            raise IndexFolderError(
+                f"{snapshot.place} holds a vector that is not finite; build it again."
+            )
     yield f"vectors: {count:,} × {snapshot.manifest.dimension}, all finite"
-    made_by = snapshot.manifest.embedder
+
+
+def _embedder(made_by: EmbedderRecord) -> str:
     model = models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
     if sha256_of(model.path) != model.sha256:
         raise ModelError(
             f"The model {model.path} is damaged (its SHA-256 differs); delete it, then make it "
             f"again with `pokesim embedders --prepare {made_by.name}`."
         )
-    hold.release()
-    yield f"embedder: {made_by.name}, weights {made_by.weights_sha256[:12]}…, model as exported"
-
-
-def _check_items(snapshot: Snapshot) -> None:
-    path = snapshot.file(items.FILE)
-    try:
-        with contextlib.closing(Items(path)) as found:
-            ids = [item.id for item in found]
-    except sqlite3.Error as error:
-        raise IndexFolderError(
-            f"{path} cannot be read ({error}); build the index again."
-        ) from error
-    if ids != list(range(snapshot.manifest.count)):
-        raise IndexFolderError(
-            f"{path} has {len(ids)} items where {snapshot.manifest.count} vectors are; "
-            "build the index again."
-        )
-
-
-def _check_metadata(snapshot: Snapshot, record: MetadataRecord) -> None:
-    path = snapshot.file(items.FILE)
-    with contextlib.closing(Items(path)) as found:
-        if not Metadata(found, record).fit(snapshot.manifest.count):
-            raise IndexFolderError(f"{path} has metadata of other pictures; build the index again.")
-
-
-def _check_vectors(snapshot: Snapshot) -> None:
-    manifest, path = snapshot.manifest, snapshot.file(vectors.FILE)
-    index = vectors.open_vectors(path, manifest.count, manifest.dimension)
-    for rows in vectors.rows_of(index):
-        if not np.isfinite(rows).all():
-            raise IndexFolderError(f"{path} holds a vector that is not finite; build it again.")
+    return f"embedder: {made_by.name}, weights {made_by.weights_sha256[:12]}…, model as exported"

@@ -15,7 +15,8 @@ from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, items
 from pokesim.index.items import Items
 from pokesim.index.plain import Plain
-from pokesim.index.snapshot import Hold, open_snapshot
+from pokesim.index.snapshot import open_snapshot
+from pokesim.index.store import store_of
 from pokesim.index.work import Progress
 from pokesim.metric import normalized
 
@@ -71,16 +72,15 @@ def find_duplicates(
     """
     if threshold is not None and not 0 < threshold <= 100:
         raise UsageError(f"The threshold is a percentage over 0, not {threshold:g}.")
-    snapshot = open_snapshot(Path(index))
-    least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
-    hold = Hold(snapshot)
-    plain = Plain(snapshot)
-    parent = _parents(plain, least / 100, progress or (lambda done, total: None))
-    root = Path(snapshot.manifest.images)
-    with contextlib.closing(Items(snapshot.file(items.FILE))) as pictures:
-        groups = [_group(ids, plain, pictures, root) for ids in _members(parent)]
-    hold.release()
-    return groups
+    with store_of(index).folder(write=False) as home:
+        snapshot = open_snapshot(home)
+        least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
+        with snapshot.held():
+            plain = Plain(snapshot)
+            parent = _parents(plain, least / 100, progress or (lambda done, total: None))
+            root = Path(snapshot.manifest.images)
+            with contextlib.closing(Items(snapshot.file(items.FILE))) as pictures:
+                return [_group(ids, plain, pictures, root) for ids in _members(parent)]
 
 
 def _parents(plain: Plain, least: float, tell: Progress) -> NDArray[np.int64]:

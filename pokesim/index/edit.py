@@ -16,6 +16,7 @@ from pokesim.index.items import path_in
 from pokesim.index.pipeline import make
 from pokesim.index.plain import Plain
 from pokesim.index.snapshot import Snapshot, open_snapshot
+from pokesim.index.store import store_of
 from pokesim.index.update import Old, Plan, plan_add, plan_remove
 from pokesim.index.work import BuildReport, Work
 
@@ -28,14 +29,14 @@ def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX)
     Raises:
         PokesimError: a picture cannot be read, or the index cannot be read or written.
     """
-    home = Path(index)
-    snapshot = open_snapshot(home)
-    root = Path(snapshot.manifest.images)
     for file in files:
         if Path(file).is_dir():
             raise UsageError(f"{file} is a folder; `pokesim build-index` takes folders.")
-    paths = [path_in(root, file) for file in files]
-    return make(_work(home, snapshot), lambda old: plan_add(_there(old), paths))
+    with store_of(index).folder(write=True) as home:
+        snapshot = open_snapshot(home)
+        root = Path(snapshot.manifest.images)
+        paths = [path_in(root, file) for file in files]
+        return make(_work(index, home, snapshot), lambda old: plan_add(_there(old), paths))
 
 
 def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> BuildReport:
@@ -49,17 +50,16 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
         PokesimError: there is no such picture, or none would be left, or the index cannot be read
             or written.
     """
-    home = Path(index)
-    snapshot = open_snapshot(home)
-    root = Path(snapshot.manifest.images)
 
     def plan_of(old: Old | None) -> Plan:
-        gone = _rows_of(_there(old), root, names)
-        if len(gone) == snapshot.manifest.count:
-            raise PokesimError(f"That is all of {home}; delete the folder instead.")
+        manifest = _there(old).snapshot.manifest
+        gone = _rows_of(_there(old), Path(manifest.images), names)
+        if len(gone) == manifest.count:
+            raise PokesimError(f"That is all of {index}; delete the index itself instead.")
         return plan_remove(_there(old), gone)
 
-    return make(_work(home, snapshot), plan_of)
+    with store_of(index).folder(write=True) as home:
+        return make(_work(index, home, open_snapshot(home)), plan_of)
 
 
 def _rows_of(old: Old, root: Path, names: Sequence[str]) -> set[int]:
@@ -85,7 +85,7 @@ def _there(old: Old | None) -> Old:
     return old
 
 
-def _work(home: Path, snapshot: Snapshot) -> Work:
+def _work(index: str | Path, home: Path, snapshot: Snapshot) -> Work:
     made_by = snapshot.manifest.embedder
 
     runs = runtime_named(snapshot.manifest.runtime, snapshot.manifest.precision)
@@ -95,6 +95,7 @@ def _work(home: Path, snapshot: Snapshot) -> Work:
         return open_network(model, *runs)
 
     return Work(
+        str(index),
         home,
         Path(snapshot.manifest.images),
         made_by,

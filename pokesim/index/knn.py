@@ -1,7 +1,7 @@
-"""Exact k-NN: FAISS nominates, float64 arithmetic on the few candidates decides and orders.
+"""Exact k-NN: a store nominates, float64 arithmetic on the few candidates decides and orders.
 
-FAISS computes in float32 and differs from itself in the last digits between single and batched
-search, so near-ties and the order of equal pictures would depend on the batch. It is therefore
+FAISS and Milvus compute in float32 and differ in the last digits between single and batched
+search, so near-ties and the order of equal pictures would depend on the batch. They are therefore
 asked for a few neighbours more than wanted, until all that could belong are among them. Only a
 search structure that the user chose as approximate may miss some; a search among a part of the
 vectors never asks that.
@@ -9,15 +9,14 @@ vectors never asks that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.clock import lap
-from pokesim.index.selection import Selection
-from pokesim.index.structure import Structure, nominations
+from pokesim.errors import UsageError
 
 # Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
 _SPARE = 8
@@ -25,37 +24,80 @@ _SPARE = 8
 _ROUNDING = 4e-6
 # Rows brought to float64 at a time.
 _BLOCK = 4096
-# Queries searched at a time, and the most neighbours that FAISS is to hold for them.
+# Queries searched at a time, and the most neighbours that are to be held for them.
 _QUERIES, _HELD = 256, 1 << 22
-# From so many queries on, one scan with matrix products is quicker than Panorama for each.
-_MANY = 64
-# Rows gathered at a time for matrix products.
-_GATHERED = 2048
-# From so many queries on FAISS scans with matrix products, but not with a selector.
-_FEW = 20
+
+
+class Part(Protocol):
+    """All of an index's vectors or some, as what a search is among.
+
+    Attributes:
+        exact: it nominates the true nearest, but for rounding.
+        most: how many neighbours it can be asked for.
+    """
+
+    exact: bool
+    most: int
+
+    def __len__(self) -> int:
+        """How many vectors."""
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Their ids, ascending."""
+
+    def nominate(
+        self, xq: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return squared distances, ascending, and ids, (nq, k), of the nearest.
+
+        Both as float32 sees them; -1 in place of an id that an approximate search does not find.
+        """
+
+
+def nominations(k: int) -> int:
+    """Return how many candidates an approximate search is asked for, of which k remain.
+
+    Their true distances decide, so that what it rounds away does no harm.
+    """
+    return 4 * k + 10
 
 
 class Neighbours:
-    """Finds the nearest among a flat index's vectors, with the help of a structure if any."""
+    """Finds the nearest of a part of an index's vectors.
 
-    def __init__(self, flat: Any, structure: Structure | None) -> None:  # noqa: ANN401
-        self._flat, self._structure = flat, structure
+    Attributes:
+        vectors: returns the vectors, float32 (n, d), of some ids (n,).
+    """
+
+    def __init__(self, vectors: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
+        self.vectors = vectors
 
     @lap("search")
     def search(
-        self, xq: NDArray[np.float32], k: int, among: Selection
+        self, xq: NDArray[np.float32], k: int, among: Part
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Find the k nearest of a selection, equal distances in the order of their ids.
+        """Find the k nearest of a part, equal distances in the order of their ids.
+
+        Where more are as near as the k-th than the store can be asked for, which of these come is
+        the store's choice.
 
         Args:
             xq: query vectors, (nq, d).
-            k: how many, at most as many as the selection has.
+            k: how many, at most as many as the part has.
             among: which vectors count.
 
         Returns:
             D: Euclidean distances, float64 (nq, k), ascending.
-            I: ids, int64 (nq, k). An approximate structure may find fewer: infinity and -1 follow.
+            I: ids, int64 (nq, k). An approximate search may find fewer: infinity and -1 follow.
+
+        Raises:
+            UsageError: the store cannot be asked for so many.
         """
+        if among.exact and k > among.most:
+            raise UsageError(
+                f"The index can be asked for {among.most:,} neighbours at most, not {k:,}."
+            )
         D = np.full((len(xq), k), np.inf)  # (nq, k)
         I = np.full((len(xq), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
         size = max(1, min(_QUERIES, _HELD // (k + _SPARE)))
@@ -70,62 +112,32 @@ class Neighbours:
         return D, I
 
     def _candidates(
-        self, xq: NDArray[np.float32], k: int, among: Selection
+        self, xq: NDArray[np.float32], k: int, among: Part
     ) -> Iterator[NDArray[np.int64]]:
         """Yield for each row of (nq, d) ids, among them its true k nearest, ties included.
 
-        An approximate structure gives those it finds, and -1 in the places of those it does not.
+        An approximate search gives those it finds, and -1 in the places of those it does not.
         """
-        if self._structure and not self._structure.exact and not among.is_asked:
-            wanted = min(nominations(k), self._structure.most)
-            yield from self._structure.nominate(xq, wanted, among)[1]
+        if not among.exact:
+            yield from among.nominate(xq, min(nominations(k), among.most))[1]
             return
         wanted = k + _SPARE
         if wanted >= len(among):
             yield from [among.ids] * len(xq)
             return
-        D, I = self._nominated(xq, wanted, among)  # noqa: E741
+        D, I = among.nominate(xq, min(wanted, among.most))  # noqa: E741
         for row, ids in enumerate(I):
             query = xq[row : row + 1]
             clear = _clear(query, D[row], k)
             yield ids if clear else self._more_candidates(query, k, 2 * wanted, among)
 
-    def _nominated(
-        self, xq: NDArray[np.float32], wanted: int, among: Selection
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, wanted), of the nearest as float32 sees them."""
-        structure = self._structure
-        if structure and structure.exact and len(xq) < _MANY and wanted <= structure.most:
-            return structure.nominate(xq, wanted, among)
-        if not among.is_all and len(xq) >= _FEW:
-            return self._nominated_in_blocks(xq, wanted, among)
-        D, I = self._flat.search(xq, wanted, params=among.parameters())  # noqa: E741
-        return D, I
-
-    def _nominated_in_blocks(
-        self, xq: NDArray[np.float32], wanted: int, among: Selection
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Do the same for many queries, by matrix products with the selected rows."""
-        import faiss
-
-        D = np.full((len(xq), 0), np.inf, np.float32)
-        I = np.full((len(xq), 0), -1, np.int64)  # noqa: E741
-        for start in range(0, len(among), _GATHERED):
-            ids = among.ids[start : start + _GATHERED]
-            near: Any = faiss.knn(xq, self.vectors(ids), min(wanted, len(ids)))
-            D = np.concatenate([D, near[0]], axis=1)
-            I = np.concatenate([I, ids[near[1]]], axis=1)  # noqa: E741
-            order = np.argsort(D, axis=1, kind="stable")[:, :wanted]
-            D, I = np.take_along_axis(D, order, 1), np.take_along_axis(I, order, 1)  # noqa: E741
-        return D, I
-
     def _more_candidates(
-        self, query: NDArray[np.float32], k: int, wanted: int, among: Selection
+        self, query: NDArray[np.float32], k: int, wanted: int, among: Part
     ) -> NDArray[np.int64]:
         """Ask for ever more neighbours of one query (1, d), until no tie is cut."""
         while wanted < len(among):
-            (D,), (ids,) = self._nominated(query, wanted, among)
-            if _clear(query, D, k):
+            (D,), (ids,) = among.nominate(query, min(wanted, among.most))
+            if _clear(query, D, k) or wanted >= among.most:
                 return np.asarray(ids)
             wanted *= 2
         return among.ids
@@ -137,11 +149,6 @@ class Neighbours:
             for at in range(0, len(ids), _BLOCK)
         ]
         return np.concatenate(parts)
-
-    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of some ids (n,)."""
-        rows: NDArray[np.float32] = self._flat.reconstruct_batch(ids)
-        return rows
 
 
 def _clear(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from pokesim.errors import PictureError, UsageError, did_you_mean
 from pokesim.images import PictureSource
-from pokesim.index.items import Item, Items
-from pokesim.index.knn import Neighbours
+from pokesim.index.items import Item
+from pokesim.index.knn import Neighbours, Part
 from pokesim.index.manifest import Manifest
-from pokesim.index.selection import Selection
+from pokesim.index.store import Described, Pictures
 from pokesim.metric import normalized
 
 if TYPE_CHECKING:
-    from pokesim.index.metadata import Metadata
     from pokesim.index.table import Value
 
 STEM, FOLDER = "stem", "folder"
@@ -122,7 +121,11 @@ class Matcher:
     """
 
     def __init__(
-        self, neighbours: Neighbours, items: Items, metadata: Metadata | None, manifest: Manifest
+        self,
+        neighbours: Neighbours,
+        items: Pictures,
+        metadata: Described | None,
+        manifest: Manifest,
     ) -> None:
         self.neighbours, self.items, self._metadata = neighbours, items, metadata
         self._root = Path(manifest.images)
@@ -131,7 +134,7 @@ class Matcher:
         self,
         xq: NDArray[np.float32],
         question: Question,
-        among: Selection,
+        among: Part,
         own: Sequence[Set[int]],
     ) -> Iterator[list[Match]]:
         """Yield the answer for each vector of (nq, d), leaving out its own ids.
@@ -183,7 +186,7 @@ class _Search:
 
     matcher: Matcher
     question: Question
-    among: Selection
+    among: Part
     label_of: Callable[[Item], str]
 
     def near(

@@ -97,7 +97,7 @@ def nothing_in(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:
     return IndexFolderError(f"There is no picture to index in {root}{why}.")
 
 
-def made_otherwise(home: Path, before: EmbedderRecord, asked: EmbedderRecord) -> OtherIndexError:
+def made_otherwise(index: str, before: EmbedderRecord, asked: EmbedderRecord) -> OtherIndexError:
     """Say in what an index differs from what was asked for."""
     if before.name != asked.name:
         what = f"with {before.name}, not with {asked.name}"
@@ -110,7 +110,7 @@ def made_otherwise(home: Path, before: EmbedderRecord, asked: EmbedderRecord) ->
     else:
         what = "by a pokesim that reads pictures otherwise than this one"
     return OtherIndexError(
-        f"The index {home} was made {what}; --rebuild starts afresh, --index names another place."
+        f"The index {index} was made {what}; --rebuild starts afresh, --index names another place."
     )
 
 
@@ -142,9 +142,9 @@ def _checked(old: Old, work: Work) -> Old:
         return old
     old.close()
     if manifest.embedder != work.record:
-        raise made_otherwise(work.home, manifest.embedder, work.record)
+        raise made_otherwise(work.index, manifest.embedder, work.record)
     raise OtherIndexError(
-        f"The index {work.home} was computed in {manifest.precision}, not in {work.precision}; "
+        f"The index {work.index} was computed in {manifest.precision}, not in {work.precision}; "
         f"--precision {manifest.precision} goes on with it, --rebuild starts afresh."
     )
 
@@ -244,7 +244,7 @@ def _report(
 ) -> BuildReport:
     seconds = time.monotonic() - start
     return BuildReport(
-        work.home,
+        work.index,
         work.record.name,
         manifest.count,
         manifest.skipped,

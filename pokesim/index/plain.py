@@ -26,7 +26,7 @@ class Plain:
     def __init__(self, snapshot: Snapshot) -> None:
         projection = snapshot.projection()
         name = vectors.PLAIN_FILE if projection else vectors.FILE
-        dimension = len(projection.matrix) - 1 if projection else snapshot.manifest.dimension
+        dimension = projection.plain_dimension if projection else snapshot.manifest.dimension
         self.path = snapshot.file(name)
         self.manifest = replace(snapshot.manifest, dimension=dimension, tuning=None)
         self._faiss = vectors.open_vectors(self.path, self.manifest.count, dimension)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,21 +23,18 @@ from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.runtimes import Network, open_network
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
-from pokesim.index import DEFAULT_INDEX, items, vectors
-from pokesim.index.items import Item, Items, path_in
-from pokesim.index.knn import Neighbours
+from pokesim.index import DEFAULT_INDEX
+from pokesim.index.items import Item, path_in
+from pokesim.index.knn import Neighbours, Part
 from pokesim.index.manifest import Manifest
 from pokesim.index.matches import STEM, Answer, Match, Matcher, Question, Wanted
-from pokesim.index.selection import Selection
-from pokesim.index.snapshot import Hold, Snapshot, open_snapshot
-from pokesim.index.structure import open_structure
+from pokesim.index.store import Described, Snapshot, Store, store_of
 from pokesim.metric import normalized
 from pokesim.threads import read_ahead
 
 if TYPE_CHECKING:
     from pokesim.embedders.parts import PartsReader
     from pokesim.index.explain import Explanation
-    from pokesim.index.metadata import Metadata
 
 Result = TypeVar("Result")
 Reader = TypeVar("Reader", "Network", "PartsReader")
@@ -45,7 +42,7 @@ Reader = TypeVar("Reader", "Network", "PartsReader")
 log = logging.getLogger(__name__)
 
 _FILTERS = 16
-"""Filters whose selections are kept."""
+"""Filters of which is kept what passes them."""
 
 
 @lap("open the index")
@@ -55,7 +52,7 @@ def open_index(
     runtime: str = Runtime.LITERT,
     precision: str = Precision.FLOAT32,
 ) -> Index:
-    """Open an index for searching; vectors are mapped, not read, whatever their number.
+    """Open an index for searching; vectors stay where they are, whatever their number.
 
     Args:
         path: the index's folder.
@@ -63,20 +60,23 @@ def open_index(
         precision: of its arithmetic.
 
     Raises:
-        IndexFolderError: there is none, or it is damaged, or of a newer format.
+        IndexFolderError: there is none, or it is damaged, or of a newer format, or out of reach.
         UsageError: there is no such runtime or precision.
     """
-    runs = runtime_named(runtime, precision)
+    return _open(store_of(path), *runtime_named(runtime, precision))
+
+
+def _open(store: Store, runtime: Runtime, precision: Precision) -> Index:
     while True:
-        snapshot = open_snapshot(Path(path))
-        log.debug("Opening %s.", snapshot.path)
+        snapshot = store.snapshot()
+        log.debug("Opening %s.", snapshot.place)
         try:
-            return Index(snapshot, *runs)
+            return Index(store, snapshot, runtime, precision)
         except (OSError, sqlite3.Error) as error:
             # Two builds may have been published, and this snapshot cleared away, in between.
-            if open_snapshot(Path(path)).path == snapshot.path:
+            if store.snapshot().name == snapshot.name:
                 raise IndexFolderError(
-                    f"{snapshot.path} cannot be read ({error}); build the index again."
+                    f"{snapshot.place} cannot be read ({error}); build the index again."
                 ) from error
 
 
@@ -92,25 +92,19 @@ class Index:
 
     def __init__(
         self,
+        store: Store,
         snapshot: Snapshot,
         runtime: Runtime = Runtime.LITERT,
         precision: Precision = Precision.FLOAT32,
     ) -> None:
         self._runtime, self._precision = runtime, precision
+        self._store, self._name = store, snapshot.name
         self.manifest: Manifest = snapshot.manifest
-        self._path = snapshot.path
-        self._hold = Hold(snapshot)
-        self._faiss: Any = vectors.open_vectors(
-            snapshot.file(vectors.FILE), len(self), self.manifest.dimension
-        )
-        self._projection = snapshot.projection()
-        structure = open_structure(
-            snapshot.path, self.manifest.search, len(self), self.manifest.dimension
-        )
-        self._neighbours = Neighbours(self._faiss, structure)
-        self._selections: dict[str, Selection] = {}
+        self._opened = snapshot.open()
+        self._neighbours = Neighbours(self._opened.vectors)
+        self._parts: dict[str, Part] = {}
         self._lock = threading.Lock()
-        self.items = Items(snapshot.file(items.FILE))
+        self.items = self._opened.items
 
     def __enter__(self) -> Index:
         return self
@@ -119,9 +113,8 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close the files; the index answers no more."""
-        self.items.close()
-        self._hold.release()
+        """Let go of files and connections; the index answers no more."""
+        self._opened.close()
 
     def refresh(self) -> Index:
         """Return the index as it is now: itself, or what a build has published since, opened.
@@ -131,10 +124,9 @@ class Index:
         Raises:
             IndexFolderError: the index is gone, or damaged.
         """
-        home = self._path.parents[1]
-        if open_snapshot(home).path == self._path:
+        if self._store.snapshot().name == self._name:
             return self
-        newer = open_index(home, runtime=self._runtime, precision=self._precision)
+        newer = _open(self._store, self._runtime, self._precision)
         if newer.manifest.embedder == self.manifest.embedder:
             for loaded in vars(self).keys() & {"_network", "_parts_reader"}:
                 setattr(newer, loaded, getattr(self, loaded))
@@ -185,7 +177,7 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         question = Question(_checked_k(k), **wanted)
-        self._selection(question.where)  # a filter without a meaning is told before work begins
+        self._part(question.where)  # a filter without a meaning is told before work begins
         embedded = zip(photos, self.embed_photos(photos), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
@@ -216,7 +208,7 @@ class Index:
             UsageError: k is below 1, or the filter or the label has no meaning here.
         """
         _checked_k(question.k)
-        among = self._selection(question.where)
+        among = self._part(question.where)
         return self._matcher.matches(xq, question, among, own or [set()] * len(xq))
 
     def label_of(self, item: Item, label: str = STEM) -> str:
@@ -291,7 +283,8 @@ class Index:
         with lap("embed"):
             rows = network.embed(pixels)
         rows = normalized(rows) if self.manifest.embedder.normalized else rows
-        return self._projection.apply(rows) if self._projection else rows
+        projection = self._opened.projection
+        return projection.apply(rows) if projection else rows
 
     def search(
         self, xq: ArrayLike, k: int = 5, *, where: str | None = None
@@ -318,7 +311,7 @@ class Index:
             raise UsageError(
                 f"Query vectors must be (n, {self.manifest.dimension}), not {rows.shape}."
             )
-        among = self._selection(where)
+        among = self._part(where)
         return self._neighbours.search(rows, min(_checked_k(k), len(among)), among)
 
     def select(self, where: str) -> NDArray[np.int64]:
@@ -327,40 +320,41 @@ class Index:
         Raises:
             UsageError: the filter has no meaning here.
         """
-        return self._selection(where).ids
+        return self._part(where).ids
 
-    def _selection(self, where: str | None) -> Selection:
+    def _part(self, where: str | None) -> Part:
         if where is None:
-            return Selection(len(self))
-        found = self._selections.get(where)
+            return self._all
+        found = self._parts.get(where)
         if found is None:
             from pokesim.index.metadata import no_metadata
+            from pokesim.index.where import parse
 
             if self.metadata is None:
                 raise no_metadata(where)
-            found = Selection(len(self), self.metadata.select(where))
-            while len(self._selections) >= _FILTERS:
-                self._selections.pop(next(iter(self._selections)), None)
-            self._selections[where] = found
+            asked = parse(where, self.metadata.record.columns, self.metadata.known)
+            found = self._opened.part(asked)
+            while len(self._parts) >= _FILTERS:
+                self._parts.pop(next(iter(self._parts)), None)
+            self._parts[where] = found
         return found
 
     @cached_property
-    def metadata(self) -> Metadata | None:
-        """What a table tells of the pictures, if the index has one."""
-        record = self.manifest.metadata
-        if record is None:
-            return None
-        from pokesim.index.metadata import Metadata
+    def _all(self) -> Part:
+        return self._opened.part(None)
 
-        return Metadata(self.items, record)
+    @property
+    def metadata(self) -> Described | None:
+        """What a table tells of the pictures, if the index has one."""
+        return self._opened.metadata
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Return the stored vectors, float32 (n, d), of some ids (n,)."""
-        return self._neighbours.vectors(np.asarray(ids, dtype=np.int64))
+        return self._opened.vectors(np.asarray(ids, dtype=np.int64))
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
-        return vectors.rows_of(self._faiss)
+        return self._opened.blocks()
 
     def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
         """Tell where a photo and a picture, such as a match's path, resemble each other.
@@ -377,7 +371,7 @@ class Index:
         made_by = self.manifest.embedder
         pixels = np.stack([pixels_of(one, made_by.side) for one in (photo, picture)])
         parts = self._parts_reader.parts(pixels)
-        return explanation(parts, made_by.normalized, self._projection)
+        return explanation(parts, made_by.normalized, self._opened.projection)
 
     @cached_property
     def explains(self) -> bool:

@@ -22,12 +22,16 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pokesim import metric
 from pokesim.cache import sha256_of
 from pokesim.errors import DamagedIndexError, NoIndexError, OtherIndexError
 from pokesim.index.manifest import FORMAT, Manifest
 from pokesim.metric import Projection
+
+if TYPE_CHECKING:
+    from pokesim.index.folder import OpenedFolder
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -41,9 +45,48 @@ class Snapshot:
     path: Path
     manifest: Manifest
 
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return self.path.name
+
+    @property
+    def place(self) -> str:
+        """Its folder."""
+        return str(self.path)
+
     def file(self, name: str) -> Path:
         """Return the path of one of its files."""
         return self.path / name
+
+    def open(self) -> OpenedFolder:
+        """Open it to be searched; see `pokesim.index.store`."""
+        from pokesim.index.folder import OpenedFolder
+
+        return OpenedFolder(self)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it from being cleared away meanwhile. Raises OSError where it is gone."""
+        hold = Hold(self)
+        try:
+            yield
+        finally:
+            hold.release()
+
+    def verified(self) -> Iterator[str]:
+        """Compare every byte with what was written, yielding a line a file.
+
+        Raises:
+            DamagedIndexError: a file is another; the sentence says how to go on.
+        """
+        for name, expected in self.manifest.files.items():
+            try:
+                self.verify(name)
+            except DamagedIndexError as error:
+                way = way_out(self.path.parents[1], self.name)
+                raise DamagedIndexError(f"{error}; {way}.") from error
+            yield f"{name}: {expected['bytes']:,} bytes, SHA-256 as written"
 
     def verify(self, name: str) -> None:
         """Compare a file's every byte with what was written.
@@ -57,12 +100,6 @@ class Snapshot:
             raise _unreadable(self.file(name), error) from error
         if digest != self.manifest.files[name]["sha256"]:
             raise _damaged(self.file(name), "is damaged (its SHA-256 differs)")
-
-    def projection_shape(self) -> tuple[int, int]:
-        """Return the lengths of a vector before and after the learned metric."""
-        projection = self.projection()
-        plain = len(projection.matrix) - 1 if projection else self.manifest.dimension
-        return plain, self.manifest.dimension
 
     def projection(self) -> Projection | None:
         """Return the learned metric of a tuned index, None of another.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError, PokesimError, UsageError
 from pokesim.index import panorama, vectors
+from pokesim.index.knn import nominations
 from pokesim.index.panorama import FILE, ROTATION_FILE, Panorama
 from pokesim.index.selection import Selection
 
@@ -138,14 +139,6 @@ def build_structure(folder: Path, count: int, dimension: int, asked: str) -> Sea
         return record
     _write_approximate(folder / FILE, flat, used)
     return replace(record, recall=_recall(Approximate(folder, count), flat))
-
-
-def nominations(k: int) -> int:
-    """Return how many candidates an approximate structure is asked for, of which k remain.
-
-    Their true distances decide, so that what the structure rounds away does no harm.
-    """
-    return 4 * k + 10
 
 
 def _empty(used: str, dimension: int) -> Any:  # noqa: ANN401 - faiss is untyped

@@ -101,7 +101,7 @@ def spread_ids(count: int, most: int) -> NDArray[np.int64]:
 
 def project_file(plain: Path, out: Path, count: int, projection: Projection) -> None:
     """Write the vectors of a file, projected, as another; memory does not grow with them."""
-    source = open_vectors(plain, count, len(projection.matrix) - 1)
+    source = open_vectors(plain, count, projection.plain_dimension)
     with contextlib.closing(VectorWriter(out, projection.dimension)) as writer:
         for rows in rows_of(source):
             writer.add(projection.apply(rows))

@@ -1,4 +1,4 @@
-"""A filter on metadata, such as ``Type1 in grass,poison and not Type2=flying`` → SQL.
+"""A filter on metadata, such as ``Type1 in grass,poison and not Type2=flying`` → what it asks.
 
     filter  = all { "or" all }
     all     = one { "and" one }
@@ -11,15 +11,15 @@ a quote inside is doubled. ``""`` is the empty cell. In a column of numbers numb
 else texts, as they are written. An empty cell is neither smaller nor larger than anything and
 differs from every value, so ``not`` always is the rest.
 
-Only marks come from the filter into the SQL, values travel beside it, and columns are the table's.
+What is asked is a tree, which a store renders in its own language.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
 
 from pokesim.errors import UsageError, did_you_mean
 from pokesim.index.table import Value, number_of
@@ -33,8 +33,50 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _ORDER = ("<", "<=", ">", ">=")
-_DEEPEST, _MOST_TESTS, _MOST_VALUES = 20, 400, 20_000  # SQLite has limits too
+_DEEPEST, _MOST_TESTS, _MOST_VALUES = 20, 400, 20_000  # the stores have limits too
 _LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A cell is not empty, and it is smaller or larger: the mark is <, <=, > or >=."""
+
+    column: str
+    mark: str
+    value: str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A cell is one of some values, or empty where that is allowed too."""
+
+    column: str
+    values: tuple[str | int | float, ...]
+    or_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The rest of what is asked."""
+
+    asked: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of what is asked is so."""
+
+    asked: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Some of what is asked is so."""
+
+    asked: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Compared | OneOf | Not | Every | Some
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +91,8 @@ class _Token:
         return self.kind == "mark" and self.text in marks
 
 
-def condition(where: str, columns: Mapping[str, bool], known: Known) -> tuple[str, list[Value]]:
-    """Return a filter as an SQL condition that is 0 or 1, never NULL, and its values.
+def parse(where: str, columns: Mapping[str, bool], known: Known) -> Condition:
+    """Return what a filter asks.
 
     Args:
         where: the filter.
@@ -61,15 +103,10 @@ def condition(where: str, columns: Mapping[str, bool], known: Known) -> tuple[st
         UsageError: the filter cannot be read, or names a column or value that is not there.
     """
     parser = _Parser(where, list(_tokens(where)), columns, known)
-    sql = parser.any_of(0)
+    asked = parser.any_of(0)
     if parser.now.kind != "end":
         parser.fail("and, or, or the end")
-    return sql, parser.values
-
-
-def quoted(column: str) -> str:
-    """Return a column's name for SQL."""
-    return '"' + column.replace('"', '""') + '"'
+    return asked
 
 
 def _tokens(where: str) -> Sequence[_Token]:
@@ -101,7 +138,7 @@ class _Parser:
     known: Known
     at: int = 0
     tests: int = 0
-    values: list[Value] = field(default_factory=list)
+    values: int = 0
 
     @property
     def now(self) -> _Token:
@@ -112,21 +149,21 @@ class _Parser:
         self.at += token.kind != "end"
         return token
 
-    def any_of(self, depth: int) -> str:
+    def any_of(self, depth: int) -> Condition:
         parts = [self.all_of(depth)]
         while self.now.is_word("or"):
             self.step()
             parts.append(self.all_of(depth))
-        return " OR ".join(parts)
+        return parts[0] if len(parts) == 1 else Some(tuple(parts))
 
-    def all_of(self, depth: int) -> str:
+    def all_of(self, depth: int) -> Condition:
         parts = [self.one(depth)]
         while self.now.is_word("and"):
             self.step()
             parts.append(self.one(depth))
-        return " AND ".join(parts)
+        return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
-    def one(self, depth: int) -> str:
+    def one(self, depth: int) -> Condition:
         negated = False
         while self.now.is_word("not"):
             self.step()
@@ -135,15 +172,15 @@ class _Parser:
             if depth == _DEEPEST:
                 raise UsageError(f"The filter has more than {_DEEPEST} brackets in each other.")
             self.step()
-            sql = f"({self.any_of(depth + 1)})"
+            asked = self.any_of(depth + 1)
             if not self.now.is_mark(")"):
                 self.fail("a closing bracket")
             self.step()
         else:
-            sql = self.test()
-        return f"NOT {sql}" if negated else sql
+            asked = self.test()
+        return Not(asked) if negated else asked
 
-    def test(self) -> str:
+    def test(self) -> Condition:
         self.tests += 1
         if self.tests > _MOST_TESTS:
             raise UsageError(f"The filter has more than {_MOST_TESTS} tests; use in.")
@@ -153,8 +190,8 @@ class _Parser:
             return self.compared(column, mark, self.value(column, must_be_known=False))
         if self.now.is_mark("=", "!="):
             mark = self.step().text
-            same = self.among(column, [self.value(column)])
-            return same if mark == "=" else f"NOT {same}"
+            same = self.one_of(column, [self.value(column)])
+            return same if mark == "=" else Not(same)
         negated = self.now.is_word("not")
         if negated:
             self.step()
@@ -165,22 +202,20 @@ class _Parser:
         while self.now.is_mark(","):
             self.step()
             values.append(self.value(column))
-        among = self.among(column, values)
-        return f"NOT {among}" if negated else among
+        among = self.one_of(column, values)
+        return Not(among) if negated else among
 
-    def compared(self, column: str, mark: str, value: Value) -> str:
+    def compared(self, column: str, mark: str, value: Value) -> Condition:
         if value is None:
             raise UsageError(f'Nothing is {mark} the empty cell; ask {column} = "" or != "".')
-        self.values.append(value)
-        return f"ifnull({quoted(column)} {mark} ?, 0)"
+        return Compared(column, mark, value)
 
-    def among(self, column: str, values: Sequence[Value]) -> str:
-        there = [value for value in values if value is not None]
-        self.values += there
-        if len(self.values) > _MOST_VALUES:
+    def one_of(self, column: str, values: Sequence[Value]) -> Condition:
+        there = tuple(value for value in values if value is not None)
+        self.values += len(there)
+        if self.values > _MOST_VALUES:
             raise UsageError(f"The filter has more than {_MOST_VALUES:,} values.")
-        sql = f"ifnull({quoted(column)} IN ({', '.join('?' * len(there))}), 0)"
-        return sql if len(there) == len(values) else f"({sql} OR {quoted(column)} IS NULL)"
+        return OneOf(column, there, len(there) < len(values))
 
     def column(self) -> str:
         token = self.now

@@ -35,7 +35,7 @@ class BuildReport:
         changed: a new snapshot was published; otherwise there was nothing to do.
     """
 
-    index: Path
+    index: str
     embedder: str
     indexed: int
     skipped: tuple[Skipped, ...]
@@ -51,7 +51,8 @@ class Work:
     """What is to be built, and how.
 
     Attributes:
-        home: the index's folder.
+        index: where the index is.
+        home: the folder that it is built in.
         root: the picture folder.
         record: what embeds.
         dimension: length of its vectors.
@@ -70,6 +71,7 @@ class Work:
         tell: called as files are done.
     """
 
+    index: str
     home: Path
     root: Path
     record: EmbedderRecord

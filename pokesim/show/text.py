@@ -23,8 +23,7 @@ if TYPE_CHECKING:  # the command line reads `Format` from here before it needs a
     from pokesim.index.duplicates import Duplicate
     from pokesim.index.manifest import MetadataRecord, Tuning
     from pokesim.index.matches import Answer, Match
-    from pokesim.index.metadata import Metadata
-    from pokesim.index.snapshot import Snapshot
+    from pokesim.index.store import Described, Snapshot
     from pokesim.index.structure import SearchRecord
 
 
@@ -103,20 +102,20 @@ def embedder_table(shelf: Iterable[Shelved]) -> str:
     return columns(rows, right=(1, 2, 3))
 
 
-def snapshot_text(index: Path, snapshot: Snapshot) -> str:
+def snapshot_text(index: str, snapshot: Snapshot) -> str:
     """Tell what an index is, a fact a line."""
     manifest = snapshot.manifest
     made_by = manifest.embedder
     size = sum(file["bytes"] for file in manifest.files.values())
     lengths = "scaled to length 1" if made_by.normalized else "lengths kept"
     facts = {
-        "index": str(index),
+        "index": index,
         "pictures": f"{manifest.count:,} from {manifest.images}",
         "embedder": f"{made_by.name}, weights {made_by.weights_sha256[:12]}…",
         "vectors": f"{manifest.dimension} dimensions, {lengths}, by {manifest.runtime} in "
         f"{manifest.precision}",
         "search": f"Euclidean distance, {search_text(manifest.search)}",
-        "size": f"{size / 1e6:.1f} MB in {snapshot.path}",
+        "size": f"{size / 1e6:.1f} MB in {snapshot.place}",
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
     }
@@ -150,7 +149,7 @@ def metadata_text(metadata: MetadataRecord, pictures: int) -> str:
     return f"{line}."
 
 
-def metadata_table(metadata: Metadata) -> str:
+def metadata_table(metadata: Described) -> str:
     """Lay out the columns of an index's metadata and what they hold; then what has no match."""
     rows = [("column", "holds", "values")]
     for name, numbers in metadata.record.columns.items():
