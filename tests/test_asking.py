@@ -17,15 +17,21 @@ KINDS = ("furry", "scaly", "wet")
 
 
 @pytest.fixture(scope="module")
-def asked(index_path, samples, tmp_path_factory):
-    """An index of the samples, half of them with a kind, and all its rankings of ten photos."""
+def kinds(index_path, samples, tmp_path_factory):
+    """An index of the samples, half of them with a kind."""
     home = tmp_path_factory.mktemp("asked")
     rows = [f"{name},{KINDS[at % 3]}" for at, name in enumerate(CREATURES[::2])]
     (home / "kinds.csv").write_text("\n".join(["Name,Kind", *rows]))
     shutil.copytree(index_path, home / "index")
     report = pokesim.build_index(samples.images, home / "index", metadata=home / "kinds.csv")
     assert report.embedded == 0
-    index = pokesim.open_index(home / "index")
+    return home / "index"
+
+
+@pytest.fixture(scope="module")
+def asked(kinds, samples):
+    """This index, opened, and all its rankings of ten photos."""
+    index = pokesim.open_index(kinds)
     photos = sorted(samples.photos.iterdir())[:10]
     return index, dict(zip(photos, index.query(photos, k=len(index)), strict=True))
 
@@ -73,10 +79,10 @@ def test_groups_and_thresholds_are_those_of_the_whole_ranking(
         assert (group.rank, group.path, group.near) == (rank, own[0].path, len(own))
 
 
-def test_groups_in_every_format(run, asked, samples):
-    index, rankings = asked
+def test_groups_in_every_format(run, asked, kinds, samples):
+    _, rankings = asked
     photo = next(iter(rankings))
-    args = ["query", photo, "--index", index._path.parents[1], "--group", "--label", "Kind"]
+    args = ["query", photo, "--index", kinds, "--group", "--label", "Kind"]
     found = json.loads(run(*args, "-k", "2", "--format", "json").stdout)[0]["matches"]
     assert list(found[0]) == [
         "rank", "label", "path", "distance", "similarity", "near", "metadata",
@@ -118,8 +124,7 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
         (["--max-distance", "-1"], "--max-distance"),
     ],
 )
-def test_what_cannot_be_asked_is_a_sentence(run, asked, args, told):
-    index, rankings = asked
-    done = run("query", next(iter(rankings)), "--index", index._path.parents[1], *args)
+def test_what_cannot_be_asked_is_a_sentence(run, kinds, samples, args, told):
+    done = run("query", next(samples.photos.iterdir()), "--index", kinds, *args)
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
