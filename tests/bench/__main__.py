@@ -1,7 +1,7 @@
 """Speed and memory, side by side in one run, as ratios.
 
     python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
-                       [--parts build,large,query,search,filter,growth]
+                       [--parts build,large,query,search,filter,growth,serve]
                        [--vectors 1000,10000,100000] [--files 1000,10000,100000]
 
 Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
@@ -17,6 +17,7 @@ from pathlib import Path
 import building
 import filtering
 import growth
+import loading
 import querying
 import searching
 from common import Setting, seeded_weights, small_copies
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
         "--parts",
-        default="build,large,query,search,filter,growth",
+        default="build,large,query,search,filter,growth,serve",
         help="what to measure; open: 1 M vectors, 17 GB",
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
@@ -49,7 +50,7 @@ def main() -> None:
         home = Path(folder)
         samples = pokesim.write_samples(home / "samples")
         weights = given.weights or home / "seeded.weights.h5"
-        if not given.weights and parts & {"build", "large", "query"}:
+        if not given.weights and parts & {"build", "large", "query", "serve"}:
             seeded_weights(given.embedder, weights)
         setting = Setting(
             home,
@@ -64,6 +65,8 @@ def main() -> None:
             building.measure_large(setting, given.rounds)
         if "query" in parts:
             querying.measure(setting, given.rounds)
+        if "serve" in parts:
+            loading.measure(setting, given.rounds)
         if "growth" in parts:
             growth.measure(home, [int(n) for n in given.files.split(",")])
         if parts & {"search", "filter", "open"}:
