@@ -88,7 +88,7 @@ def open_page(browser, server, wrong):
             reduced_motion="reduce",
         )
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
@@ -203,6 +203,16 @@ def test_a_pasted_photo(open_page, samples):
     assert page.get_by_role("alert").inner_text() == ""
 
 
+def test_a_photo_that_browsers_cannot_show(open_page, wrong, samples, tmp_path):
+    with Image.open(samples.photos / "brumbel.jpg") as photo:
+        photo.save(tmp_path / "brumbel.tiff")
+    page = open_page()
+    page.set_input_files("#choose", tmp_path / "brumbel.tiff")
+    assert best(page) == "brumbel"
+    assert page.locator(".photo .picture").is_hidden()
+    keep(page, "no-preview-desk", tmp_path)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_match_is_searched_with_and_back_leads_back(open_page, samples, size):
     page = open_page(size)
@@ -231,6 +241,7 @@ def test_a_match_is_searched_with_and_back_leads_back(open_page, samples, size):
     page.get_by_role("link", name="Another photo").click()
     page.locator("#welcome").wait_for()
     assert urlsplit(page.url).query == ""
+    assert page.evaluate("() => document.activeElement.tagName") == "H1"
 
 
 def test_a_picture_of_the_fan_is_searched_with(open_page):
@@ -381,6 +392,16 @@ def test_a_server_that_has_gone(open_page, wrong, described, samples):
         searched_with(page, "anguro.jpg")
         assert best(page) == "anguro"
     assert "ERR_CONNECTION_REFUSED" in wrong.pop()
+
+
+def test_a_server_that_asks_for_a_token(open_page, described):
+    with serving(described, "--token", "s3cret") as asking:
+        page = open_page(url=f"{asking.url}/?token=s3cret")
+        page.locator("#fan a").first.click()
+        assert best(page)
+        page.wait_for_load_state("networkidle")
+        assert "s3cret" not in page.url
+        assert not [line for line in asking.lines if " 401 " in line]
 
 
 def test_the_keyboard_alone(open_page, samples):

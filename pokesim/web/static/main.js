@@ -91,6 +91,7 @@ async function search(query, enter = null) {
   if (!query) {
     keep({ query, matches: [] }, enter);
     drawWelcome();
+    if (isNew) find("h1").focus({ preventScroll: true });
     return;
   }
   if (isNew) drawQuestion(...pictureOf(query));
@@ -103,7 +104,10 @@ async function search(query, enter = null) {
     draw();
     if (isNew) find("#best").focus({ preventScroll: true });
   } catch (failure) {
-    if (failure.name !== "AbortError") fail(failure, () => search(query, enter));
+    if (failure.name === "AbortError") return;
+    fail(failure, () => search(query, enter));
+    // Of a new photo, it is rather the photo that is wrong.
+    if (failure.status === 400 && hasFilter() && !(photo && isNew)) blameFilter(true);
   }
 }
 
@@ -154,7 +158,6 @@ function fail(failure, again) {
   else drawWelcome();
   say("");
   tell(failure.message, failure.status ? {} : { "Try again": again });
-  if (failure.status === 400 && hasFilter()) blameFilter(true);
 }
 
 // The card and the explanation
