@@ -32,7 +32,7 @@ WARM_MS = 2.0
 
 SERIAL_MS = 0.31
 """A file where the network costs nothing: a million in 310 s. One machine alone writes the index,
-so workers do not share this."""
+so none of it is taken to be shared among workers; that is cautious, for they do the reading."""
 
 NETWORK_MS = {
     "compact": 0.074 * 22.5,
