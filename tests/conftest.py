@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import pokesim
@@ -42,39 +43,52 @@ STORED_BY_ORIENTATION = {
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(shared: Path) -> Path:
     """Keep exported models and samples of the tests out of the user's cache, and Keras' away."""
-    home = tmp_path_factory.mktemp("cache")
+    home = shared / "cache"
+    home.mkdir(exist_ok=True)
     os.environ["POKESIM_CACHE"] = str(home)
     os.environ["KERAS_HOME"] = str(home / "keras")
     return home
 
 
 @pytest.fixture(scope="session")
-def samples(cache: Path) -> Samples:
+def samples(cache: Path, shared: Path) -> Samples:
     """The built-in sample pictures, on disk."""
-    return builtin_samples()
+    with FileLock(shared / "samples.lock"):
+        return builtin_samples()
 
 
 @pytest.fixture(scope="session")
-def index_path(samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def index_path(samples: Samples, shared: Path) -> Path:
     """An index of the sample creatures; not to be written by a test."""
-    home = tmp_path_factory.mktemp("indexes") / "samples"
-    pokesim.build_index(samples.images, home, embedder="compact")
+    home = shared / "indexes" / "samples"
+    with FileLock(shared / "index.lock"):
+        if not home.exists():
+            pokesim.build_index(samples.images, home, embedder="compact")
     return home
 
 
 @pytest.fixture(scope="session")
-def seeded_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Path]:
+def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
     """Return a function (Keras class, with classifier) → a weights file, made once."""
-    home = tmp_path_factory.mktemp("weights")
+    home = shared / "weights"
+    home.mkdir(exist_ok=True)
 
     def make(keras_class: str, top: bool = False) -> Path:
         path = home / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
-        if not path.exists():
-            command = [sys.executable, "-c", SEEDED, keras_class, "top" if top else "", str(path)]
-            subprocess.run(command, check=True, capture_output=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                command = [sys.executable, "-c", SEEDED, keras_class, "top" if top else "", path]
+                subprocess.run(command, check=True, capture_output=True)
         return path
 
     return make

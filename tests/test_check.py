@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 import pokesim
+from pokesim.embedders import models
 from pokesim.errors import IndexFolderError, ModelError
 
 
@@ -85,11 +86,15 @@ def test_another_version_of_the_embedder_is_refused(index, monkeypatch, tmp_path
         pokesim.open_index(index).query(next(samples.photos.iterdir()))
 
 
-def test_a_damaged_exported_model_is_found(run, samples, seeded_weights, cache, tmp_path):
+def test_a_damaged_exported_model_is_found(run, samples, seeded_weights, tmp_path):
     weights = seeded_weights("MobileNetV2")
+    made = models.prepare("mobilenet_v2", weights).path
+    model = tmp_path / "cache/models" / made.name
+    model.parent.mkdir(parents=True)
+    for path in (made, made.with_suffix(".json")):
+        shutil.copy(path, model.parent)
     home = {"POKESIM_CACHE": str(tmp_path / "cache")}
     run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights, **home)
-    (model,) = (tmp_path / "cache/models").glob("*.tflite")
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
     model.write_bytes(bytes(data))
