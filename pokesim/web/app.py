@@ -158,8 +158,8 @@ class _Answers:
         if "sha256" in request.query_params:
             raise Refused(400, "sha256 goes with the id of an item.")
         async with self._uploads.received(request) as body:
-            upload = await self._desk.parse(body, request.headers.get("content-type", ""))
-            yield await self._desk.find(upload, question)
+            kind = request.headers.get("content-type", "")
+            yield await self._desk.find(body, kind, question)
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
         png = await self._desk.drawing.do("The picture", lambda: png_of(draw()))

@@ -141,23 +141,17 @@ class Desk:
         """Load the model, and let it embed once."""
         _warm(self.index)
 
-    async def parse(self, body: bytes, content_type: str) -> Upload:
-        """Take the photo out of a body, as `photo_of` does; a form is parsed in a thread."""
-        return await self._reading.do("The form", partial(photo_of, body, content_type))
-
-    async def find(self, upload: Upload, question: Question) -> Found:
-        """Return the matches of a photo.
+    async def find(self, body: bytes, content_type: str, question: Question) -> Found:
+        """Return the matches of the photo in a request's body.
 
         Raises:
-            Refused: it is no picture, or there is no place at the desk.
+            Refused: there is none, or no place at the desk.
             UsageError: the filter or the label has no meaning here.
         """
         index = self.index
         with self._place():
-            try:
-                photo = await self._reading.do(upload.name, partial(index.read, upload.data))
-            except PictureError as error:
-                raise Refused(400, f"{upload.name}: {error.reason}.") from error
+            reading = partial(_read, index, body, content_type)
+            upload, photo = await self._reading.do("The photo", reading)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
             self._asked.append(_Asked(index, photo, question, answer))
             self._news.set()
@@ -233,6 +227,14 @@ def _refreshed(index: Index) -> Index:
     if newer is not index:
         _warm(newer)
     return newer
+
+
+def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels | int]:
+    upload = photo_of(body, content_type)
+    try:
+        return upload, index.read(upload.data)
+    except PictureError as error:
+        raise Refused(400, f"{upload.name}: {error.reason}.") from error
 
 
 def _answered(batch: Sequence[_Asked]) -> list[_Matches | PokesimError]:

@@ -14,7 +14,6 @@ import secrets
 import socket
 import time
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pokesim.web.answers import Refused
 
 COOKIE = "pokesim-token"
-_HEADERS = {
+_CAREFUL = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "font-src 'self'; connect-src 'self'; "
@@ -34,6 +33,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_HEADERS = [(name.lower().encode(), told.encode()) for name, told in _CAREFUL.items()]
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Guard:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(_HEADERS)
+                message["headers"] = [*message["headers"], *_HEADERS]
             size += len(message.get("body", b""))
             await send(message)
 
