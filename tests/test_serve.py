@@ -446,6 +446,17 @@ def test_who_is_slow_is_not_waited_for_for_ever(described):
         assert server.get("/healthz").status == 200
 
 
+def test_a_picture_that_takes_too_long_is_given_up(described, photos):
+    hasty = "import pokesim.web.desk as d; d.READ_SECONDS = 0.2; " + START
+    with serving(described, start=hasty) as server:
+        for _ in range(3):
+            slow = server.ask("POST", "/api/search", png_of_zeros(9_400, 9_400))
+            assert slow.status == 400, slow.body
+            assert "reading it took over 0.2 s" in slow.json["error"]
+        time.sleep(2)
+        assert server.post("/api/search", photos[0]).status == 200
+
+
 def test_the_log_has_a_line_a_request_unless_quiet(described, photos):
     with serving(described) as server:
         server.post("/api/search?k=3", photos[0])

@@ -37,7 +37,11 @@ def serve(
         pokesim serve --host 0.0.0.0 --port 8080 --token "$SECRET"
         pokesim serve --runtime openvino --precision bfloat16
     """
+    import os
     from urllib.parse import quote
+
+    # FAISS's threads else spin for a while after each search, on cores that others wait for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when FAISS is loaded
 
     from pokesim.index.search import open_index
 
