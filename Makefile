@@ -40,8 +40,13 @@ query: setup  ## search INDEX with PHOTO for K matches
 test: setup chromium  ## run the tests
 	$(BIN)/pytest -n auto --dist worksteal
 
-test-distributed: setup  ## run the tests on a real dask cluster
-	$(BIN)/pytest tests/distributed
+test-distributed: setup .venv/milvus  ## run the tests on a real dask cluster and a real Milvus server
+	$(BIN)/pytest tests/distributed/test_dask.py
+	$(BIN)/python tests/distributed/namespace.py $(BIN)/pytest tests/distributed/test_milvus.py
+
+.venv/milvus: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt milvus
+	@touch $@
 
 # The page is tested in a real browser. Where it cannot be had, these tests are skipped.
 chromium:

@@ -42,6 +42,8 @@ _HOMES = {
     "find_duplicates": "pokesim.index.duplicates",
     "open_index": "pokesim.index.search",
     "open_workers": "pokesim.scale.workers",
+    "pull_index": "pokesim.index.milvus.store",
+    "push_index": "pokesim.index.milvus.store",
     "remove_pictures": "pokesim.index.edit",
     "repair_index": "pokesim.index.repair",
     "reset_index": "pokesim.tune",
@@ -76,6 +78,8 @@ __all__ = [
     "find_duplicates",
     "open_index",
     "open_workers",
+    "pull_index",
+    "push_index",
     "remove_pictures",
     "repair_index",
     "reset_index",
@@ -102,6 +106,7 @@ if TYPE_CHECKING:
     from pokesim.index.explain import Explanation
     from pokesim.index.manifest import Manifest, Skipped, Tuning
     from pokesim.index.matches import Answer, Match
+    from pokesim.index.milvus.store import pull_index, push_index
     from pokesim.index.repair import repair_index
     from pokesim.index.search import Index, open_index
     from pokesim.index.work import BuildReport

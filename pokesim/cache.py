@@ -1,4 +1,4 @@
-"""Where pokesim keeps what can be made again: exported models, drawn samples."""
+"""Where pokesim keeps what can be made again: exported models, drawn samples, copies of indexes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("pokesim", appauthor=False))
 
 
-CONTENTS = ("models", "samples")
-"""The cache's folders: exported models, drawn sample pictures."""
+COPIES = "copies"
+"""The folder with copies of indexes that are on a server, and what was built there last."""
+
+CONTENTS = ("models", "samples", COPIES)
+"""The cache's folders: exported models, drawn sample pictures, copies of indexes."""
 
 
 def size_of(name: str) -> int:

@@ -21,6 +21,7 @@ _EXTRAS = {
     "openTSNE": "map",
     "distributed": "dask",
     "kagglehub": "kaggle",
+    "pymilvus": "milvus",
 }
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd")
 

@@ -25,6 +25,7 @@ BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
 
 # What is not run here, and where it is.
 ELSEWHERE = {
+    "milvus://": "tests/distributed/test_milvus.py",
     "pip install .": "make setup",
     "mobilenet_v2": "tests/test_models.py",
     "--runtime": "tests/test_runtimes.py",

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from pokesim.cli import asking, building, judging, keeping, planning, serving
+from pokesim.cli import asking, building, judging, keeping, moving, planning, serving
 from pokesim.cli.base import add_command, app
 
 _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
@@ -20,6 +20,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "add": building.add,
     "remove": building.remove,
     "check": keeping.check,
+    "push": moving.push,
+    "pull": moving.pull,
     "evaluate": judging.evaluate,
     "tune": judging.tune,
     "plan": planning.plan,

@@ -105,7 +105,7 @@ IndexOption = Annotated[
     str,
     typer.Option(
         "--index",
-        help="The index's folder.",
+        help="The index's folder, or milvus://HOST:PORT/COLLECTION.",
         envvar="POKESIM_INDEX",
         autocompletion=completion.indexes,
     ),

@@ -97,15 +97,15 @@ cache = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 @cache.callback()
 def cache_root() -> None:
-    """Look after exported models and drawn samples."""
+    """Look after exported models, drawn samples, copies of indexes."""
 
 
 def cache_clear(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[models|samples]", help="Default: both.")
+        list[str] | None, typer.Argument(metavar="[models|samples|copies]", help="Default: all.")
     ] = None,
 ) -> None:
-    """Remove exported models and drawn samples.
+    """Remove exported models, drawn samples and copies of indexes on servers.
 
     What is needed is made again.
 
@@ -116,7 +116,7 @@ def cache_clear(
 
     for name in names or CONTENTS:
         if name not in CONTENTS:
-            known = " and ".join(CONTENTS)
+            known = ", ".join(CONTENTS)
             raise UsageError(f"The cache has {known}, not {name}.{did_you_mean(name, CONTENTS)}")
     for name in names or CONTENTS:
         size = size_of(name)

@@ -1,4 +1,4 @@
-"""Where an index is kept, such as in a folder.
+"""Where an index is kept: in a folder, or on a Milvus server.
 
 What asks an index, and what builds one, knows a store only by what is written here. It is read
 where it is, and written by way of a folder: a build works in `Store.folder`, and what it publishes
@@ -174,7 +174,16 @@ class Store(Protocol):
 
 
 def store_of(index: str | Path) -> Store:
-    """Return the store that an index's folder names."""
+    """Return the store that an index's folder or address names.
+
+    Raises:
+        UsageError: it looks like an address, but is none.
+    """
+    if "://" in str(index):
+        from pokesim.index.milvus.address import Address
+        from pokesim.index.milvus.store import MilvusStore
+
+        return MilvusStore(Address.of(str(index)))
     from pokesim.index.folder import Folder
 
     return Folder(Path(index))

@@ -40,7 +40,7 @@ class VectorWriter:
         self.dimension = dimension
         self.count = 0
         self._file: IO[bytes] = path.open("wb")
-        self._file.write(_header(dimension, 0))
+        self._file.write(header(dimension, 0))
 
     def add(self, rows: NDArray[np.float32]) -> None:
         """Append rows, float32 (n, dimension)."""
@@ -52,7 +52,7 @@ class VectorWriter:
     def finish(self) -> None:
         """Put the count into the header and bring everything to the disk."""
         self._file.seek(0)
-        self._file.write(_header(self.dimension, self.count))
+        self._file.write(header(self.dimension, self.count))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -71,7 +71,7 @@ def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401
     with path.open("rb") as file:
         head = file.read(_HEADER.size)
     size = _HEADER.size + 4 * count * dimension
-    if head != _header(dimension, count) or path.stat().st_size != size:
+    if head != header(dimension, count) or path.stat().st_size != size:
         raise IndexFolderError(
             f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
             "build the index again."
@@ -108,7 +108,8 @@ def project_file(plain: Path, out: Path, count: int, projection: Projection) -> 
         writer.finish()
 
 
-def _header(dimension: int, count: int) -> bytes:
+def header(dimension: int, count: int) -> bytes:
+    """Return what stands before the rows of a file."""
     reserved = 1 << 20
     return _HEADER.pack(
         b"IxF2", dimension, count, reserved, reserved, 1, _METRIC_L2, count * dimension

@@ -1,0 +1,89 @@
+"""The Milvus server, asked through pymilvus; whatever it refuses becomes one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from pokesim.clock import lap
+from pokesim.errors import IndexFolderError, PokesimError
+from pokesim.index.milvus.address import Address
+
+TOKEN = "POKESIM_MILVUS_TOKEN"
+"""Names the environment variable with the server's token, such as ``user:password``."""
+
+_CONNECT_SECONDS, _SECONDS = 10, 60
+_NO_COLLECTION = 100
+
+
+class NoCollectionError(IndexFolderError):
+    """The server has no collection of this name."""
+
+
+class Server:
+    """A connection to the server of an address; safe to use from several threads."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect. Raises PokesimError."""
+        self._address = address
+        with lap("import pymilvus"):
+            try:
+                import pymilvus
+            except ModuleNotFoundError as error:
+                raise PokesimError(
+                    f"{address} needs pymilvus: pip install 'pokesim[milvus]'."
+                ) from error
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it raises
+        scheme = "https" if address.secure else "http"
+        self._failed: Any = pymilvus.MilvusException
+        try:
+            self._client: Any = pymilvus.MilvusClient(
+                f"{scheme}://{address.server}",
+                token=os.environ.get(TOKEN, ""),
+                timeout=_CONNECT_SECONDS,
+            )
+        except self._failed as error:
+            raise self._told(error) from error
+
+    def __str__(self) -> str:
+        return self._address.server
+
+    def ask(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - pymilvus is untyped
+        """Call a method of pymilvus's client, which answers within a minute.
+
+        Raises:
+            NoCollectionError: the collection is not there.
+            PokesimError: the server is away, lets nobody in, or refuses.
+        """
+        return self.do(what, *args, timeout=_SECONDS, **named)
+
+    def do(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+        """Do the same with what may take as long as it takes."""
+        try:
+            return getattr(self._client, what)(*args, **named)
+        except self._failed as error:
+            raise self._told(error) from error
+
+    def _told(self, error: Any) -> PokesimError:  # noqa: ANN401
+        if error.code == _NO_COLLECTION:
+            return NoCollectionError(
+                f"What was opened of {self._address} has been cleared away since; open it again."
+            )
+        cause = error.__cause__ or error.__context__
+        status = cause.code().name if hasattr(cause, "code") and callable(cause.code) else ""
+        if status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+            return PokesimError(
+                f"The Milvus server {self} does not let us in; put its token, "
+                f"such as user:password, into {TOKEN}."
+            )
+        if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
+            return PokesimError(
+                f"The Milvus server {self} does not answer; see that it runs and "
+                "can be reached from here."
+            )
+        return PokesimError(f"The Milvus server {self} refuses: {_first_line(error)}.")
+
+
+def _first_line(error: Any) -> str:  # noqa: ANN401
+    return str(error.message or error).strip().splitlines()[0].rstrip(".")

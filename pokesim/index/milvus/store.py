@@ -1,0 +1,234 @@
+"""A Milvus server as a store.
+
+It is read over the wire. It is written by way of a copy in the user's cache, an ordinary index
+folder that follows what counts on the server: where that is another than the copy knows, all of it
+is fetched first, each vector once. A build works there as in any folder, with its journal beside
+it, and what comes of it is sent to the server, all of it too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pokesim import metric
+from pokesim.cache import COPIES, cache_dir
+from pokesim.errors import IndexFolderError, NoIndexError, UsageError
+from pokesim.index import structure, vectors
+from pokesim.index.lock import writing
+from pokesim.index.milvus.address import Address
+from pokesim.index.milvus.layout import ITEM_FIELDS, check_mark, item_of, plain_of
+from pokesim.index.milvus.publish import publish, without_structure
+from pokesim.index.milvus.server import NoCollectionError, Server
+from pokesim.index.milvus.snapshot import MilvusSnapshot, rows_at_a_time
+from pokesim.index.publish import SnapshotWriter, new_snapshot
+from pokesim.index.publish import publish as publish_in_folder
+from pokesim.index.snapshot import SNAPSHOTS, Snapshot, open_snapshot, snapshot_names
+from pokesim.index.structure import SearchRecord
+from pokesim.index.vectors import VectorWriter
+from pokesim.index.work import Progress
+
+log = logging.getLogger(__name__)
+
+_FOLLOWS = "follows.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Follows:
+    """What a copy in the cache is a copy of: its snapshot ``snapshot`` of ``collection``."""
+
+    collection: str | None = None
+    snapshot: str | None = None
+
+    @staticmethod
+    def of(root: Path) -> _Follows:
+        try:
+            return _Follows(*json.loads((root / _FOLLOWS).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return _Follows()
+
+    def remember(self, root: Path) -> None:
+        (root / _FOLLOWS).write_text(json.dumps(astuple(self)))
+
+
+class MilvusStore:
+    """A `pokesim.index.store.Store`."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    @cached_property
+    def server(self) -> Server:
+        """The connection, made when it is first needed."""
+        return Server(self.address)
+
+    def snapshot(self) -> MilvusSnapshot:
+        """Return the snapshot that counts."""
+        name = self._current()
+        if name is None:
+            raise NoIndexError(
+                f"There is no index at {self.address}; make one with `pokesim build-index --index "
+                f"{self.address}`, or copy one there with `pokesim push`."
+            )
+        return MilvusSnapshot(self.server, name)
+
+    def search_for(self, asked: str, dimension: int) -> str:
+        """Return "flat": Milvus compares all vectors, on its query nodes."""
+        if asked not in (structure.AUTO, structure.FLAT):
+            raise UsageError(
+                f"--search {asked} is for an index in a folder; Milvus is asked for exact answers."
+            )
+        return structure.FLAT
+
+    @contextmanager
+    def folder(self, *, write: bool) -> Iterator[Path]:
+        """Give the copy in the cache, brought up to date; send what a build makes of it."""
+        root = cache_dir() / COPIES / f"{self.address.host}_{self.address.port}" / self.address.name
+        home = root / "index"
+        with writing(root):
+            before = self._follow(root, home)
+            yield home
+            if write:
+                self._send(root, home, before)
+
+    def push(self, index: Path, tell: Progress) -> bool:
+        """Copy the index of a folder to the server; say whether it was not there already."""
+        snapshot = open_snapshot(index)
+        before = self._current()
+        if before is not None:
+            there = MilvusSnapshot(self.server, before).written
+            if there == without_structure(snapshot.manifest):
+                return False
+        publish(self.server, self.address, snapshot, before, tell)
+        return True
+
+    def fetch(self, home: Path, tell: Progress, search: str | None = None) -> Snapshot:
+        """Copy what counts on the server into an index's folder; all of it travels.
+
+        Args:
+            home: the folder; the index that is there stays until the new one is whole.
+            tell: called as pictures come.
+            search: how it is to be searched there; None: as was asked of the index.
+
+        Raises:
+            PokesimError: something is missing on the server, or the folder cannot be written.
+        """
+        source = self.snapshot()
+        manifest, projection = source.written, source.projection()
+        table = source.table() if manifest.metadata else None
+        with new_snapshot(home) as folder:
+            with closing(SnapshotWriter(folder, manifest.dimension, table)) as writer:
+                fields, size = [*ITEM_FIELDS, "vector"], rows_at_a_time(manifest.dimension)
+                for rows in source.in_order(source.name, fields, size):
+                    tell(writer.count, manifest.count)
+                    if [row["id"] for row in rows] != list(
+                        range(writer.count, min(writer.count + size, manifest.count))
+                    ):
+                        raise source.damaged("lacks some of its rows")
+                    block = np.array([row["vector"] for row in rows], np.float32)
+                    writer.add(block, [item_of(row) for row in rows])
+                tell(manifest.count, manifest.count)
+                metadata = writer.finish()
+            if projection:
+                projection.save(folder / metric.FILE)
+                plain, dimension = plain_of(source.name), projection.plain_dimension
+                path = folder / vectors.PLAIN_FILE
+                with source.loaded(plain), closing(VectorWriter(path, dimension)) as plain_writer:
+                    for block in source.blocks(plain, dimension):
+                        plain_writer.add(block)
+                    plain_writer.finish()
+            asked = SearchRecord(search or manifest.search.asked)
+            return publish_in_folder(
+                folder, home, replace(manifest, metadata=metadata, search=asked)
+            )
+
+    def _current(self) -> str | None:
+        """Return the collection that the address stands for; None if there is none."""
+        try:
+            found = self.server.ask("describe_collection", self.address.name)
+        except NoCollectionError:
+            return None
+        check_mark(self.address, found["description"])
+        return str(found["collection_name"])
+
+    def _follow(self, root: Path, home: Path) -> str | None:
+        """Bring a copy up to date, and return what counts on the server.
+
+        A copy may be ahead: what a build has made of it and could not send is not lost.
+        """
+        current, known = self._current(), _Follows.of(root)
+        if current is None and known.collection is not None:
+            shutil.rmtree(home, ignore_errors=True)  # its collection was dropped
+            _Follows().remember(root)
+        elif current is not None and (current != known.collection or not _is_there(home)):
+            log.info("Fetching %s.", self.address)
+            snapshot = self.fetch(home, lambda done, total: None, structure.FLAT)
+            _Follows(current, snapshot.name).remember(root)
+        return current
+
+    def _send(self, root: Path, home: Path, before: str | None) -> None:
+        with contextlib.suppress(NoIndexError):
+            snapshot = open_snapshot(home)
+            if snapshot.name != _Follows.of(root).snapshot:
+                log.info("Sending %s pictures to %s.", snapshot.manifest.count, self.address)
+                collection = publish(
+                    self.server, self.address, snapshot, before, lambda done, total: None
+                )
+                _Follows(collection, snapshot.name).remember(root)
+            for name in snapshot_names(home):
+                if name != snapshot.name:
+                    shutil.rmtree(home / SNAPSHOTS / name, ignore_errors=True)
+
+
+def push_index(index: str | Path, address: str, *, progress: Progress | None = None) -> bool:
+    """Copy a finished index from a folder to a Milvus server, where it counts from then on.
+
+    Nothing is embedded. Every vector and item travels once.
+
+    Args:
+        index: the folder.
+        address: ``milvus://HOST:PORT/COLLECTION``.
+        progress: called with (pictures sent, of all).
+
+    Returns:
+        False where the same index is there already.
+
+    Raises:
+        PokesimError: the index or the server cannot be used; what counted there does so still.
+    """
+    store = MilvusStore(Address.of(address))
+    return store.push(Path(index), progress or (lambda done, total: None))
+
+
+def pull_index(address: str, index: str | Path, *, progress: Progress | None = None) -> None:
+    """Copy an index from a Milvus server into a folder, where it counts from then on.
+
+    Every vector and item travels once; the search structure is built here.
+
+    Args:
+        address: ``milvus://HOST:PORT/COLLECTION``.
+        index: the folder.
+        progress: called with (pictures fetched, of all).
+
+    Raises:
+        PokesimError: the server cannot be asked, or the folder cannot be written.
+    """
+    store = MilvusStore(Address.of(address))
+    store.fetch(Path(index), progress or (lambda done, total: None))
+
+
+def _is_there(home: Path) -> bool:
+    try:
+        open_snapshot(home)
+    except IndexFolderError:
+        return False
+    return True

@@ -1,0 +1,436 @@
+"""An index on a real Milvus server answers as the same index in a folder does.
+
+`make test-distributed` runs this in a network namespace, because the server listens everywhere.
+"""
+
+import contextlib
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient
+from test_metadata import TYPES, filters
+from test_search import index_of
+
+import pokesim
+from pokesim.errors import OtherIndexError
+from pokesim.index.items import Item
+from pokesim.index.manifest import EmbedderRecord, Manifest
+from pokesim.index.milvus.server import TOKEN as TOKEN_NAME
+from pokesim.index.milvus.snapshot import MilvusSnapshot
+from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
+from pokesim.index.store import store_of
+from pokesim.index.table import read_table
+
+if [name for _, name in socket.if_nameindex()] != ["lo"]:
+    pytest.skip("needs a network namespace: make test-distributed", allow_module_level=True)
+
+AT = "milvus://127.0.0.1:19530"
+TOKEN = "root:Milvus"
+PORTS = (19530, 9091)
+HEALTH = "http://127.0.0.1:9091/healthz"
+
+
+def wait_until(is_so):
+    """Look every tenth of a second, for two minutes."""
+    for _ in range(1200):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{is_so} is not so after two minutes")
+
+
+def is_free(port):
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def is_healthy():
+    with contextlib.suppress(OSError), urllib.request.urlopen(HEALTH, timeout=1) as answer:
+        return answer.read() == b"OK"
+    return False
+
+
+class Server:
+    """The real server, of its data in a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.start()
+
+    def start(self) -> None:
+        for port in PORTS:
+            wait_until(lambda port=port: is_free(port))
+        program = Path(sys.executable).with_name("milvus-server")
+        options = ["--data", str(self.home), "--authorization-enabled", "True"]
+        self.process = subprocess.Popen(
+            [program, *options],
+            cwd=self.home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(is_healthy)
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+@pytest.fixture(scope="module")
+def milvus(tmp_path_factory):
+    os.environ[TOKEN_NAME] = TOKEN
+    server = Server(tmp_path_factory.mktemp("milvus"))
+    yield server
+    server.stop()
+    del os.environ[TOKEN_NAME]
+
+
+@pytest.fixture(scope="module")
+def client(milvus):
+    return MilvusClient("http://127.0.0.1:19530", token=TOKEN)
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """A folder's index of 809 pictures, and what is told of each."""
+    home = tmp_path_factory.mktemp("described") / "index"
+    random.seed(9)
+    rows = [(random.choice(TYPES), random.choice([None, *range(100), 1.5])) for _ in range(809)]
+    table = home.with_suffix(".jsonl")
+    with table.open("w") as file:
+        for at, (kind, hp) in enumerate(rows):
+            if at % 5:
+                print(json.dumps({"n": f"p{at}", "Type": kind, "HP": hp}), file=file)
+        print(json.dumps({"n": "nobody", "Type": "ghost", "HP": 7}), file=file)
+    # Every fourth name is no UTF-8, and has what an escape could be mistaken for.
+    odd = os.fsdecode(b'\xff\\x41 \n"')
+    names = [f"{at // 100}/p{at}{odd if at % 4 == 1 else ''}.png" for at in range(809)]
+    items = [
+        Item(at, name, Path(name).stem, at, 10**18 + at, f"{at // 2:064x}")
+        for at, name in enumerate(names)
+    ]
+    xb = np.random.default_rng(9).integers(-2, 3, (809, 6)).astype(np.float32)
+    write(home, xb, items, read_table(table).keyed([item.path for item in items]))
+    told = [row if at % 5 and at % 4 != 1 else (None, None) for at, row in enumerate(rows)]
+    return home, xb, told
+
+
+def write(home, xb, items, table=None, embedder="compact"):
+    with (
+        new_snapshot(home) as folder,
+        closing(SnapshotWriter(folder, xb.shape[1], table)) as writer,
+    ):
+        writer.add(xb, items)
+        metadata = writer.finish()
+        record = EmbedderRecord(embedder, "5" * 64, 1, 224, "", False)
+        publish(
+            folder, home, Manifest("/pics", record, xb.shape[1], len(xb), (), metadata=metadata)
+        )
+
+
+@pytest.fixture(scope="module")
+def pushed(milvus, described):
+    address = f"{AT}/pushed"
+    assert pokesim.push_index(described[0], address)
+    return address
+
+
+def facts(manifest):
+    return replace(manifest, created="", files={}, search=None)
+
+
+def test_what_was_pushed_is_what_comes_back(described, pushed, tmp_path):
+    here = pokesim.open_index(described[0])
+    there = pokesim.open_index(pushed)
+    assert not pokesim.push_index(described[0], pushed), "the same again is nothing to do"
+    assert facts(there.manifest) == facts(here.manifest)
+    pokesim.pull_index(pushed, tmp_path / "pulled")
+    back = pokesim.open_index(tmp_path / "pulled")
+    assert facts(back.manifest) == facts(here.manifest)
+    assert list(back.items) == list(there.items) == list(here.items)
+    for one in (back, there):
+        np.testing.assert_array_equal(np.concatenate(list(one.blocks())), described[1])
+        assert one.items.in_folders
+        assert [one.metadata.of(at) for at in range(0, 809, 50)] == [
+            here.metadata.of(at) for at in range(0, 809, 50)
+        ]
+        for column in ("Type", "HP"):
+            assert one.metadata.values(column, 1000) == here.metadata.values(column, 1000)
+        assert list(one.metadata.unmatched()) == list(here.metadata.unmatched())
+        assert list(one.metadata.undescribed()) == list(here.metadata.undescribed())
+        assert one.metadata.table() == here.metadata.table()
+        for item in list(here.items)[:20]:
+            assert one.items[item.id] == item
+            assert one.items.of_path(item.path) == item.id
+            assert one.items.of_bytes(item.sha256) == here.items.of_bytes(item.sha256)
+            assert one.items.find(item.sha256) == here.items.find(item.sha256)
+    assert there.items.of_path("nowhere.png") is None
+    assert there.items.find("0") is None
+
+
+def same_answers(here, there, xq, k, **asked):
+    D, I = here.search(xq, k, **asked)  # noqa: E741
+    found_d, found_i = there.search(xq, k, **asked)
+    np.testing.assert_array_equal(found_i, I)
+    np.testing.assert_allclose(found_d, D, rtol=1e-6, atol=1e-9)
+
+
+def test_ties_come_in_the_order_of_ids(described, pushed):
+    here, there = pokesim.open_index(described[0]), pokesim.open_index(pushed)
+    rng = np.random.default_rng(1)
+    near = described[1][rng.integers(0, 809, 100)]
+    xq = np.concatenate([near, rng.standard_normal((100, 6)).astype(np.float32)])
+    for k in (1, 7, 50, 2000):
+        same_answers(here, there, xq, k)
+
+
+def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, pushed):
+    from hypothesis import given, settings
+
+    home, xb, rows = described
+    here, there = pokesim.open_index(home), pokesim.open_index(pushed)
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(asked=filters())
+    def compare(asked):
+        where, passes = asked
+        ids = np.array([at for at, row in enumerate(rows) if passes(row)], np.int64)
+        np.testing.assert_array_equal(there.select(where), ids)
+        same_answers(here, there, xb[:3] + np.float32(0.25), 5, where=where)
+
+    compare()
+    for where in (
+        "HP in 1.5,2,3",
+        "HP not in 1.5,2",
+        'HP != "" and HP > 1.4',
+        "n >= p5 or n=p2",
+        'not (n < p5 or HP = "")',
+        'Type in fire,""',
+        'Type not in fire,""',
+    ):
+        np.testing.assert_array_equal(there.select(where), here.select(where), where)
+    assert len(there.select("Type=ghost")) == 0, "known from a row that no picture has"
+    with pytest.raises(pokesim.UsageError, match="Did you mean grass"):
+        there.select("Type=gras")
+
+
+def test_twenty_thousand_vectors_of_2048(milvus, tmp_path, run):
+    rng = np.random.default_rng(2)
+    xb = rng.standard_normal((20_000, 2048), np.float32)
+    xb[10_000:10_100] = xb[0]  # more ties than are asked for at first
+    here = index_of(tmp_path / "large", xb)
+    done = run("push", tmp_path / "large", f"{AT}/large")
+    assert done.returncode == 0, done.stderr
+    there = pokesim.open_index(f"{AT}/large")
+    xq = np.concatenate([xb[:1], rng.standard_normal((199, 2048), np.float32)])
+    same_answers(here, there, xq, 10)
+    _, ids = there.search(xb[0], 5)
+    np.testing.assert_array_equal(ids[0], [0, *range(10_000, 10_004)])
+    with pytest.raises(pokesim.UsageError, match="16,384 neighbours at most, not 16,385"):
+        there.search(xq[:1], 16_385)
+    with pytest.raises(pokesim.UsageError, match=r"must be \(n, 2048\)"):
+        there.search(np.zeros((1, 6)))
+
+
+def test_every_command_takes_an_address(milvus, samples, run, tmp_path):
+    address = f"{AT}/whole"
+    for name in ("brumbel", "ribbet", "octavin"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        shutil.copy(samples.images / f"{name}.png", tmp_path / "images")
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["Name", "Type"], ["brumbel", "grass"], ["ribbet", "water"]])
+
+    def ok(*args):
+        done = run(*args, "--index", address)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "There is no index at" in run("info", "--index", address).stderr
+    built = ok("build-index", "images", "--embedder", "compact", "--metadata", "t.csv")
+    assert f"The index is {address}." in built
+    assert ok("build-index").startswith("Nothing to do")
+    photo = samples.photos / "brumbel.jpg"
+    rows = list(csv.DictReader(ok("query", photo, "-k", "2", "--format", "csv").splitlines()))
+    assert rows[0]["label"] == "brumbel"
+    assert rows[0]["Type"] == "grass"
+    assert ok("query", photo, "--where", "Type=water", "--format", "paths").endswith("ribbet.png\n")
+    same = ok("query", "images/brumbel.png", "--exclude-self", "--format", "paths")
+    assert "brumbel" not in same
+    assert "3 from" in ok("info")
+    assert "brumbel" in ok("info", "--metadata")
+    assert "is sound" in ok("check")
+    shutil.copy(samples.images / "waddlo.png", tmp_path)
+    assert "1 embedded" in ok("add", "waddlo.png")
+    assert "100.0" in ok("evaluate", samples.photos)
+    assert ok("duplicates") == ""
+    ok("map", "map.png", "--method", "pca")
+    assert f"{address} has 3." in ok("remove", "ribbet")
+
+
+def test_a_tuned_index_keeps_its_metric_and_its_plain_vectors(milvus, run, samples, tmp_path):
+    index, address = tmp_path / "index", f"{AT}/tuned"
+    pokesim.build_index(samples.images, index, embedder="compact")
+    pokesim.tune_index(samples.photos, index, dims=8, force=True)
+    pokesim.push_index(index, address)
+    here, there = pokesim.open_index(index), pokesim.open_index(address)
+    photo = samples.photos / "brumbel.jpg"
+    assert here.query(photo, k=5) == there.query(photo, k=5)
+    assert there.manifest.dimension == 8
+    list(pokesim.check_index(address))
+    done = run("tune", "--reset", "--index", address)
+    assert done.returncode == 0, done.stderr
+    plain = pokesim.open_index(address)
+    assert plain.manifest.tuning is None
+    assert plain.manifest.dimension == 256
+    found = there.query(photo, k=5)
+    assert found == here.query(photo, k=5), "what was opened before stays"
+
+
+@pytest.fixture(scope="module")
+def switched(milvus, tmp_path_factory):
+    """An address that stands for the first of three indexes that differ in vectors and labels."""
+    home = tmp_path_factory.mktemp("switched")
+    homes = [home / name for name in "abc"]
+    for at, one in enumerate(homes):
+        xb = (np.arange(500, dtype=np.float32) + 100 * at)[:, None].repeat(4, axis=1)
+        names = [f"{one.name}{n}" for n in range(500)]
+        items = [Item(n, f"{name}.png", name, 1, 1, "") for n, name in enumerate(names)]
+        write(one, xb, items, embedder="mobilenet_v2")
+    pokesim.push_index(homes[0], f"{AT}/switched")
+    return f"{AT}/switched", homes
+
+
+def test_a_query_from_elsewhere_says_which_model_is_missing(switched, run, samples):
+    done = run("query", samples.photos / "brumbel.jpg", "--index", switched[0])
+    assert done.returncode == 1
+    assert "mobilenet_v2" in done.stderr
+    assert "55555" in done.stderr
+
+
+def two_nearest(index):
+    D, I = index.search(np.full((1, 4), 100, np.float32), 2)  # noqa: E741
+    return [(float(d), index.items[int(at)].label) for d, at in zip(D[0], I[0], strict=True)]
+
+
+def test_a_switch_under_a_querying_client_is_no_error_and_no_mixed_answer(switched):
+    address, homes = switched
+    of_a, of_b = [(0.0, "a100"), (2.0, "a99")], [(0.0, "b0"), (2.0, "b1")]
+    opened = pokesim.open_index(address)
+    answers, errors, ended = [], [], threading.Event()
+
+    def ask(again):
+        index = pokesim.open_index(address)
+        while not ended.is_set():
+            try:
+                index = again(index)
+                answers.append(two_nearest(index))
+            except Exception as error:
+                errors.append(error)
+
+    kinds = (pokesim.Index.refresh, lambda _: pokesim.open_index(address))
+    clients = [threading.Thread(target=ask, args=[again]) for again in kinds]
+    for one in clients:
+        one.start()
+    pokesim.push_index(homes[1], address)
+    seen = len(answers)
+    while len(answers) < seen + 20 and not errors:
+        time.sleep(0.05)
+    ended.set()
+    for one in clients:
+        one.join()
+    assert not errors
+    assert (answers[0], answers[-1]) == (of_a, of_b)
+    assert all(answer in (of_a, of_b) for answer in answers)
+    assert two_nearest(opened) == of_a, "what was open answers on"
+
+
+def test_who_builds_from_what_no_longer_counts_is_told(switched, client, monkeypatch):
+    address, homes = switched
+    store = store_of(address)
+    now = store.snapshot().name
+    monkeypatch.setattr(type(store), "_current", lambda self: f"{now}_of_before")
+    monkeypatch.setattr(MilvusSnapshot, "written", None)
+    with pytest.raises(pokesim.IndexFolderError, match="built by somebody else meanwhile"):
+        pokesim.push_index(homes[2], address)
+    monkeypatch.undo()
+    assert store.snapshot().name == now
+    pokesim.push_index(homes[2], address)
+    latest = store.snapshot().name
+    kept = {name for name in client.list_collections() if name.startswith("switched_")}
+    assert kept == {now, f"{now}_files", latest, f"{latest}_files"}, "the one before, no more"
+
+
+def test_what_cannot_be_is_one_sentence(client, pushed, run, samples, tmp_path):
+    client.create_collection("theirs", dimension=4)
+
+    def told(index, **env):
+        done = run("query", "x.png", "--index", index, **env)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "no index at" in told(f"{AT}/nothing")
+    assert "pokesim did not make" in told(f"{AT}/theirs")
+    assert "does not answer" in told("milvus://127.0.0.1:1/x")
+    assert "does not answer" in told("milvus://nowhere.invalid/x")
+    assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="root:wrong")
+    assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="")
+    write(tmp_path / "i", np.ones((1, 4), np.float32), [Item(0, "a", "a", 1, 1, "")])
+    with pytest.raises(OtherIndexError, match="pokesim did not make"):
+        pokesim.push_index(tmp_path / "i", f"{AT}/theirs")
+    shutil.copy(samples.images / "brumbel.png", tmp_path)
+    wrong = run(
+        "build-index",
+        tmp_path,
+        "--index",
+        f"{AT}/new",
+        "--search",
+        "HNSW32",
+        "--embedder",
+        "compact",
+    )
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "Milvus is asked for exact answers" in wrong.stderr
+
+
+def test_nothing_is_lost_when_the_server_is_killed(milvus, described, pushed):
+    """Last: the server comes back after up to a minute."""
+    before = pokesim.open_index(pushed)
+    milvus.kill()
+    milvus.start()
+    here = pokesim.open_index(described[0])
+
+    def is_loaded():
+        with contextlib.suppress(pokesim.PokesimError):
+            return len(before.search(described[1][:1], 1)[1]) == 1
+        return False
+
+    wait_until(is_loaded)
+    there = pokesim.open_index(pushed)
+    same_answers(here, there, described[1][:200] + np.float32(0.1), 5)
+    assert list(there.items) == list(here.items)
+    list(store_of(pushed).snapshot().verified())
