@@ -334,9 +334,10 @@ class Index:
                 raise no_metadata(where)
             asked = parse(where, self.metadata.record.columns, self.metadata.known)
             found = self._opened.part(asked)
-            while len(self._parts) >= _FILTERS:
-                self._parts.pop(next(iter(self._parts)), None)
-            self._parts[where] = found
+            with self._lock:
+                while len(self._parts) >= _FILTERS:
+                    del self._parts[next(iter(self._parts))]
+                self._parts[where] = found
         return found
 
     @cached_property
