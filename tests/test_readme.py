@@ -148,3 +148,10 @@ def test_the_file_of_defaults_is_one(world, run, tmp_path):
     text = next(textwrap.dedent(block) for block in BLOCKS if "[query]" in block)
     (tmp_path / "pokesim.toml").write_text(text)
     assert "There is no index at indexes/mine" in run("info").stderr
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(links) > 4
+    for link in links:
+        assert (Path(__file__).parents[1] / link).is_file(), link
