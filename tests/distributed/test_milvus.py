@@ -9,20 +9,18 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from milvus_process import TOKEN, Server, wait_until
 from pymilvus import MilvusClient
+from serving import serving
 from test_metadata import TYPES, filters
 from test_search import index_of
 
@@ -40,64 +38,6 @@ if [name for _, name in socket.if_nameindex()] != ["lo"]:
     pytest.skip("needs a network namespace: make test-distributed", allow_module_level=True)
 
 AT = "milvus://127.0.0.1:19530"
-TOKEN = "root:Milvus"
-PORTS = (19530, 9091)
-HEALTH = "http://127.0.0.1:9091/healthz"
-
-
-def wait_until(is_so):
-    """Look every tenth of a second, for two minutes."""
-    for _ in range(1200):
-        if is_so():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{is_so} is not so after two minutes")
-
-
-def is_free(port):
-    with socket.socket() as one, contextlib.suppress(OSError):
-        one.bind(("127.0.0.1", port))
-        return True
-    return False
-
-
-def is_healthy():
-    with contextlib.suppress(OSError), urllib.request.urlopen(HEALTH, timeout=1) as answer:
-        return answer.read() == b"OK"
-    return False
-
-
-class Server:
-    """The real server, of its data in a folder."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.start()
-
-    def start(self) -> None:
-        for port in PORTS:
-            wait_until(lambda port=port: is_free(port))
-        program = Path(sys.executable).with_name("milvus-server")
-        options = ["--data", str(self.home), "--authorization-enabled", "True"]
-        self.process = subprocess.Popen(
-            [program, *options],
-            cwd=self.home,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_until(is_healthy)
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +225,9 @@ def test_every_command_takes_an_address(milvus, samples, run, tmp_path):
     assert "is sound" in ok("check")
     shutil.copy(samples.images / "waddlo.png", tmp_path)
     assert "1 embedded" in ok("add", "waddlo.png")
+    with serving(address) as server:
+        best = server.post("/api/search?k=1&where=Type=grass", photo).json["matches"]
+        assert [match["label"] for match in best] == ["brumbel"]
     assert "100.0" in ok("evaluate", samples.photos)
     assert ok("duplicates") == ""
     ok("map", "map.png", "--method", "pca")

@@ -14,7 +14,7 @@ TOKEN = "POKESIM_MILVUS_TOKEN"
 """Names the environment variable with the server's token, such as ``user:password``."""
 
 _CONNECT_SECONDS, _SECONDS = 10, 60
-_NO_COLLECTION = 100
+_NO_CONNECTION, _NO_COLLECTION = 2, 100  # pymilvus's codes
 
 
 class NoCollectionError(IndexFolderError):
@@ -77,7 +77,7 @@ class Server:
                 f"The Milvus server {self} does not let us in; put its token, "
                 f"such as user:password, into {TOKEN}."
             )
-        if status in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
+        if error.code == _NO_CONNECTION or status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
             return PokesimError(
                 f"The Milvus server {self} does not answer; see that it runs and "
                 "can be reached from here."

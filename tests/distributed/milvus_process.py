@@ -1,0 +1,70 @@
+"""The real Milvus server; only for a network namespace with nothing but loopback."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+TOKEN = "root:Milvus"  # as the server comes
+PORTS = (19530, 9091)
+HEALTH = "http://127.0.0.1:9091/healthz"
+
+
+def wait_until(is_so):
+    """Look every tenth of a second, for two minutes."""
+    for _ in range(1200):
+        if is_so():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{is_so} is not so after two minutes")
+
+
+def is_free(port):
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def is_healthy():
+    with contextlib.suppress(OSError), urllib.request.urlopen(HEALTH, timeout=1) as answer:
+        return answer.read() == b"OK"
+    return False
+
+
+class Server:
+    """The real server, of its data in a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.start()
+
+    def start(self) -> None:
+        for port in PORTS:
+            wait_until(lambda port=port: is_free(port))
+        program = Path(sys.executable).with_name("milvus-server")
+        options = ["--data", str(self.home), "--authorization-enabled", "True"]
+        self.process = subprocess.Popen(
+            [program, *options],
+            cwd=self.home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(is_healthy)
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill()
