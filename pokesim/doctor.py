@@ -19,6 +19,7 @@ _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
 _EXTRAS = {
     "openvino": "openvino",
     "openTSNE": "map",
+    "starlette": "web",
     "distributed": "dask",
     "kagglehub": "kaggle",
     "pymilvus": "milvus",

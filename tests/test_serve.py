@@ -368,6 +368,8 @@ def test_a_token_is_asked_for_and_never_logged(described, photos):
         assert server.get("/api/info", Authorization="Bearer sesame").status == 401
         entered = server.get("/?token=sesame%20%C3%BC")
         assert (entered.status, entered.headers["Location"]) == (303, "/")
+        entered = server.get("/?item=3&token=sesame+%C3%BC&k=7")
+        assert (entered.status, entered.headers["Location"]) == (303, "/?item=3&k=7")
         cookie = entered.headers["Set-Cookie"]
         assert "HttpOnly" in cookie
         assert "samesite=strict" in cookie.lower()

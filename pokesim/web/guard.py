@@ -13,6 +13,7 @@ import logging
 import secrets
 import socket
 import time
+from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
@@ -127,8 +128,10 @@ class Guard:
         path = request.scope["path"]
         if self._token is None or path == "/healthz":
             return None
-        if path == "/" and _same(request.query_params.get("token", ""), self._token):
-            page = RedirectResponse("/", 303)
+        asked = request.query_params
+        if path == "/" and _same(asked.get("token", ""), self._token):
+            others = urlencode([one for one in asked.multi_items() if one[0] != "token"])
+            page = RedirectResponse(f"/?{others}" if others else "/", 303)
             page.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
             return page
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
