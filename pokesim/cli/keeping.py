@@ -97,7 +97,7 @@ cache = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 @cache.callback()
 def cache_root() -> None:
-    """Look after exported models, drawn samples, copies of indexes."""
+    """Look after the cache: models, samples, copies of indexes."""
 
 
 def cache_clear(
