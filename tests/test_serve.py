@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -337,13 +338,25 @@ def test_the_end_waits_for_what_is_under_way(described, photos):
     assert server.lines[-1] == "Ended.\n"
 
 
-def test_what_is_published_is_served_and_ids_of_before_are_still_good(described, tmp_path, samples):
+def test_what_is_published_is_served_and_ids_of_before_are_still_good(
+    described, tmp_path, samples, photos
+):
     home = shutil.copytree(described.parent, tmp_path / "home")
     pokesim.build_index(home / "creatures", home / "index")
-    with serving(home / "index") as server:
+    with serving(home / "index") as server, ThreadPoolExecutor(4) as pool:
         count = server.get("/api/info").json["count"]
         before = server.get("/api/items/20/similar?k=3").json["matches"]
         shown = [server.get(match["image"]).body for match in before]
+        labels = {photo: server.post("/api/search?k=1", photo).json for photo in photos[:4]}
+        published = threading.Event()
+
+        def ask(photo):
+            answers = []
+            while not published.is_set():
+                answers.append(server.post("/api/search?k=1", photo).json["matches"][0])
+            return answers
+
+        asking = {photo: pool.submit(ask, photo) for photo in photos[:4]}
         for name in ("aa", "ab", "ac"):  # first in order, so all ids move on
             with Image.open(samples.images / f"{CREATURES[9]}.png") as picture:
                 picture.rotate(ord(name[1])).save(home / "creatures" / f"{name}.png")
@@ -352,11 +365,23 @@ def test_what_is_published_is_served_and_ids_of_before_are_still_good(described,
         while server.get("/api/info").json["count"] != count + 3:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        published.set()
+        for photo, answers in asking.items():
+            best = labels[photo]["matches"][0]
+            assert {(one["label"], one["distance"]) for one in answers.result()} == {
+                (best["label"], best["distance"])
+            }
+            assert {one["id"] for one in answers.result()} <= {best["id"], best["id"] + 3}
         assert [server.get(match["image"]).body for match in before] == shown
         assert [server.get(f"/images/{match['id']}").body for match in before] != shown
         first = before[0]
         again = server.get(f"/api/items/{first['id']}/similar?k=1&sha256={first['sha256']}")
         assert again.json["query"] == first["label"]
+        shutil.rmtree(home / "index")
+        time.sleep(2.5)
+        assert server.post("/api/search", photos[0]).status == 200
+    told = [line for line in server.lines if "answers on" in line]
+    assert len(told) == 1
 
 
 def test_a_token_is_asked_for_and_never_logged(described, photos):
@@ -485,6 +510,16 @@ def test_the_log_has_a_line_a_request_unless_quiet(described, photos):
                 time.sleep(0.1)
         quiet.terminate()
         assert quiet.communicate(timeout=30) == (b"", b"")
+
+
+def test_the_page_is_opened_where_the_server_listens(described, tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/address\n')
+    browser.chmod(0o755)
+    env = os.environ | {"BROWSER": os.fspath(browser)}
+    with serving(described, "--open", "--token", "a&b", "--host", "::1", env=env) as server:
+        assert server.url == f"http://[::1]:{server.port}"
+    assert (tmp_path / "address").read_text() == f"{server.url}/?token=a%26b"
 
 
 def test_what_stands_in_the_way_of_serving_is_one_sentence(run, described, tmp_path):

@@ -110,11 +110,15 @@ class _Answers:
     def __init__(self, desk: Desk, name: str) -> None:
         self._desk, self._name = desk, name
         self._uploads = Uploads()
+        self._info: tuple[Index | None, dict[str, Any]] = None, {}
 
     async def info(self, _: Request) -> Response:
         """Tell what the index is, and what may be asked."""
-        told = partial(_info, self._desk.index, self._name)
-        return Json(await self._desk.drawing.do("The index", told))
+        index = self._desk.index
+        if self._info[0] is not index:
+            told = await self._desk.drawing.do("The index", partial(_info, index, self._name))
+            self._info = index, told
+        return Json(self._info[1])
 
     async def search(self, request: Request) -> Response:
         """Find the pictures most like a photo."""

@@ -205,28 +205,22 @@ class Desk:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
-                newer = await asyncio.to_thread(_refreshed, self.index)
-            except PokesimError as error:
+                newer = await asyncio.to_thread(self.index.refresh)
+                if newer is not self.index:
+                    # Where embedding is done, for the network may be the same.
+                    await asyncio.get_running_loop().run_in_executor(self._embedding, _warm, newer)
+                    self.index = newer
+                    log.info("The index is new: %s pictures.", f"{len(newer):,}")
+                told = ""
+            except Exception as error:
                 if told != str(error):
                     log.warning("%s The index from before answers on.", error)
                 told = str(error)
-                continue
-            told = ""
-            if newer is not self.index:
-                self.index = newer
-                log.info("The index is new: %s pictures.", f"{len(newer):,}")
 
 
 def _warm(index: Index) -> None:
     side = index.manifest.embedder.side
     index.embed(np.zeros((1, side, side, 3), np.uint8))
-
-
-def _refreshed(index: Index) -> Index:
-    newer = index.refresh()
-    if newer is not index:
-        _warm(newer)
-    return newer
 
 
 def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels | int]:

@@ -129,8 +129,13 @@ def serve(
         h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_graceful_shutdown=_ENDING_SECONDS,
     )
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn ends in good order, and then sends itself the signal again.
-        signal.signal(number, lambda *_: None)
+        # Until uvicorn's own handlers stand, and when it has ended and sends the signal again.
+        signal.signal(number, end)
     ready()
-    uvicorn.Server(config).run([listening])
+    server.run([listening])
