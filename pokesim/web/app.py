@@ -26,7 +26,7 @@ from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index.matches import FOLDER, STEM, Answer
 from pokesim.index.search import Index
 from pokesim.show.card import card
-from pokesim.show.text import as_dict
+from pokesim.show.text import as_dict, plain
 from pokesim.web.answers import Json, Refused
 from pokesim.web.desk import Desk, Found
 from pokesim.web.openapi import K_MAX, description
@@ -235,5 +235,5 @@ async def _not_here(_: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s failed: %s: %s", request.url.path, type(error).__name__, error)
+    log.error(plain(f"{request.url.path} failed: {type(error).__name__}: {error}"))
     return Refused(500, "The server failed to answer; its log says why.").response()
