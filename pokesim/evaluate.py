@@ -63,7 +63,7 @@ class Evaluation:
     """What `evaluate_index` found.
 
     Attributes:
-        index: the index's folder.
+        index: the index's folder or address.
         embedder: its embedder's name.
         scores: a row a style, if there are several, then all photos.
         ranked: each counted photo.
@@ -93,7 +93,7 @@ def evaluate_index(
     Args:
         queries: folder of photos; a file's stem or its folder's name is the right label. With the
             folder's name, a picture of the index is right whose label or folder has that name.
-        index: the index's folder.
+        index: the index's folder or address.
         labels: "stem", "folder", or "auto".
         ks: the k of recall@k.
 

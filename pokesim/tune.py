@@ -56,7 +56,7 @@ def tune_index(
 
     Args:
         labelled: folder of labelled pictures: a folder a label, or one stem in several folders.
-        index: the index's folder.
+        index: the index's folder or address.
         dims: length of the projected vectors, at most; see `pokesim.metric.fit`.
         labels: "stem", "folder", or "auto".
         force: publish even if the metric does not help, or cannot be measured.

@@ -107,7 +107,7 @@ def cache_clear(
 ) -> None:
     """Remove exported models, drawn samples and copies of indexes on servers.
 
-    What is needed is made again.
+    What is needed is made again; a build that was interrupted begins anew.
 
     Examples:
         pokesim cache clear samples

@@ -61,7 +61,7 @@ def build_index(
 
     Args:
         images: the picture folder; searched recursively, hidden files passed over.
-        index: the index's folder.
+        index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
         embedder: a name from `pokesim embedders`; "auto" keeps the index's own.
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that brightness of features does not count; None

@@ -58,7 +58,7 @@ def find_duplicates(
     its square. Vectors are compared as the embedder gave them, also in a tuned index.
 
     Args:
-        index: the index's folder.
+        index: the index's folder or address.
         threshold: similarity in percent, over 0, up to 100; None takes the embedder's own of
             `THRESHOLDS`, or `OTHERS`.
         progress: called with (pairs of blocks done, of all).

@@ -44,7 +44,7 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
 
     Args:
         names: labels, each of which stands for all its pictures, and paths.
-        index: the index's folder.
+        index: the index's folder or address.
 
     Raises:
         PokesimError: there is no such picture, or none would be left, or the index cannot be read

@@ -46,7 +46,7 @@ def place_pictures(
     """Place the pictures of an index in the unit square, pictures with near vectors together.
 
     Args:
-        index: the index's folder.
+        index: the index's folder or address.
         most: how many; of more, some from all over the index are taken.
         method: "pca", "tsne" or "auto".
 

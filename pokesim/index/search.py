@@ -55,7 +55,7 @@ def open_index(
     """Open an index for searching; vectors stay where they are, whatever their number.
 
     Args:
-        path: the index's folder.
+        path: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
         runtime: what embeds photos, as `build_index` has it; need not be what built the index.
         precision: of its arithmetic.
 

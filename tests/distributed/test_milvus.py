@@ -327,6 +327,29 @@ def test_who_builds_from_what_no_longer_counts_is_told(switched, client, monkeyp
     assert kept == {now, f"{now}_files", latest, f"{latest}_files"}, "the one before, no more"
 
 
+def test_what_is_damaged_on_the_server_is_told_and_made_again(
+    milvus, client, run, samples, tmp_path
+):
+    address = f"{AT}/damaged"
+    shutil.copy(samples.images / "brumbel.png", tmp_path)
+    built = ["build-index", tmp_path, "--index", address, "--embedder", "compact"]
+    assert run(*built).returncode == 0
+    found = store_of(address).snapshot()
+    client.upsert(found.name, [{**found.rows(found.name, "id == 0", ["*"])[0], "size": 7}])
+    done = run("check", "--index", address)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "has other rows than were written; build the index again" in done.stderr
+    pulled = run("pull", address, "pulled")
+    assert "has other rows than were written" in pulled.stderr
+    client.drop_collection(f"{found.name}_files")
+    assert "lacks its manifest.json" in run("info", "--index", address).stderr
+    shutil.rmtree(os.environ["POKESIM_CACHE"] + "/copies/127.0.0.1_19530/damaged")
+    again = run(*built)
+    assert again.returncode == 0, again.stderr
+    assert "what the copy lacks is embedded again" in again.stderr
+    assert run("check", "--index", address).returncode == 0
+
+
 def test_what_cannot_be_is_one_sentence(client, pushed, run, samples, tmp_path):
     client.create_collection("theirs", dimension=4)
 

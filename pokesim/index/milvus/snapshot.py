@@ -32,7 +32,7 @@ from pokesim.index.milvus.layout import (
     line_of,
     plain_of,
 )
-from pokesim.index.milvus.server import Server
+from pokesim.index.milvus.server import NoCollectionError, Server
 from pokesim.index.structure import SearchRecord
 from pokesim.index.table import Table
 from pokesim.metric import Projection
@@ -76,7 +76,9 @@ class MilvusSnapshot:
         """Return one of its files. Raises DamagedIndexError where there is none."""
         found = files_of(self.name)
         same = f"name == {literal(name)}"
-        ids = sorted(row["id"] for row in self.rows(found, same, ["id"]))
+        ids: list[int] = []
+        with contextlib.suppress(NoCollectionError):
+            ids = sorted(row["id"] for row in self.rows(found, same, ["id"]))
         if not ids:
             raise self.damaged(f"lacks its {name}")
         some = [
@@ -114,8 +116,7 @@ class MilvusSnapshot:
             for row in rows:
                 digest.update(line_of(row))
                 count += 1
-        if digest.hexdigest() != self.facts["rows_sha256"]:
-            raise self.damaged("has other rows than were written")
+        self.check_rows(digest.hexdigest())
         yield f"rows: {count:,}, SHA-256 as written"
         shapes = {vectors.FILE: (self.name, self.manifest.dimension)}
         if projection := self.projection():
@@ -125,15 +126,22 @@ class MilvusSnapshot:
             with self.loaded(collection):
                 for block in self.blocks(collection, dimension):
                     digest.update(block.astype("<f4").tobytes())
-            if digest.hexdigest() != self.written.files[file]["sha256"]:
-                raise self.damaged(f"has other vectors than were written ({file})")
+            self.check_file(file, digest.hexdigest())
             yield f"{file}: SHA-256 as written"
+
+    def check_rows(self, sha256: str) -> None:
+        """Compare the checksum of all rows, as `line_of` has them. Raises DamagedIndexError."""
+        if sha256 != self.facts["rows_sha256"]:
+            raise self.damaged("has other rows than were written")
+
+    def check_file(self, name: str, sha256: str) -> None:
+        """Compare the checksum of what is a file in a folder. Raises DamagedIndexError."""
+        if sha256 != self.written.files[name]["sha256"]:
+            raise self.damaged(f"has another {name} than was written")
 
     def damaged(self, what: str) -> DamagedIndexError:
         """Say what is wrong with it, and what to do."""
-        return DamagedIndexError(
-            f"{self.place} {what}; build the index again with --rebuild, or push it again."
-        )
+        return DamagedIndexError(f"{self.place} {what}; build the index again, or push it again.")
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -189,4 +197,4 @@ class MilvusSnapshot:
 
 def rows_at_a_time(dimension: int) -> int:
     """Return how many rows with vectors a request brings."""
-    return max(1, min(4 * ROWS, _BYTES // (4 * dimension)))
+    return max(1, min(ROWS, _BYTES // (4 * dimension)))

@@ -9,6 +9,7 @@ it, and what comes of it is sent to the server, all of it too.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import shutil
@@ -21,12 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from pokesim import metric
-from pokesim.cache import COPIES, cache_dir
-from pokesim.errors import IndexFolderError, NoIndexError, UsageError
-from pokesim.index import structure, vectors
+from pokesim.cache import COPIES, cache_dir, sha256_of
+from pokesim.errors import DamagedIndexError, IndexFolderError, NoIndexError, UsageError
+from pokesim.index import items, structure, vectors
 from pokesim.index.lock import writing
+from pokesim.index.manifest import MetadataRecord
 from pokesim.index.milvus.address import Address
-from pokesim.index.milvus.layout import ITEM_FIELDS, check_mark, item_of, plain_of
+from pokesim.index.milvus.layout import ITEM_FIELDS, check_mark, item_of, line_of, plain_of
 from pokesim.index.milvus.publish import publish, without_structure
 from pokesim.index.milvus.server import NoCollectionError, Server
 from pokesim.index.milvus.snapshot import MilvusSnapshot, rows_at_a_time
@@ -95,7 +97,7 @@ class MilvusStore:
         root = cache_dir() / COPIES / f"{self.address.host}_{self.address.port}" / self.address.name
         home = root / "index"
         with writing(root):
-            before = self._follow(root, home)
+            before = self._follow(root, home, write)
             yield home
             if write:
                 self._send(root, home, before)
@@ -104,8 +106,8 @@ class MilvusStore:
         """Copy the index of a folder to the server; say whether it was not there already."""
         snapshot = open_snapshot(index)
         before = self._current()
-        if before is not None:
-            there = MilvusSnapshot(self.server, before).written
+        with contextlib.suppress(DamagedIndexError):
+            there = MilvusSnapshot(self.server, before).written if before else None
             if there == without_structure(snapshot.manifest):
                 return False
         publish(self.server, self.address, snapshot, before, tell)
@@ -123,29 +125,14 @@ class MilvusStore:
             PokesimError: something is missing on the server, or the folder cannot be written.
         """
         source = self.snapshot()
-        manifest, projection = source.written, source.projection()
-        table = source.table() if manifest.metadata else None
+        manifest = source.written
         with new_snapshot(home) as folder:
-            with closing(SnapshotWriter(folder, manifest.dimension, table)) as writer:
-                fields, size = [*ITEM_FIELDS, "vector"], rows_at_a_time(manifest.dimension)
-                for rows in source.in_order(source.name, fields, size):
-                    tell(writer.count, manifest.count)
-                    if [row["id"] for row in rows] != list(
-                        range(writer.count, min(writer.count + size, manifest.count))
-                    ):
-                        raise source.damaged("lacks some of its rows")
-                    block = np.array([row["vector"] for row in rows], np.float32)
-                    writer.add(block, [item_of(row) for row in rows])
-                tell(manifest.count, manifest.count)
-                metadata = writer.finish()
-            if projection:
-                projection.save(folder / metric.FILE)
-                plain, dimension = plain_of(source.name), projection.plain_dimension
-                path = folder / vectors.PLAIN_FILE
-                with source.loaded(plain), closing(VectorWriter(path, dimension)) as plain_writer:
-                    for block in source.blocks(plain, dimension):
-                        plain_writer.add(block)
-                    plain_writer.finish()
+            metadata = _fetch_rows(source, folder, tell)
+            if projection := source.projection():
+                (folder / metric.FILE).write_bytes(source.file(metric.FILE))
+                _fetch_plain(source, folder / vectors.PLAIN_FILE, projection.plain_dimension)
+            for name in manifest.files.keys() - {items.FILE}:
+                source.check_file(name, sha256_of(folder / name))
             asked = SearchRecord(search or manifest.search.asked)
             return publish_in_folder(
                 folder, home, replace(manifest, metadata=metadata, search=asked)
@@ -160,10 +147,11 @@ class MilvusStore:
         check_mark(self.address, found["description"])
         return str(found["collection_name"])
 
-    def _follow(self, root: Path, home: Path) -> str | None:
+    def _follow(self, root: Path, home: Path, write: bool) -> str | None:
         """Bring a copy up to date, and return what counts on the server.
 
-        A copy may be ahead: what a build has made of it and could not send is not lost.
+        A copy may be ahead: what a build has made of it and could not send is not lost. Where the
+        server's is damaged, a build goes on from what the copy is.
         """
         current, known = self._current(), _Follows.of(root)
         if current is None and known.collection is not None:
@@ -171,8 +159,15 @@ class MilvusStore:
             _Follows().remember(root)
         elif current is not None and (current != known.collection or not _is_there(home)):
             log.info("Fetching %s.", self.address)
-            snapshot = self.fetch(home, lambda done, total: None, structure.FLAT)
-            _Follows(current, snapshot.name).remember(root)
+            try:
+                snapshot = self.fetch(home, lambda done, total: None, structure.FLAT)
+            except DamagedIndexError as error:
+                if not write:
+                    raise
+                log.info("%s; what the copy lacks is embedded again.", str(error).split(";")[0])
+                _Follows(current).remember(root)
+            else:
+                _Follows(current, snapshot.name).remember(root)
         return current
 
     def _send(self, root: Path, home: Path, before: str | None) -> None:
@@ -212,7 +207,8 @@ def push_index(index: str | Path, address: str, *, progress: Progress | None = N
 def pull_index(address: str, index: str | Path, *, progress: Progress | None = None) -> None:
     """Copy an index from a Milvus server into a folder, where it counts from then on.
 
-    Every vector and item travels once; the search structure is built here.
+    Every vector and item travels once, and is compared with what was written. The search structure
+    is built here.
 
     Args:
         address: ``milvus://HOST:PORT/COLLECTION``.
@@ -224,6 +220,34 @@ def pull_index(address: str, index: str | Path, *, progress: Progress | None = N
     """
     store = MilvusStore(Address.of(address))
     store.fetch(Path(index), progress or (lambda done, total: None))
+
+
+def _fetch_rows(source: MilvusSnapshot, folder: Path, tell: Progress) -> MetadataRecord | None:
+    """Write the vectors and items of a snapshot; return what its table comes to."""
+    manifest, digest = source.written, hashlib.sha256()
+    table = source.table() if manifest.metadata else None
+    fields, size = [*ITEM_FIELDS, "metadata", "vector"], rows_at_a_time(manifest.dimension)
+    with closing(SnapshotWriter(folder, manifest.dimension, table)) as writer:
+        for rows in source.in_order(source.name, fields, size):
+            tell(writer.count, manifest.count)
+            if [row["id"] for row in rows] != [*range(writer.count, writer.count + len(rows))]:
+                raise source.damaged("lacks some of its rows")
+            for row in rows:
+                digest.update(line_of(row))
+            block = np.array([row["vector"] for row in rows], np.float32)
+            writer.add(block.reshape(-1, manifest.dimension), [item_of(row) for row in rows])
+        source.check_rows(digest.hexdigest())
+        tell(manifest.count, manifest.count)
+        return writer.finish()
+
+
+def _fetch_plain(source: MilvusSnapshot, path: Path, dimension: int) -> None:
+    """Write the vectors of a tuned snapshot before its metric."""
+    plain = plain_of(source.name)
+    with source.loaded(plain), closing(VectorWriter(path, dimension)) as writer:
+        for block in source.blocks(plain, dimension):
+            writer.add(block)
+        writer.finish()
 
 
 def _is_there(home: Path) -> bool:
