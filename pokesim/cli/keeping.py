@@ -107,7 +107,7 @@ def cache_clear(
 ) -> None:
     """Remove exported models, drawn samples and copies of indexes on servers.
 
-    What is needed is made again; a build that was interrupted begins anew.
+    What is needed is made again; on a server, an interrupted build begins anew.
 
     Examples:
         pokesim cache clear samples

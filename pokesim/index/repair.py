@@ -23,6 +23,7 @@ from pokesim.index.snapshot import (
     snapshot_named,
     snapshot_names,
 )
+from pokesim.index.store import store_of
 from pokesim.index.structure import STRUCTURE_FILES
 from pokesim.index.table import read_table
 
@@ -38,7 +39,11 @@ def repair_index(index: str | Path) -> Iterator[str]:
         IndexFolderError: nothing of it can be repaired, or it cannot be written.
         PokesimError: its pictures or its embedder cannot be had.
     """
-    home = Path(index)
+    with store_of(index).folder(write=True) as home:
+        yield from _repair(home)
+
+
+def _repair(home: Path) -> Iterator[str]:
     with contextlib.suppress(DamagedIndexError):
         open_snapshot(home)  # before anything is written where there is no index
     with writing(home):

@@ -3,7 +3,9 @@
 The Milvus server listens on every interface that it finds, so it is only ever started in here.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -23,6 +25,7 @@ def main() -> int:
     if made is None or made.returncode:
         print(f"Skipped {sys.argv[-1]}: a network namespace cannot be made ({told}).")
         return 0
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         ip("netns", "exec", NAME, "ip", "link", "set", "lo", "up")
         # The server takes another port where one is not free, as for a minute after it was killed.
@@ -30,6 +33,9 @@ def main() -> int:
         ip("netns", "exec", NAME, "sh", "-c", no_time_wait)
         return subprocess.call(["ip", "netns", "exec", NAME, *sys.argv[1:]])
     finally:
+        for pid in ip("netns", "pids", NAME).stdout.split():  # a server, if its tests were killed
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         ip("netns", "delete", NAME)
 
 
