@@ -20,15 +20,14 @@ from typing import Any, Generic, TypeVar
 Source = TypeVar("Source")
 Result = TypeVar("Result")
 
-
-_share: list[int] = []
-"""How many cores this process was last told to use."""
+_told: dict[str, int] = {}
+"""``cores``: how many this process was told to use, if it was."""
 
 
 def usable_cores() -> int:
     """Return how many processor cores this process may run on."""
-    if _share:
-        return _share[-1]
+    if "cores" in _told:
+        return _told["cores"]
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -36,7 +35,7 @@ def usable_cores() -> int:
 
 def use_cores(count: int) -> None:
     """Have this process use so many cores, because others use the rest."""
-    _share.append(count)
+    _told["cores"] = count
 
 
 class Job(Generic[Result]):

@@ -17,27 +17,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from pokesim.cache import sha256_of
 from pokesim.clock import lap
-from pokesim.embedders import models
 from pokesim.embedders.catalog import Precision, Runtime, runtime_named
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.runtimes import Network, open_network
-from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
-from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
+from pokesim.errors import IndexFolderError, PictureError, UsageError
+from pokesim.images import PictureSource, Pixels, in_memory, name_of, pixels_of
 from pokesim.index import DEFAULT_INDEX
 from pokesim.index.items import Item, path_in
 from pokesim.index.knn import Neighbours, Part
 from pokesim.index.manifest import Manifest
 from pokesim.index.matches import STEM, Answer, Match, Matcher, Question, Wanted
+from pokesim.index.networks import Networks
 from pokesim.index.store import Described, Snapshot, Store, store_of
 from pokesim.metric import normalized
 from pokesim.threads import read_ahead
 
 if TYPE_CHECKING:
-    from pokesim.embedders.parts import PartsReader
     from pokesim.index.explain import Explanation
 
 Result = TypeVar("Result")
-Reader = TypeVar("Reader", "Network", "PartsReader")
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +88,11 @@ class Index:
     """
 
     def __init__(
-        self,
-        store: Store,
-        snapshot: Snapshot,
-        runtime: Runtime = Runtime.LITERT,
-        precision: Precision = Precision.FLOAT32,
+        self, store: Store, snapshot: Snapshot, runtime: Runtime, precision: Precision
     ) -> None:
-        self._runtime, self._precision = runtime, precision
         self._store, self._name = store, snapshot.name
         self.manifest: Manifest = snapshot.manifest
+        self._networks = Networks(self.manifest.embedder, runtime, precision)
         self._opened = snapshot.open()
         self._neighbours = Neighbours(self._opened.vectors)
         self._parts: dict[str, Part] = {}
@@ -119,17 +112,17 @@ class Index:
     def refresh(self) -> Index:
         """Return the index as it is now: itself, or what a build has published since, opened.
 
-        This one answers on as before, so that a question in flight is never answered from two.
+        This one answers on as before, so that a question in flight is never answered from two. Both
+        embed with the same network, if the embedder is the same.
 
         Raises:
             IndexFolderError: the index is gone, or damaged.
         """
         if self._store.snapshot().name == self._name:
             return self
-        newer = _open(self._store, self._runtime, self._precision)
+        newer = _open(self._store, self._networks.runtime, self._networks.precision)
         if newer.manifest.embedder == self.manifest.embedder:
-            for loaded in vars(self).keys() & {"_network", "_parts_reader"}:
-                setattr(newer, loaded, getattr(self, loaded))
+            newer._networks = self._networks
         return newer
 
     def __len__(self) -> int:
@@ -279,7 +272,7 @@ class Index:
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
-        network = self._network
+        network = self._networks.embedder
         with lap("embed"):
             rows = network.embed(pixels)
         rows = normalized(rows) if self.manifest.embedder.normalized else rows
@@ -371,44 +364,13 @@ class Index:
 
         made_by = self.manifest.embedder
         pixels = np.stack([pixels_of(one, made_by.side) for one in (photo, picture)])
-        parts = self._parts_reader.parts(pixels)
+        parts = self._networks.parts_reader.parts(pixels)
         return explanation(parts, made_by.normalized, self._opened.projection)
 
-    @cached_property
+    @property
     def explains(self) -> bool:
         """Whether `explain` can: the vector of the index's network is a sum over places."""
-        side = self.manifest.embedder.side
-        try:
-            self._parts_reader.parts(np.full((1, side, side, 3), 128, np.uint8))
-        except PokesimError:
-            return False
-        return True
-
-    @cached_property
-    def _network(self) -> Network:
-        with lap("load the model"):
-            return self._checked(open_network(self._model(), self._runtime, self._precision))
-
-    @cached_property
-    def _parts_reader(self) -> PartsReader:
-        from pokesim.embedders.parts import PartsReader
-
-        return self._checked(PartsReader(self._model()))
-
-    def _model(self) -> models.Model:
-        made_by = self.manifest.embedder
-        return models.find(made_by.name, made_by.weights_sha256, made_by.export_version)
-
-    def _checked(self, network: Reader) -> Reader:
-        """Return a network if it sees pictures as the one that built the index did."""
-        made_by = self.manifest.embedder
-        seen = (network.side, READING)
-        if seen != (made_by.side, made_by.reading):
-            raise IndexFolderError(
-                f"This version of pokesim reads pictures for {made_by.name} otherwise than the one "
-                "that built the index; build it again."
-            )
-        return network
+        return self._networks.explains
 
 
 @lap("read the photos")
