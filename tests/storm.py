@@ -28,7 +28,7 @@ IMPATIENT = (
     "s.IDLE_SECONDS = 3; u.BODY_SECONDS = 3;" + START
 )
 HANGS_AFTER = 40.0
-GROWTH = 300 * 1024 * 1024
+GROWTH = 600 * 1024 * 1024  # what two pictures of the most pixels may leave with the allocator
 
 
 def storm(home: Path, requests: int, say: Say) -> None:

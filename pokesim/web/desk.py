@@ -1,9 +1,10 @@
 """Answers questions about photos: read in threads, embedded and searched in batches.
 
-    photo ── threads: parse, decode ──► waiting ── one at a time: embed, search ──► matches
+    photo ── threads: parse, decode ──► one thread: embed ──► one thread: search ──► matches
 
-Photos that arrive while a batch is under way are the next batch. A place in this line is taken
-when a photo has come; where there is none left, the request is refused at once.
+What comes to a thread while a batch is under way is its next batch; a batch is embedded while the
+one before is searched. A place in this line is taken when a photo has come; where there is none
+left, the request is refused at once.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.errors import PictureError, PokesimError
+from pokesim.errors import PictureError
 from pokesim.images import Pixels
 from pokesim.index.items import Item
 from pokesim.index.matches import Answer, Match, Question
@@ -43,6 +45,7 @@ READ_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
 
 Result = TypeVar("Result")
+Thing = TypeVar("Thing")
 _Matches: TypeAlias = tuple[list[Match], list[Item]]
 
 log = logging.getLogger(__name__)
@@ -65,6 +68,22 @@ class _Asked:
     photo: Pixels | int
     question: Question
     answer: asyncio.Future[_Matches]
+
+    def tell(self, found: _Matches | Exception) -> None:
+        """Give the answer, from whichever thread found it."""
+        self.answer.get_loop().call_soon_threadsafe(self._set, found)
+
+    def _set(self, found: _Matches | Exception) -> None:
+        if self.answer.done():  # given up
+            return
+        if isinstance(found, Exception):
+            self.answer.set_exception(found)
+        else:
+            self.answer.set_result(found)
+
+
+_Embedded: TypeAlias = tuple[_Asked, NDArray[np.float32]]
+"""A photo that waits, and its vector."""
 
 
 class Line:
@@ -104,6 +123,30 @@ class Line:
         self._threads.close()
 
 
+class Station(Generic[Thing]):
+    """A thread that works on all that waits for it as one batch."""
+
+    def __init__(self, name: str, work: Callable[[list[Thing]], None]) -> None:
+        self.thread = ThreadPoolExecutor(1, name)
+        self._work = work
+        self._waiting: deque[Thing] = deque()
+
+    def put(self, batch: Sequence[Thing]) -> None:
+        """Have the thread work on some things, `BATCH_SIZE` at most."""
+        self._waiting.extend(batch)
+        self.thread.submit(self._take)
+
+    def _take(self) -> None:
+        # Where an earlier call has taken what this one is for, it finds later things, or none.
+        count = min(BATCH_SIZE, len(self._waiting))
+        if batch := [self._waiting.popleft() for _ in range(count)]:
+            self._work(batch)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self.thread.shutdown(cancel_futures=True)
+
+
 class Desk:
     """Answers questions about photos and items of one index.
 
@@ -117,25 +160,22 @@ class Desk:
         self.drawing = Line(DRAWINGS)
         self._reading = Line(QUEUE)
         self._searching = Line(QUEUE)
-        self._embedding = ThreadPoolExecutor(1, "pokesim-embed")
-        self._asked: list[_Asked] = []
-        self._news = asyncio.Event()
+        self._embed = Station[_Asked]("pokesim-embed", self._embedded)
+        self._search = Station[_Embedded]("pokesim-search", _searched)
         self._at_desk = 0
         self._batch_seconds = 0.0
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Answer, and follow what is published, until the block ends."""
-        work = [asyncio.create_task(self._answer_all()), asyncio.create_task(self._follow())]
+        following = asyncio.create_task(self._follow())
         try:
             yield
         finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
-            self._embedding.shutdown(cancel_futures=True)
-            for line in (self.drawing, self._reading, self._searching):
-                line.close()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            for room in (self.drawing, self._reading, self._searching, self._embed, self._search):
+                room.close()
 
     def warm(self) -> None:
         """Load the model, and let it embed once."""
@@ -153,8 +193,7 @@ class Desk:
             reading = partial(_read, index, body, content_type)
             upload, photo = await self._reading.do("The photo", reading)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-            self._asked.append(_Asked(index, photo, question, answer))
-            self._news.set()
+            self._embed.put([_Asked(index, photo, question, answer)])
             matches, items = await answer
         return Found(Answer(upload.name, upload.data, matches), items, index)
 
@@ -177,27 +216,18 @@ class Desk:
         finally:
             self._at_desk -= 1
 
-    async def _answer_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._news.wait()
-            batch, self._asked = self._asked[:BATCH_SIZE], self._asked[BATCH_SIZE:]
-            if not self._asked:
-                self._news.clear()
-            start = time.monotonic()
-            answers: Sequence[_Matches | Exception]
+    def _embedded(self, batch: list[_Asked]) -> None:
+        """Embed photos, those of one index as one, and pass them on."""
+        start = time.monotonic()
+        for alike in _groups(batch, lambda asked: id(asked.index)):
             try:
-                answers = await loop.run_in_executor(self._embedding, _answered, batch)
+                vectors = alike[0].index.embed_read([asked.photo for asked in alike])
             except Exception as error:
-                answers = [error] * len(batch)
-            self._batch_seconds = time.monotonic() - start
-            for asked, answer in zip(batch, answers, strict=True):
-                if asked.answer.done():  # given up
-                    continue
-                if isinstance(answer, Exception):
-                    asked.answer.set_exception(answer)
-                else:
-                    asked.answer.set_result(answer)
+                for asked in alike:
+                    asked.tell(error)
+            else:
+                self._search.put(list(zip(alike, vectors, strict=True)))
+        self._batch_seconds = time.monotonic() - start
 
     async def _follow(self) -> None:
         """Take what is published; requests that have begun end with the index they began with."""
@@ -208,7 +238,8 @@ class Desk:
                 newer = await asyncio.to_thread(self.index.refresh)
                 if newer is not self.index:
                     # Where embedding is done, for the network may be the same.
-                    await asyncio.get_running_loop().run_in_executor(self._embedding, _warm, newer)
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(self._embed.thread, _warm, newer)
                     self.index = newer
                     log.info("The index is new: %s pictures.", f"{len(newer):,}")
                 told = ""
@@ -231,28 +262,24 @@ def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels 
         raise Refused(400, f"{upload.name}: {error.reason}.") from error
 
 
-def _answered(batch: Sequence[_Asked]) -> list[_Matches | PokesimError]:
-    """Answer a batch: what is of one index is embedded as one, what asks alike searched as one."""
-    answers: dict[int, _Matches | PokesimError] = {}
-    for of_one in _groups(range(len(batch)), lambda at: id(batch[at].index)):
-        index = batch[of_one[0]].index
-        vectors = index.embed_read([batch[at].photo for at in of_one])
-        vector_of = dict(zip(of_one, vectors, strict=True))
-        for alike in _groups(of_one, lambda at: batch[at].question):
-            xq = np.stack([vector_of[at] for at in alike])
-            question = batch[alike[0]].question
-            try:
-                for at, matches in zip(alike, index.matches(xq, question), strict=True):
-                    answers[at] = matches, _items(index, matches)
-            except PokesimError as error:
-                answers |= dict.fromkeys(alike, error)
-    return [answers[at] for at in range(len(batch))]
+def _searched(batch: list[_Embedded]) -> None:
+    """Search with vectors, those of one index that ask alike as one, and tell the answers."""
+    for alike in _groups(batch, lambda one: (id(one[0].index), one[0].question)):
+        index, question = alike[0][0].index, alike[0][0].question
+        found: Sequence[_Matches | Exception]
+        try:
+            answers = index.matches(np.stack([vector for _, vector in alike]), question)
+            found = [(matches, _items(index, matches)) for matches in answers]
+        except Exception as error:
+            found = [error] * len(alike)
+        for (asked, _), answer in zip(alike, found, strict=True):
+            asked.tell(answer)
 
 
-def _groups(places: Iterable[int], key: Callable[[int], Hashable]) -> list[list[int]]:
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for at in places:
-        groups[key(at)].append(at)
+def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
+    groups: dict[Hashable, list[Thing]] = defaultdict(list)
+    for thing in things:
+        groups[key(thing)].append(thing)
     return list(groups.values())
 
 

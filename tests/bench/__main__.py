@@ -66,7 +66,7 @@ def main() -> None:
         if "query" in parts:
             querying.measure(setting, given.rounds)
         if "serve" in parts:
-            loading.measure(setting, given.rounds)
+            loading.measure(setting)
         if "growth" in parts:
             growth.measure(home, [int(n) for n in given.files.split(",")])
         if parts & {"search", "filter", "open"}:

@@ -21,10 +21,10 @@ sys.path.append(str(HERE.parent))
 from serving import Server, serving
 
 CLIENTS, SEARCHES, MORE = 32, 2000, 10_000
-_BATCHES = 8
+_ROUNDS, _BATCHES = 3, 8
 
 
-def measure(setting: Setting, rounds: int) -> None:
+def measure(setting: Setting) -> None:
     """Search by many clients at once, in turns with the embedder alone."""
     homes = {"compact": setting.home / "serve-compact", setting.embedder: setting.home / "serve"}
     pokesim.build_index(setting.images, homes["compact"], embedder="compact")
@@ -33,25 +33,23 @@ def measure(setting: Setting, rounds: int) -> None:
     rows[0] += ("p50, ms", "p99, ms", "bound, ms")
     for name, home in homes.items():
         with serving(home) as server, pokesim.open_index(home) as index:
-            rows.append((name, *_loaded(server, index, setting.photos, rounds)))
+            rows.append((name, *_loaded(server, index, setting.photos)))
             if name == "compact":
                 memory = _growth(server, setting.photos)
-    show(f"{SEARCHES:,} searches by {CLIENTS} clients at once", rows)
+    show(f"{_ROUNDS} × {SEARCHES:,} searches by {CLIENTS} clients at once", rows)
     print(f"Memory grew by {memory:.1f} MB over {MORE:,} searches.")
 
 
-def _loaded(
-    server: Server, index: pokesim.Index, photos: list[Path], rounds: int
-) -> tuple[str, ...]:
+def _loaded(server: Server, index: pokesim.Index, photos: list[Path]) -> tuple[str, ...]:
     many = [photos[number % len(photos)] for number in range(_BATCHES * BATCH_SIZE)]
     side = index.manifest.embedder.side
     batch = np.stack([pixels_of(photo, side) for photo in many[:BATCH_SIZE]])
     found: list[tuple[int, float]] = []
 
     def served() -> float:
-        answers = _searched(server, SEARCHES // rounds, photos)
+        answers = _searched(server, SEARCHES, photos)
         found.extend(answers["found"])
-        return answers["seconds"] / (SEARCHES // rounds)
+        return answers["seconds"] / SEARCHES
 
     def read_and_embedded() -> float:
         start = time.perf_counter()
@@ -67,7 +65,7 @@ def _loaded(
     read_and_embedded()
     _searched(server, 100, photos)
     ways = {"server": served, "with reading": read_and_embedded, "alone": embedded}
-    seconds = in_turns(ways, rounds)
+    seconds = in_turns(ways, _ROUNDS)
     waited = sorted(taken for _, taken in found)
     statuses = Counter(status for status, _ in found)
     bound = 3 * (QUEUE / BATCH_SIZE) * (BATCH_SIZE * seconds["alone"])
