@@ -9,7 +9,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo index query test test-distributed chromium lint bench pictures endurance clean
+.PHONY: help setup demo index query test test-distributed chromium iproute2 lint bench pictures endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,13 +40,19 @@ query: setup  ## search INDEX with PHOTO for K matches
 test: setup chromium  ## run the tests
 	$(BIN)/pytest -n auto --dist worksteal
 
-test-distributed: setup .venv/milvus  ## run the tests on a real dask cluster and a real Milvus server
+test-distributed: setup .venv/milvus iproute2  ## run the tests on a real dask cluster and a real Milvus server
 	$(BIN)/pytest tests/distributed/test_dask.py
 	$(BIN)/python tests/distributed/namespace.py $(BIN)/pytest tests/distributed/test_milvus.py
 
 .venv/milvus: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt milvus
 	@touch $@
+
+# The Milvus server listens on every interface, so it is tested in a namespace without any.
+iproute2:
+	@command -v ip > /dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y iproute2; } \
+		|| echo "There is no program ip and it cannot be installed: no Milvus server is tested."
 
 # The page is tested in a real browser. Where it cannot be had, these tests are skipped.
 chromium:

@@ -1,7 +1,7 @@
 """Speed and memory, side by side in one run, as ratios.
 
     python tests/bench [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
-                       [--parts build,large,query,search,filter,growth,serve]
+                       [--parts build,large,networks,query,search,filter,growth,serve]
                        [--vectors 1000,10000,100000] [--files 1000,10000,100000]
 
 Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
@@ -18,6 +18,7 @@ import building
 import filtering
 import growth
 import loading
+import networks
 import querying
 import searching
 from common import Setting, seeded_weights, small_copies
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
         "--parts",
-        default="build,large,query,search,filter,growth,serve",
+        default="build,large,networks,query,search,filter,growth,serve",
         help="what to measure; open: 1 M vectors, 17 GB",
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
@@ -63,6 +64,8 @@ def main() -> None:
             built = building.measure(setting, given.rounds)
         if "large" in parts:
             building.measure_large(setting, given.rounds)
+        if "networks" in parts:
+            networks.measure(home, given.rounds)
         if "query" in parts:
             querying.measure(setting, given.rounds)
         if "serve" in parts:

@@ -14,7 +14,9 @@ TOKEN = "POKESIM_MILVUS_TOKEN"
 """Names the environment variable with the server's token, such as ``user:password``."""
 
 _CONNECT_SECONDS, _SECONDS = 10, 60
-_NO_CONNECTION, _NO_COLLECTION = 2, 100  # pymilvus's codes
+_NO_CONNECTION, _NO_COLLECTION, _NOT_LOADED = 2, 100, 101  # pymilvus's codes
+
+log = logging.getLogger(__name__)
 
 
 class NoCollectionError(IndexFolderError):
@@ -61,9 +63,21 @@ class Server:
     def do(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
         """Do the same with what may take as long as it takes."""
         try:
-            return getattr(self._client, what)(*args, **named)
+            return self._called(what, *args, **named)
         except self._failed as error:
             raise self._told(error) from error
+
+    def _called(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+        call = getattr(self._client, what)
+        try:
+            return call(*args, **named)
+        except self._failed as error:
+            if error.code != _NOT_LOADED:
+                raise
+        # A server loads for half a minute after its start; or somebody had it let go.
+        log.info("Waiting until the Milvus server %s has loaded %s.", self, args[0])
+        self._client.load_collection(args[0], timeout=_SECONDS)
+        return call(*args, **named)
 
     def _told(self, error: Any) -> PokesimError:  # noqa: ANN401
         if error.code == _NO_COLLECTION:
