@@ -44,6 +44,13 @@ def test_the_figures_are_those_of_the_readme():
     assert forecast(1000, "resnet50").large_seconds == pytest.approx(40.5, rel=0.1)
     assert "`compact` embeds them in\n15.3 ms" in README
     assert forecast(1000, "compact").large_seconds == pytest.approx(15.3, rel=0.2)
+    shares = re.search(
+        r"`compact` takes ([\d.]+), \w+\n([\d.]+), \S+ ([\d.]+) and \S+ ([\d.]+)\.", README
+    )
+    assert shares
+    ways = ("compact", "mobilenet_v2", "efficientnet_v2_b0", "convnext_tiny")
+    for name, share in zip(ways, shares.groups(), strict=True):
+        assert plan.NETWORK_MS[name] == pytest.approx(float(share) * plan.NETWORK_MS["resnet50"])
 
 
 def test_the_disk_is_what_an_index_takes(tmp_path):
