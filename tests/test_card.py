@@ -108,15 +108,26 @@ def test_a_match_that_has_gone_is_blank(samples, tmp_path):
 def test_heat_is_reddest_where_most_is_added():
     places = np.zeros((4, 4), np.float32)
     places[0, 3], places[3, 0] = 40, -40
-    drawn = heated(Image.new("RGB", (300, 100), "white"), places, 600, 600)
+    drawn = heated(Image.new("RGB", (300, 100), "white"), places, 0, 600, 600)
     assert drawn.size == (600, 200)
     red, green, blue = (np.asarray(drawn)[..., at].astype(int) for at in range(3))
     warmth = red - blue
     assert np.unravel_index(warmth.argmax(), warmth.shape) >= (0, 450)
     assert warmth[25, 525] > 150
     assert red[150, 75] == green[150, 75] == blue[150, 75]  # what takes away is not coloured
-    nothing = heated(Image.new("RGB", (9, 9)), np.zeros((4, 4), np.float32), 9, 9)
+    nothing = heated(Image.new("RGB", (9, 9)), np.zeros((4, 4), np.float32), 0, 9, 9)
     assert len(nothing.getcolors()) == 1
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0, 0.25])
+def test_heat_lies_where_the_places_see(shift):
+    places = np.zeros((4, 4), np.float32)
+    places[1, 2] = 1
+    drawn = np.asarray(heated(Image.new("RGB", (80, 40), "white"), places, shift, 800, 400))
+    warmth = drawn[..., 0].astype(float) - drawn[..., 2]
+    lines, columns = warmth.sum(axis=1), warmth.sum(axis=0)
+    assert lines @ np.arange(400) / lines.sum() == pytest.approx(100 * (1.5 + shift), abs=2)
+    assert columns @ np.arange(800) / columns.sum() == pytest.approx(200 * (2.5 + shift), abs=4)
 
 
 def test_explain_colours_the_card(run, index_path, samples, tmp_path):

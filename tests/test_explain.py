@@ -81,6 +81,28 @@ def test_what_is_alike_is_found_where_it_is(index_path, samples, name, right, lo
     assert quarter.sum() > 0.6 * found.sum()
 
 
+def test_places_of_resnet50_see_what_is_half_a_cell_before_them(
+    samples, some, seeded_weights, tmp_path
+):
+    pokesim.build_index(
+        some, tmp_path, embedder="resnet50", weights=seeded_weights("ResNet50", False)
+    )
+    photo = Image.open(samples.photos / "brumbel.jpg").convert("RGB").resize((224, 224))
+    stripes = np.arange(0, 224, 8)
+    with pokesim.open_index(tmp_path) as index:
+        plain = index.explain(photo, some / "brumbel.png")
+        changes = []
+        for x in stripes:
+            changed = np.array(photo)
+            changed[:, x : x + 8] ^= 255
+            found = index.explain(Image.fromarray(changed), some / "brumbel.png").photo
+            changes.append(np.square(found - plain.photo).sum(axis=0))
+    seen = np.array(changes)  # (stripe, column)
+    seen[seen < 0.1 * seen.max(axis=0)] = 0
+    centres = (stripes + 4) @ seen / seen.sum(axis=0) / 32 - (np.arange(7) + 0.5)
+    assert centres[1:-1] == pytest.approx(plain.shift, abs=0.25)
+
+
 def test_bytes_are_explained_as_their_file_is(index_path, samples):
     photo, picture = samples.photos / "brumbel.jpg", samples.images / "brumbel.png"
     with pokesim.open_index(index_path) as index:

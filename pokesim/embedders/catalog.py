@@ -67,6 +67,9 @@ class EmbedderSpec:
         licence: of the weights.
         about: a few words for people who choose.
         keras: its source in Keras, or None for the network that ships in this package.
+        shift: how far to the right of its cell, and below, lies what a place of the last feature
+            map sees, in cells. ResNet50's strided convolutions are of one pixel and take the first
+            of each two, so its places see what is half a cell to the left, and above.
     """
 
     name: str
@@ -75,6 +78,7 @@ class EmbedderSpec:
     licence: str
     about: str
     keras: KerasSource | None
+    shift: float = 0.0
 
 
 CATALOG: dict[str, EmbedderSpec] = {
@@ -95,6 +99,7 @@ CATALOG: dict[str, EmbedderSpec] = {
                 f"{_KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
                 "4d473c1dd8becc155b73f8504c6f6626",
             ),
+            shift=-0.5,
         ),
         EmbedderSpec(
             "resnet50-softmax",

@@ -27,27 +27,32 @@ class Explanation:
     """Where a photo and a picture resemble each other.
 
     The places of a map, h × w (4 × 4 with `compact`, 7 × 7 with Keras' networks), divide the whole
-    picture evenly, whatever its proportions: the network sees it squeezed to a square. What is
-    found at a place depends on its surroundings too.
+    picture evenly, but for the shift, whatever its proportions: the network sees it squeezed to a
+    square. What is found at a place depends on its surroundings too.
 
     Attributes:
         photo: the map of the photo.
         picture: the map of the picture.
         similarity: the sum of either map: 100 × the cosine of the two vectors.
+        shift: how far to the right of its cell, and below, lies what a place tells of, in cells.
     """
 
     photo: Map
     picture: Map
     similarity: float
+    shift: float
 
 
-def explanation(parts: Parts, is_normalized: bool, projection: Projection | None) -> Explanation:
+def explanation(
+    parts: Parts, is_normalized: bool, projection: Projection | None, shift: float
+) -> Explanation:
     """Take the similarity of two pictures apart.
 
     Args:
         parts: of the photo's and the picture's vector, float32 (2, h, w, d).
         is_normalized: the index scales vectors to length 1.
         projection: its learned metric, if it has one.
+        shift: of the network's places, as the catalogue has it.
     """
     if is_normalized:
         parts = _scaled(parts)
@@ -58,7 +63,7 @@ def explanation(parts: Parts, is_normalized: bool, projection: Projection | None
     photo, picture = _scaled(parts)  # (h, w, d) each
     of_photo = 100 * photo @ picture.sum(axis=(0, 1))
     of_picture = 100 * picture @ photo.sum(axis=(0, 1))
-    return Explanation(of_photo, of_picture, float(of_photo.sum()))
+    return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
 
 
 def _scaled(parts: Parts) -> Parts:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pokesim.cache import sha256_of
 from pokesim.clock import lap
-from pokesim.embedders.catalog import Precision, Runtime, runtime_named
+from pokesim.embedders.catalog import Precision, Runtime, runtime_named, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import IndexFolderError, PictureError, UsageError
 from pokesim.images import PictureSource, Pixels, in_memory, name_of, pixels_of
@@ -365,7 +365,8 @@ class Index:
         made_by = self.manifest.embedder
         pixels = np.stack([pixels_of(one, made_by.side) for one in (photo, picture)])
         parts = self._networks.parts_reader.parts(pixels)
-        return explanation(parts, made_by.normalized, self._opened.projection)
+        shift = spec_of(made_by.name).shift
+        return explanation(parts, made_by.normalized, self._opened.projection, shift)
 
     @property
     def explains(self) -> bool:

@@ -46,8 +46,8 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     words = bottom + 46
     if explanation:
-        _paste_heated(canvas, answer.photo, explanation.photo, left)
-        _paste_heated(canvas, best.path, explanation.picture, right)
+        _paste_heated(canvas, answer.photo, explanation.photo, explanation.shift, left)
+        _paste_heated(canvas, best.path, explanation.picture, explanation.shift, right)
         canvas.paste(scale(90, 12), (_MARGIN + 2, words - 12))
         told = "the redder a place, the more it adds to the similarity"
         write(canvas, (_MARGIN + 104, words), told, _TILE - 104, 18, GREY, least=14)
@@ -76,8 +76,10 @@ def save_cards(
     save_picture(canvas, path)
 
 
-def _paste_heated(canvas: Image.Image, source: PictureSource, places: Map, box: Box) -> None:
-    picture = heated(source, places, 2 * _TILE, 2 * _TILE)
+def _paste_heated(
+    canvas: Image.Image, source: PictureSource, places: Map, shift: float, box: Box
+) -> None:
+    picture = heated(source, places, shift, 2 * _TILE, 2 * _TILE)
     paste(canvas, picture, box, trim=False)
 
 

@@ -14,12 +14,15 @@ from pokesim.index.explain import Map
 _STOPS = np.array([(255, 255, 255), (255, 237, 160), (254, 178, 76), (240, 59, 32)], np.float32)
 
 
-def heated(source: PictureSource, places: Map, width: int, height: int) -> Image.Image:
+def heated(
+    source: PictureSource, places: Map, shift: float, width: int, height: int
+) -> Image.Image:
     """Draw a picture in pale grey, coloured by what each place of it adds to a similarity.
 
     Args:
         source: the picture.
         places: its map, of an `Explanation`; the reddest is the place that adds most.
+        shift: of the map, in cells; less than one. The outermost places reach to the edges.
         width: in pixels, of the room; the picture is drawn as large as fits into it.
         height: the same.
 
@@ -32,7 +35,10 @@ def heated(source: PictureSource, places: Map, width: int, height: int) -> Image
     picture = thumbnail_of(source, width, height)
     most = float(places.max())
     shares = np.clip(places / most, 0, 1) if most > 0 else np.zeros_like(places)
-    smooth = Image.fromarray(shares).resize(picture.size, Image.Resampling.BICUBIC)
+    rows, columns = shares.shape
+    box = (1 - shift, 1 - shift, columns + 1 - shift, rows + 1 - shift)
+    edged = Image.fromarray(np.pad(shares, 1, mode="edge"))
+    smooth = edged.resize(picture.size, Image.Resampling.BICUBIC, box)
     pale = 90 + np.asarray(picture.convert("L"), np.float32) * (165 / 255)
     heat = _colours(np.asarray(smooth))
     return Image.fromarray((heat * pale[..., None] / 255).astype(np.uint8))

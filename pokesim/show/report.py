@@ -69,8 +69,8 @@ def _section(answer: Answer, explanation: Explanation | None) -> str:
 
 
 def _why(answer: Answer, explanation: Explanation) -> str:
-    photo = heated(answer.photo, explanation.photo, *_LARGE)
-    match = heated(answer.matches[0].path, explanation.picture, *_LARGE)
+    photo = heated(answer.photo, explanation.photo, explanation.shift, *_LARGE)
+    match = heated(answer.matches[0].path, explanation.picture, explanation.shift, *_LARGE)
     told = "redder where it adds more to the similarity"
     return f"""<h2>Where they are alike</h2>
 <div class="why">
