@@ -120,7 +120,7 @@ def test_samples_are_written_under_their_names_and_the_same_again(tmp_path, monk
         assert (photo.format, photo.mode) == ("JPEG", "RGB")
 
     before = [file.read_bytes() for file in files]
-    write_samples(tmp_path / "new" / "samples")
+    write_samples(str(tmp_path / "new" / "samples"))
     assert [file.read_bytes() for file in files] == before
 
 

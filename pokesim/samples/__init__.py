@@ -53,13 +53,13 @@ def builtin_samples() -> Samples:
     return Samples(images=home / "images", photos=home / "photos")
 
 
-def write_samples(directory: Path) -> Samples:
+def write_samples(directory: str | Path) -> Samples:
     """Write all creatures to `directory`/images and the photos to `directory`/photos.
 
     Folders are created as needed and earlier samples are overwritten, with the same bytes.
     Raises OSError where they cannot be written.
     """
-    samples = Samples(images=directory / "images", photos=directory / "photos")
+    samples = Samples(images=Path(directory, "images"), photos=Path(directory, "photos"))
     samples.images.mkdir(parents=True, exist_ok=True)
     samples.photos.mkdir(parents=True, exist_ok=True)
     for name in CREATURES:
