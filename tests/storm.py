@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import random
 import re
 import socket
@@ -28,7 +29,10 @@ IMPATIENT = (
     "s.IDLE_SECONDS = 3; u.BODY_SECONDS = 3;" + START
 )
 HANGS_AFTER = 40.0
-GROWTH = 600 * 1024 * 1024  # what two pictures of the most pixels may leave with the allocator
+GROWTH = 300 * 1024 * 1024
+
+# Else the allocator keeps what large pictures took, now more and now less of it.
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "1000000"}
 
 
 def storm(home: Path, requests: int, say: Say) -> None:
@@ -40,7 +44,10 @@ def storm(home: Path, requests: int, say: Say) -> None:
     photos = sorted(samples.photos.iterdir())
     chance = random.Random(3)
     seen: Counter[str] = Counter()
-    with serving(home / "index", start=IMPATIENT) as server, ThreadPoolExecutor(24) as pool:
+    with (
+        serving(home / "index", start=IMPATIENT, env=os.environ | FRUGAL) as server,
+        ThreadPoolExecutor(24) as pool,
+    ):
         good = [server.post("/api/search", photo).json["matches"] for photo in photos[:5]]
         before = _memory(server)
         kinds = _attacks(photos)

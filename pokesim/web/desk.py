@@ -123,7 +123,7 @@ class Line:
         self._threads.close()
 
 
-class Station(Generic[Thing]):
+class Batcher(Generic[Thing]):
     """A thread that works on all that waits for it as one batch."""
 
     def __init__(self, name: str, work: Callable[[list[Thing]], None]) -> None:
@@ -160,8 +160,8 @@ class Desk:
         self.drawing = Line(DRAWINGS)
         self._reading = Line(QUEUE)
         self._searching = Line(QUEUE)
-        self._embed = Station[_Asked]("pokesim-embed", self._embedded)
-        self._search = Station[_Embedded]("pokesim-search", _searched)
+        self._embedder = Batcher[_Asked]("pokesim-embed", self._embed)
+        self._searcher = Batcher[_Embedded]("pokesim-search", _search)
         self._at_desk = 0
         self._batch_seconds = 0.0
 
@@ -174,8 +174,10 @@ class Desk:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            for room in (self.drawing, self._reading, self._searching, self._embed, self._search):
-                room.close()
+            for line in (self.drawing, self._reading, self._searching):
+                line.close()
+            for batcher in (self._embedder, self._searcher):
+                batcher.close()
 
     def warm(self) -> None:
         """Load the model, and let it embed once."""
@@ -193,7 +195,7 @@ class Desk:
             reading = partial(_read, index, body, content_type)
             upload, photo = await self._reading.do("The photo", reading)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-            self._embed.put([_Asked(index, photo, question, answer)])
+            self._embedder.put([_Asked(index, photo, question, answer)])
             matches, items = await answer
         return Found(Answer(upload.name, upload.data, matches), items, index)
 
@@ -216,7 +218,7 @@ class Desk:
         finally:
             self._at_desk -= 1
 
-    def _embedded(self, batch: list[_Asked]) -> None:
+    def _embed(self, batch: list[_Asked]) -> None:
         """Embed photos, those of one index as one, and pass them on."""
         start = time.monotonic()
         for alike in _groups(batch, lambda asked: id(asked.index)):
@@ -226,7 +228,7 @@ class Desk:
                 for asked in alike:
                     asked.tell(error)
             else:
-                self._search.put(list(zip(alike, vectors, strict=True)))
+                self._searcher.put(list(zip(alike, vectors, strict=True)))
         self._batch_seconds = time.monotonic() - start
 
     async def _follow(self) -> None:
@@ -239,7 +241,7 @@ class Desk:
                 if newer is not self.index:
                     # Where embedding is done, for the network may be the same.
                     loop = asyncio.get_running_loop()
-                    await loop.run_in_executor(self._embed.thread, _warm, newer)
+                    await loop.run_in_executor(self._embedder.thread, _warm, newer)
                     self.index = newer
                     log.info("The index is new: %s pictures.", f"{len(newer):,}")
                 told = ""
@@ -262,7 +264,7 @@ def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels 
         raise Refused(400, f"{upload.name}: {error.reason}.") from error
 
 
-def _searched(batch: list[_Embedded]) -> None:
+def _search(batch: list[_Embedded]) -> None:
     """Search with vectors, those of one index that ask alike as one, and tell the answers."""
     for alike in _groups(batch, lambda one: (id(one[0].index), one[0].question)):
         index, question = alike[0][0].index, alike[0][0].question

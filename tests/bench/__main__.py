@@ -51,7 +51,7 @@ def main() -> None:
         home = Path(folder)
         samples = pokesim.write_samples(home / "samples")
         weights = given.weights or home / "seeded.weights.h5"
-        if not given.weights and parts & {"build", "large", "query", "serve"}:
+        if not given.weights and parts & {"build", "large", "networks", "query", "serve"}:
             seeded_weights(given.embedder, weights)
         setting = Setting(
             home,
@@ -65,7 +65,7 @@ def main() -> None:
         if "large" in parts:
             building.measure_large(setting, given.rounds)
         if "networks" in parts:
-            networks.measure(home, given.rounds)
+            networks.measure(setting, given.rounds)
         if "query" in parts:
             querying.measure(setting, given.rounds)
         if "serve" in parts:

@@ -47,7 +47,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
     }
     for name, runs in runtimes().items():
         ways |= {
-            f"bare network, {name}": _bare(setting, setting.images, runs),
+            f"bare network, {name}": bare_network(setting, setting.images, runs),
             f"pokesim, {name}": _pokesim(setting, setting.images, runs),
         }
     seconds = in_turns(ways, rounds)
@@ -69,10 +69,10 @@ def measure_large(setting: Setting, rounds: int) -> None:
     compact = replace(setting, embedder="compact", weights=None)
     seconds = in_turns(
         {
-            "bare network": _bare(setting, folder, litert),
+            "bare network": bare_network(setting, folder, litert),
             "reading alone": lambda: _reading(paths),
             "pokesim": _pokesim(setting, folder, litert),
-            "bare network, compact": _bare(compact, folder, litert),
+            "bare network, compact": bare_network(compact, folder, litert),
             "pokesim, compact": _pokesim(compact, folder, litert),
         },
         rounds,
@@ -88,7 +88,7 @@ def measure_large(setting: Setting, rounds: int) -> None:
     show(f"Building: JPEGs of 12 megapixels, {megabytes:.1f} MB each, {setting.embedder}", rows)
 
 
-def _bare(setting: Setting, folder: Path, runs: Runs) -> Callable[[], float]:
+def bare_network(setting: Setting, folder: Path, runs: Runs) -> Callable[[], float]:
     """Return a way that runs the network on pixels that are in memory already."""
     network = open_network(models.prepare(setting.embedder, setting.weights), *runs)
     names = find_files(folder)[:BATCH_SIZE]

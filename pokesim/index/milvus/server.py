@@ -52,7 +52,7 @@ class Server:
         return self._address.server
 
     def ask(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - pymilvus is untyped
-        """Call a method of pymilvus's client, which answers within a minute.
+        """Call a method of pymilvus's client, which answers within a minute, and as long to load.
 
         Raises:
             NoCollectionError: the collection is not there.
