@@ -1,13 +1,18 @@
 """The real Milvus server; only for a network namespace with nothing but loopback."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 TOKEN = "root:Milvus"  # as the server comes
@@ -68,3 +73,34 @@ class Server:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+@contextlib.contextmanager
+def behind_tls(port: int, context: ssl.SSLContext) -> Iterator[None]:
+    """Pass on what comes to a port by TLS, as a proxy does that stands before a server."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", PORTS[0])
+        await asyncio.gather(carry(reader, to_server), carry(from_server, writer))
+
+    async def listen() -> None:
+        ended = asyncio.Event()
+        async with await asyncio.start_server(meet, "127.0.0.1", port, ssl=context):
+            started.set_result((asyncio.get_running_loop(), ended))
+            await ended.wait()
+
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(listen()))
+    thread.start()
+    loop, ended = started.result(10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import threading
 import time
 from contextlib import closing
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from milvus_process import TOKEN, Server
+import trustme
+from milvus_process import TOKEN, Server, behind_tls
 from pymilvus import MilvusClient
 from serving import serving
 from test_metadata import TYPES, filters
@@ -181,6 +183,27 @@ def test_what_the_server_has_let_go_is_loaded_again(described, pushed, client):
     there = pokesim.open_index(pushed)
     client.release_collection(store_of(pushed).snapshot().name)
     same_answers(pokesim.open_index(described[0]), there, described[1][:3], 5)
+
+
+def test_by_tls(described, pushed, run, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    trusting = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(tmp_path / "ca.pem")}
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["h2"])
+    authority.issue_cert("localhost").configure_cert(context)
+    address = "milvus+https://localhost:19443/pushed"
+    with behind_tls(19443, context):
+        done = run("pull", address, "pulled", **trusting)
+        assert done.returncode == 0, done.stderr
+        strange = run("info", "--index", address)
+        plain = run("info", "--index", address.replace("+https", ""))
+    back = pokesim.open_index(tmp_path / "pulled")
+    np.testing.assert_array_equal(np.concatenate(list(back.blocks())), described[1])
+    assert (strange.returncode, strange.stderr.count("\n")) == (1, 1)
+    assert "named by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in strange.stderr
+    assert (plain.returncode, plain.stderr.count("\n")) == (1, 1)
+    assert "write milvus+https:// if it asks for TLS" in plain.stderr
 
 
 def test_twenty_thousand_vectors_of_2048(milvus, tmp_path, run):

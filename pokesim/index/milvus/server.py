@@ -13,6 +13,7 @@ from pokesim.index.milvus.address import Address
 TOKEN = "POKESIM_MILVUS_TOKEN"
 """Names the environment variable with the server's token, such as ``user:password``."""
 
+_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"  # gRPC's own environment variable
 _CONNECT_SECONDS, _SECONDS = 10, 60
 _NO_CONNECTION, _NO_COLLECTION, _NOT_LOADED = 2, 100, 101  # pymilvus's codes
 
@@ -92,9 +93,15 @@ class Server:
                 f"such as user:password, into {TOKEN}."
             )
         if error.code == _NO_CONNECTION or status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+            # pymilvus tells no more where TLS is what fails.
+            tls = (
+                f"that its certificate is trusted here or named by {_ROOTS}"
+                if self._address.secure
+                else "write milvus+https:// if it asks for TLS"
+            )
             return PokesimError(
-                f"The Milvus server {self} does not answer; see that it runs and "
-                "can be reached from here."
+                f"The Milvus server {self} does not answer; see that it runs and can be reached "
+                f"from here, and {tls}."
             )
         return PokesimError(f"The Milvus server {self} refuses: {_first_line(error)}.")
 
