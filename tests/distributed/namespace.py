@@ -16,27 +16,37 @@ def ip(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["ip", *args], capture_output=True, text=True, check=False)
 
 
-def main() -> int:
+def inside(*command: str) -> subprocess.CompletedProcess[str]:
+    return ip("netns", "exec", NAME, *command)
+
+
+def refusal() -> str:
+    """Make the namespace; return why it cannot be, if it cannot."""
     try:
         made = ip("netns", "add", NAME)
-        told = made.stderr.strip()
     except FileNotFoundError:
-        made, told = None, "there is no program ip; it is in iproute2"
-    if made is None or made.returncode:
-        print(f"Skipped {sys.argv[-1]}: a network namespace cannot be made ({told}).")
-        return 0
+        return "there is no program ip; it is in iproute2"
+    if made.returncode == 0:
+        made = inside("ip", "link", "set", "lo", "up")
+    return made.stderr.strip() if made.returncode else ""
+
+
+def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        ip("netns", "exec", NAME, "ip", "link", "set", "lo", "up")
+        if why := refusal():
+            print(f"Skipped {sys.argv[-1]}: a network namespace cannot be made ({why}).")
+            return 0
         # The server takes another port where one is not free, as for a minute after it was killed.
-        no_time_wait = "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets"
-        ip("netns", "exec", NAME, "sh", "-c", no_time_wait)
+        inside("sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets")
         return subprocess.call(["ip", "netns", "exec", NAME, *sys.argv[1:]])
     finally:
-        for pid in ip("netns", "pids", NAME).stdout.split():  # a server, if its tests were killed
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        ip("netns", "delete", NAME)
+        with contextlib.suppress(FileNotFoundError):
+            # A server may be left, if its tests were killed.
+            for pid in ip("netns", "pids", NAME).stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            ip("netns", "delete", NAME)
 
 
 if __name__ == "__main__":
