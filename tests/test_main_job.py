@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+from unicodedata import east_asian_width
 
 import numpy as np
 import pytest
@@ -210,12 +212,12 @@ def test_normalisation_is_recorded_and_can_be_left_out(run, few, seeded_weights)
     assert json.loads(done.stdout)[0]["matches"][0]["distance"] == 0
 
 
-def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
+def shown_on_a_terminal(photo, index):
+    """Return the lines that ``query --show`` draws on a terminal of 60 columns."""
     terminal, other = os.openpty()
-    photo = sorted(samples.photos.iterdir())[0]
-    command = ["query", str(photo), "-k", "2", "--index", str(index_path), "--show"]
+    command = ["query", photo, "-k", "2", "--index", index, "--show"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pokesim.cli", *command],
+        [sys.executable, "-m", "pokesim.cli", *map(str, command)],
         stderr=other,
         stdout=subprocess.DEVNULL,
         env=os.environ | {"COLUMNS": "60"},
@@ -226,9 +228,36 @@ def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
         drawn += chunk
     os.close(terminal)
     assert process.wait() == 0
-    lines = drawn.decode().splitlines()
+    return drawn.decode().splitlines()
+
+
+def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
+    lines = shown_on_a_terminal(sorted(samples.photos.iterdir())[0], index_path)
     assert sum("▀" in line for line in lines) >= 8
     assert "your photo" in lines[-1]
+
+
+@pytest.fixture
+def oddly_named(run, few, tmp_path):
+    """An index of pictures, some with names that are wide, or command a terminal."""
+    for name, odd in zip(CREATURES[1:], ("プリン プリン", "\x1b[2J"), strict=False):
+        (few / f"{name}.png").rename(few / f"{odd}.png")
+    assert run("build-index", few, "--embedder", "compact").returncode == 0
+    return tmp_path / "indexes/default"
+
+
+def test_names_neither_command_a_terminal_nor_shift_its_columns(oddly_named, run, few):
+    photo = few / "プリン プリン.png"
+    table = run("query", photo, "-k", "12").stdout
+    assert "\x1b" not in table
+    rows = [row for row in table.splitlines() if " % " in row]
+    assert len(rows) == 12
+    ends = [re.search("(.*) % ", row)[1] for row in rows]
+    assert len({sum(1 + (east_asian_width(one) in "WF") for one in end) for end in ends}) == 1
+    (captions,) = (
+        row for row in shown_on_a_terminal(few / "\x1b[2J.png", oddly_named) if "photo" in row
+    )
+    assert r"\x1b[2J 100 %" in captions
 
 
 def _read(handle: int) -> bytes:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PIL import Image
+from rich.cells import set_cell_size
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource, thumbnail_of
 from pokesim.index.matches import Match
+from pokesim.show.text import plain
 
 _GAP = 2
 _WIDEST, _NARROWEST = 40, 24
@@ -27,7 +29,7 @@ def preview(photo: PictureSource, matches: Sequence[Match], width: int) -> str:
     captions = ["your photo"] + [f"{match.label} {match.similarity:.0f} %" for match in shown]
     gap = " " * _GAP
     lines = [gap.join(cells) for cells in zip(*tiles, strict=True)]
-    return "\n".join([*lines, gap.join(text[:side].ljust(side) for text in captions)])
+    return "\n".join([*lines, gap.join(set_cell_size(plain(text), side) for text in captions)])
 
 
 def _tile(source: PictureSource, side: int) -> list[str]:

@@ -78,15 +78,26 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         right: columns whose cells are set to the right, as numbers are.
     """
     rows = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    widths = [max(_width(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = [
         "  ".join(
-            cell.rjust(width) if at in right else cell.ljust(width)
+            " " * (width - _width(cell)) + cell
+            if at in right
+            else cell + " " * (width - _width(cell))
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Return how many cells of a terminal a text takes; a Chinese character takes two."""
+    if text.isascii():  # loading rich takes longer than a search
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def embedder_table(shelf: Iterable[Shelved]) -> str:
