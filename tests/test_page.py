@@ -20,6 +20,11 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+RING_HOLDS_ITS_TEXT = """() => {
+    const [text, ring] = [".ring text", ".ring .track"].map(
+        (which) => document.querySelector(which).getBoundingClientRect());
+    return text.width < 0.8 * ring.width;
+}"""
 LONG = "a-creature-whose-name-goes-on-and-on-without-ever-coming-to-an-end"
 
 
@@ -187,6 +192,20 @@ def test_a_dropped_photo(open_page, samples):
     assert best(page) == "anguro"
     assert page.locator(".photo figcaption").inner_text() == "anguro.jpg"
     assert page.locator("body.dragging").count() == 0
+
+
+def test_a_photo_that_comes_before_the_index_is_known(open_page, samples):
+    page = open_page()
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/info", hold)
+    page.reload()
+    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
+    held[0].continue_()
+    assert best(page) == "brumbel"
 
 
 def test_a_pasted_photo(open_page, samples):
@@ -464,6 +483,7 @@ def test_nothing_sticks_out(open_page, samples, tmp_path, width):
     assert page.evaluate(inside)
     page.set_input_files("#choose", samples.images / "brumbel.png")
     best(page)
+    assert page.evaluate(RING_HOLDS_ITS_TEXT)
     press(page, "Filter")
     assert page.evaluate(inside)
     page.get_by_label("Only where").fill(f"Name={LONG}")

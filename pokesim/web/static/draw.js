@@ -56,7 +56,7 @@ export function drawAnswer(matches, addressOf) {
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
   ring.setAttribute("aria-label", `${percent(best)} similar`);
-  ring.querySelector("text").textContent = percent(best);
+  ring.querySelector("text").textContent = best.similarity < 99.95 ? percent(best) : "100\u202f%"; // 100.0 is too wide
   drawProgress(best.similarity / 100);
   find("#more").hidden = !rest.length;
   others.replaceChildren(...rest.map((match, place) => card(match, place, addressOf)));

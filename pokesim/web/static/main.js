@@ -12,7 +12,8 @@ let info = null;
 let running = new AbortController();
 let shown = { query: null, matches: [] };
 
-start();
+takePhotos(takeIn, tell);
+const started = start();
 
 async function start() {
   try {
@@ -25,7 +26,6 @@ async function start() {
   find("#question").textContent = `Which of ${count} pictures looks most like it?`;
   offerOptions(info, change);
   drawFan(info.count, addressOf);
-  takePhotos(takeIn, tell);
   addEventListener("popstate", arrive);
   addEventListener("click", follow);
   find("#card").addEventListener("click", saveCard);
@@ -49,7 +49,9 @@ function itemOf(parameters) {
   return item === null ? null : { item, sha256: parameters.get("sha256") };
 }
 
-function takeIn(file) {
+async function takeIn(file) {
+  await started; // a photo may come before what the index is
+  if (!info) return;
   if (file.size > info.upload_max_bytes)
     return tell(`${file.name} has ${megabytes(file.size)}; up to ${megabytes(info.upload_max_bytes)} can be searched with.`);
   return search({ photo: { file, url: URL.createObjectURL(file) } }, "pushState");
