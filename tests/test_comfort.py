@@ -67,7 +67,7 @@ def test_quiet_leaves_results_and_errors(run, samples, tmp_path):
     assert "skipped bad.png" in loud.stderr
     quiet = run("build-index", "--embedder", "compact", "--rebuild", "--quiet")
     assert (quiet.returncode, quiet.stderr) == (0, "")
-    assert quiet.stdout.startswith("Indexed 1 pictures, skipped 1")
+    assert quiet.stdout.startswith("Indexed 1 picture, skipped 1")
     wrong = run("--quiet", "query", "nope.png")
     assert (wrong.returncode, wrong.stderr) == (1, "pokesim: nope.png: no such file.\n")
     verbose = run("query", picture, "--verbose")

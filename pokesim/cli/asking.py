@@ -24,7 +24,7 @@ from pokesim.clock import lap, measured
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import Format, Layout, plain
+from pokesim.show.text import Format, Layout, counted, plain
 
 if TYPE_CHECKING:
     from pokesim.index.explain import Explanation
@@ -174,7 +174,7 @@ def duplicates(
     elif groups:
         print(text.groups_table(groups))
     pictures = sum(map(len, groups))
-    note(f"{len(groups):,} groups of {pictures:,} near-identical pictures.")
+    note(f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures.")
     if save and groups:
         from pokesim.show.sheet import save_groups
 
@@ -205,8 +205,9 @@ def map_pictures(
     if out.suffix.lower() not in _PAGES:
         check_ending("OUT", out)
     placed = place_pictures(index, most=most or MOST, method=method)
-    save_map(placed, out, f"{len(placed):,} pictures of {index}")
-    note(f"Drew {len(placed):,} pictures in {out}.")
+    pictures = counted(len(placed), "picture")
+    save_map(placed, out, f"{pictures} of {index}")
+    note(f"Drew {pictures} in {out}.")
 
 
 def _sorted_out(
@@ -235,7 +236,7 @@ def _draw(
     if html:
         from pokesim.show.report import save_report
 
-        about = f"{len(index):,} pictures, compared by {index.manifest.embedder.name}."
+        about = f"{counted(len(index), 'picture')}, compared by {index.manifest.embedder.name}."
         save_report(answers, html, explanations, about)
 
 

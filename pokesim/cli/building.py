@@ -14,7 +14,7 @@ from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note, 
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import NoIndexError, UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import plain
+from pokesim.show.text import counted, plain
 
 if TYPE_CHECKING:
     from pokesim.index.work import BuildReport
@@ -143,7 +143,7 @@ def _opened(workers: str | None) -> contextlib.AbstractContextManager[DaskWorker
 def _files_by(crew: DaskWorkers | None) -> str:
     if crew is None:
         return "files"
-    return f"files by {crew.count} worker{'' if crew.count == 1 else 's'}"
+    return f"files by {counted(crew.count, 'worker')}"
 
 
 def add(
@@ -178,7 +178,7 @@ def remove(
     from pokesim.index.edit import remove_pictures
 
     report = remove_pictures(names, index)
-    print(f"Removed {report.dropped:,} pictures; {index} has {report.indexed:,}.")
+    print(f"Removed {counted(report.dropped, 'picture')}; {index} has {report.indexed:,}.")
 
 
 def _report(report: BuildReport) -> None:
@@ -193,7 +193,7 @@ def _report(report: BuildReport) -> None:
         print(f"Nothing to do: {report.index} has these {report.indexed:,} pictures already.")
         return
     print(
-        f"Indexed {report.indexed:,} pictures, skipped {len(report.skipped):,}, with "
+        f"Indexed {counted(report.indexed, 'picture')}, skipped {len(report.skipped):,}, with "
         f"{report.embedder} in {report.seconds:.1f} s: {report.embedded:,} embedded "
         f"({report.embedded / report.seconds:,.0f} a second), "
         f"{report.indexed - report.embedded:,} as before, {report.dropped:,} dropped. "

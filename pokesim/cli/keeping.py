@@ -11,7 +11,7 @@ from pokesim.cli import completion
 from pokesim.cli.base import IndexOption, note, progress
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import plain
+from pokesim.show.text import counted, plain
 
 if TYPE_CHECKING:
     from pokesim.index.store import Described
@@ -192,7 +192,7 @@ def fetch_dataset(
             progress=lambda done, total: tell(done // 1000, total // 1000),
         )
     if found.is_new:
-        size = f"{found.files:,} files ({found.bytes / 1e6:,.1f} MB)"
+        size = f"{counted(found.files, 'file')} ({found.bytes / 1e6:,.1f} MB)"
         print(plain(f"Fetched {size} of {found.source} into {found.folder}."))
     else:
         print(plain(f"Nothing to do: {found.folder} holds {found.source} already."))

@@ -11,6 +11,7 @@ from pokesim.cli.base import IndexOption, PrecisionOption, RuntimeOption, note
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import counted
 
 
 def serve(
@@ -63,7 +64,8 @@ def serve(
     who = "this machine only" if hosts.only_here else "whoever reaches this machine"
 
     def ready() -> None:
-        note(f"Serving {len(opened):,} pictures of {index} at {url} ({who}; Ctrl-C ends it).")
+        pictures = counted(len(opened), "picture")
+        note(f"Serving {pictures} of {index} at {url} ({who}; Ctrl-C ends it).")
         if open_page:
             import webbrowser
 

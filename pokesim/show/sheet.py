@@ -10,6 +10,7 @@ from PIL import Image
 from pokesim.index.duplicates import Duplicate
 from pokesim.show.draw import GREY, INK, PAPER, paste, save_picture
 from pokesim.show.lettering import write
+from pokesim.show.text import counted
 
 MOST = 40
 """Groups on a sheet at most."""
@@ -38,7 +39,7 @@ def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
     width = 2 * _MARGIN + max(3, columns) * (_SIDE + _GAP) - _GAP
     canvas = Image.new("RGB", (width, 2 * _MARGIN + _HEAD + len(shown) * _ROW), PAPER)
     pictures = sum(map(len, groups))
-    title = f"{len(groups):,} groups of {pictures:,} near-identical pictures"
+    title = f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures"
     write(canvas, (_MARGIN, _MARGIN + 16), title, width - 2 * _MARGIN, 22, INK)
     for row, group in enumerate(shown):
         _draw_group(canvas, group, _MARGIN + _HEAD + row * _ROW)

@@ -70,6 +70,11 @@ def plain(name: str) -> str:
     return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
 
 
+def counted(number: int, what: str) -> str:
+    """Return "1 picture", "1,000 pictures"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Lay rows out in columns two spaces apart; the first row is the heading.
 

@@ -51,6 +51,6 @@ class Address:
         if not found:
             raise UsageError(
                 f"{text} is no address of an index; write milvus://HOST:PORT/COLLECTION, or "
-                "milvus+https:// for TLS, the collection in letters, digits and _."
+                "milvus+https:// for TLS, the collection in up to 200 letters, digits and _."
             )
         return Address(found["host"], int(found["port"] or PORT), found["name"], bool(found["tls"]))
