@@ -196,16 +196,60 @@ def test_a_dropped_photo(open_page, samples):
 
 def test_a_photo_that_comes_before_the_index_is_known(open_page, samples):
     page = open_page()
-    held = []
-
-    def hold(route):
-        held.append(route)
-
-    page.route("**/api/info", hold)
+    kept = held(page, "**/api/info")
     page.reload()
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
-    held[0].continue_()
+    kept[0].continue_()
     assert best(page) == "brumbel"
+
+
+def held(page, pattern):
+    """Keep back what the page asks there; return what is kept, to go on with."""
+    kept = []
+
+    def keep_back(route):
+        kept.append(route)
+
+    page.route(pattern, keep_back)
+    return kept
+
+
+def test_an_option_changed_while_a_photo_is_searched_is_of_that_search(open_page, samples):
+    page = open_page()
+    page.set_input_files("#choose", samples.photos / "anguro.jpg")
+    assert best(page) == "anguro"
+    held(page, "**/api/search*")
+    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
+    page.locator("#result.waiting").wait_for()
+    page.unroute("**/api/search*")
+    page.get_by_label("Show").select_option("10")
+    searched_with(page, "brumbel.jpg")
+    assert len([best(page), *ranked(page)]) == 10
+
+
+def test_an_explanation_that_comes_too_late_is_not_shown(open_page, samples):
+    page = open_page()
+    page.set_input_files("#choose", samples.photos / "anguro.jpg")
+    assert best(page) == "anguro"
+    kept = held(page, "**/api/explain*")
+    page.locator("#explain").click()
+    page.locator("#explain[aria-busy]").wait_for()
+    page.locator(".one a").first.click()
+    page.locator("#explain:not([aria-busy])").wait_for()
+    assert len(kept) == 1
+    assert page.locator("#explained").is_hidden()
+    assert page.get_by_role("alert").inner_text() == ""
+
+
+def test_the_card_is_of_what_is_shown(open_page, samples):
+    page = open_page()
+    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
+    assert best(page) == "brumbel"
+    press(page, "Filter")
+    page.get_by_label("Only where").fill("Body = bird")  # and not applied
+    with page.expect_download() as coming:
+        press(page, "Download the card")
+    assert coming.value.suggested_filename == "pokesim-brumbel.png"
 
 
 def test_a_pasted_photo(open_page, samples):

@@ -10,7 +10,8 @@ const find = (selector) => document.querySelector(selector);
 const photos = new Map(); // history.state.photo → {file, url}
 let info = null;
 let running = new AbortController();
-let shown = { query: null, matches: [] };
+let shown = { query: null, matches: [], parameters: null }; // what was answered, and asked with
+let asked = null; // {query, enter} of the search under way
 
 takePhotos(takeIn, tell);
 const started = start();
@@ -67,7 +68,8 @@ function follow(event) {
 
 /** Ask again with other options. */
 function change() {
-  if (shown.query) search(shown.query, "replaceState");
+  if (asked) search(asked.query, asked.enter);
+  else if (shown.query) search(shown.query, "replaceState");
   else history.replaceState(history.state, "", addressOf());
 }
 
@@ -86,12 +88,14 @@ async function search(query, enter = null) {
   running = new AbortController();
   const { signal } = running;
   const { photo, item } = query ?? {};
+  const parameters = chosen();
+  asked = query && { query, enter };
   const isNew = photo !== shown.query?.photo || item !== shown.query?.item;
   tell("");
   closeExplanation();
   if (isNew) scrollTo({ top: 0, behavior: "instant" });
   if (!query) {
-    keep({ query, matches: [] }, enter);
+    keep({ query, matches: [], parameters }, enter);
     drawWelcome();
     if (isNew) find("h1").focus({ preventScroll: true });
     return;
@@ -99,14 +103,16 @@ async function search(query, enter = null) {
   if (isNew) drawQuestion(...pictureOf(query));
   say("Searching …");
   try {
-    const { body } = await patiently("search", query, signal);
+    const { body } = await patiently("search", query, parameters, signal);
+    asked = null;
     if (!body.matches.length) throw new Failure("No picture passes the filter.", { status: 400 });
     blameFilter(false);
-    keep({ query: { ...query, name: body.query }, matches: body.matches }, enter);
+    keep({ query: { ...query, name: body.query }, matches: body.matches, parameters }, enter);
     draw();
     if (isNew) find("#best").focus({ preventScroll: true });
   } catch (failure) {
     if (failure.name === "AbortError") return;
+    asked = null;
     fail(failure, () => search(query, enter));
     // Of a new photo, it is rather the photo that is wrong.
     if (failure.status === 400 && hasFilter() && !(photo && isNew)) blameFilter(true);
@@ -136,8 +142,8 @@ function pictureOf({ photo, item, sha256, name = "…" }) {
 }
 
 /** Ask about what is searched with; where the server is busy, wait as long as it says. */
-async function patiently(what, { photo, item, sha256 }, signal = null, more = {}) {
-  const parameters = new URLSearchParams([...chosen(), ...Object.entries(more)]);
+async function patiently(what, { photo, item, sha256 }, options, signal, more = {}) {
+  const parameters = new URLSearchParams([...options, ...Object.entries(more)]);
   const similar = what === "search" && !photo;
   if (!photo && !similar) parameters.set("item", item);
   if (sha256) parameters.set("sha256", sha256);
@@ -166,7 +172,7 @@ function fail(failure, again) {
 
 async function saveCard({ currentTarget: button }) {
   await busily(button, async () => {
-    const { body, name } = await patiently("card", shown.query);
+    const { body, name } = await patiently("card", shown.query, shown.parameters, running.signal);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(body);
     link.download = name || "pokesim.png";
@@ -180,9 +186,9 @@ async function explain({ currentTarget: button }) {
   const figure = find("#explained");
   if (!figure.hidden) return closeExplanation();
   return busily(button, async () => {
-    const { query, matches: [best] } = shown;
+    const { query, matches: [best], parameters } = shown;
     const match = { match: best.id, match_sha256: best.sha256 };
-    const { body } = await patiently("explain", query, null, match);
+    const { body } = await patiently("explain", query, parameters, running.signal, match);
     figure.querySelector("img").src = URL.createObjectURL(body);
     figure.querySelector("img").alt = `Heat maps over ${pictureOf(query)[0]} and ${best.label}`;
     figure.querySelector("figcaption").textContent = "Where they agree: the redder a place, the more it adds to the similarity.";
@@ -205,7 +211,7 @@ async function busily(button, work) {
   try {
     await work();
   } catch (failure) {
-    tell(failure.message);
+    if (failure.name !== "AbortError") tell(failure.message); // of what is shown no more
   } finally {
     button.removeAttribute("aria-busy");
   }
