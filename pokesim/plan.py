@@ -205,7 +205,7 @@ def _set_ups(count: int, dimension: int, dims: int, room: float) -> list[SetUp]:
     name = f"Milvus, {nodes:,} query node{'s' if nodes > 1 else ''}"
     seconds, how = _scan(size, machines=nodes)
     command = f"{tune}pokesim push INDEX milvus://HOST:19530/NAME"
-    found.append(SetUp(name, command, True, size, items + size, seconds, how, True))
+    found.append(SetUp(name, command, True, size, kept + size, seconds, how, True))
     return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from pokesim.errors import PokesimError, UsageError
@@ -36,7 +38,7 @@ def open_workers(where: str | int) -> Iterator[DaskWorkers]:
         PokesimError: dask is not installed, or no scheduler answers.
     """
     number = int(where) if str(where).isdecimal() else None
-    if number == 0 or not (number or re.fullmatch(r"(\w+://)?.+:\d+", str(where))):
+    if number == 0 or not (number or re.fullmatch(r"((tcp|tls|ws|wss)://)?[^/]+:\d+", str(where))):
         raise UsageError(
             f"Workers are a number, or a scheduler's address such as tcp://HOST:8786, not {where}."
         )
@@ -64,7 +66,29 @@ def open_workers(where: str | int) -> Iterator[DaskWorkers]:
                 )
             )
         try:
+            if not number:
+                _greet(str(where))
             client = Client(scheduler, timeout=SECONDS, set_as_default=False)
-        except OSError as error:
-            raise PokesimError(f"No dask scheduler answers at {where} ({error}).") from error
+        except (OSError, TypeError) as error:  # of TLS that is not set up, TypeError
+            raise PokesimError(
+                f"No dask scheduler answers at {where}{f' ({error})' if str(error) else ''}."
+            ) from error
         yield DaskWorkers(opened.enter_context(client), str(where))
+
+
+def _greet(scheduler: str) -> None:
+    """See that a scheduler answers; dask's own client waits on where something else listens.
+
+    Raises:
+        OSError: it does not.
+    """
+    from distributed import Security
+    from distributed.core import rpc
+
+    async def greet() -> None:
+        secured = Security().get_connection_args("client")
+        async with rpc(scheduler, connection_args=secured) as asked:
+            await asyncio.wait_for(asked.identity(), SECONDS)
+
+    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own in this thread
+        pool.submit(asyncio.run, greet()).result()

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -302,6 +303,9 @@ def test_what_is_wrong_with_a_cluster_is_one_sentence(run, samples, tmp_path, mo
             told = f"has pokesim 0.0.1, and this machine {pokesim.__version__}"
             assert_told(run(*build, address), told)
     assert_told(run(*build, address), f"No dask scheduler answers at {address}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        other = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        assert_told(run(*build, other), f"No dask scheduler answers at {other}")
 
 
 def assert_told(done, told, lines=1):

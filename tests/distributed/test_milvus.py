@@ -172,7 +172,10 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, pushed
         'not (n < p5 or HP = "")',
         'Type in fire,""',
         'Type not in fire,""',
+        " or ".join(f"HP={number}" for number in range(200)),
+        " and ".join(f"HP!={number}" for number in range(99)),
     ):
+        same_answers(here, there, xb[:3] + np.float32(0.25), 5, where=where)
         np.testing.assert_array_equal(there.select(where), here.select(where), where)
     assert len(there.select("Type=ghost")) == 0, "known from a row that no picture has"
     with pytest.raises(pokesim.UsageError, match="Did you mean grass"):
@@ -366,7 +369,7 @@ def test_what_is_damaged_on_the_server_is_told_and_made_again(
     client.upsert(found.name, [{**found.rows(found.name, "id == 0", ["*"])[0], "size": 7}])
     done = run("check", "--index", address)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "has other rows than were written; build the index again" in done.stderr
+    assert "has other rows than were written; build it with --rebuild" in done.stderr
     pulled = run("pull", address, "pulled")
     assert "has other rows than were written" in pulled.stderr
     client.drop_collection(f"{found.name}_files")

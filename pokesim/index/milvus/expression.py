@@ -80,4 +80,7 @@ def _empty(cell: str) -> str:
 
 
 def _joined(word: str, parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"({f' {word} '.join(parts)})"
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2  # in halves, as Milvus takes no deep nesting, and a chain nests
+    return f"({_joined(word, parts[:middle])} {word} {_joined(word, parts[middle:])})"

@@ -141,7 +141,7 @@ class MilvusSnapshot:
 
     def damaged(self, what: str) -> DamagedIndexError:
         """Say what is wrong with it, and what to do."""
-        return DamagedIndexError(f"{self.place} {what}; build the index again, or push it again.")
+        return DamagedIndexError(f"{self.place} {what}; build it with --rebuild.")
 
     @cached_property
     def facts(self) -> dict[str, Any]:
