@@ -135,6 +135,17 @@ def all_arrived(page):
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
 
 
+def held(page, pattern):
+    """Keep back what the page asks there; return what is kept, to go on with."""
+    kept = []
+
+    def keep_back(route):
+        kept.append(route)
+
+    page.route(pattern, keep_back)
+    return kept
+
+
 def keep(page, name, tmp_path):
     """Write a screenshot to look at."""
     folder = Path(os.environ.get("POKESIM_SCREENSHOTS") or tmp_path)
@@ -201,17 +212,6 @@ def test_a_photo_that_comes_before_the_index_is_known(open_page, samples):
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     kept[0].continue_()
     assert best(page) == "brumbel"
-
-
-def held(page, pattern):
-    """Keep back what the page asks there; return what is kept, to go on with."""
-    kept = []
-
-    def keep_back(route):
-        kept.append(route)
-
-    page.route(pattern, keep_back)
-    return kept
 
 
 def test_an_option_changed_while_a_photo_is_searched_is_of_that_search(open_page, samples):

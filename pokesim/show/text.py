@@ -84,15 +84,11 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """
     rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(_width(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            " " * (width - _width(cell)) + cell
-            if at in right
-            else cell + " " * (width - _width(cell))
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        room = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = (room[at] + cell if at in right else cell + room[at] for at, cell in enumerate(row))
+        lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ function itemOf(parameters) {
 }
 
 async function takeIn(file) {
-  await started; // a photo may come before what the index is
+  await started; // a photo may come before the index is known
   if (!info) return;
   if (file.size > info.upload_max_bytes)
     return tell(`${file.name} has ${megabytes(file.size)}; up to ${megabytes(info.upload_max_bytes)} can be searched with.`);
@@ -104,7 +104,6 @@ async function search(query, enter = null) {
   say("Searching …");
   try {
     const { body } = await patiently("search", query, parameters, signal);
-    asked = null;
     if (!body.matches.length) throw new Failure("No picture passes the filter.", { status: 400 });
     blameFilter(false);
     keep({ query: { ...query, name: body.query }, matches: body.matches, parameters }, enter);
@@ -112,10 +111,11 @@ async function search(query, enter = null) {
     if (isNew) find("#best").focus({ preventScroll: true });
   } catch (failure) {
     if (failure.name === "AbortError") return;
-    asked = null;
     fail(failure, () => search(query, enter));
     // Of a new photo, it is rather the photo that is wrong.
     if (failure.status === 400 && hasFilter() && !(photo && isNew)) blameFilter(true);
+  } finally {
+    if (signal === running.signal) asked = null; // no other search has begun
   }
 }
 
