@@ -69,7 +69,7 @@ def open_workers(where: str | int) -> Iterator[DaskWorkers]:
             if not number:
                 _greet(str(where))
             client = Client(scheduler, timeout=SECONDS, set_as_default=False)
-        except (OSError, TypeError) as error:  # of TLS that is not set up, TypeError
+        except (OSError, TypeError, ValueError) as error:  # TypeError: TLS is not set up
             raise PokesimError(
                 f"No dask scheduler answers at {where}{f' ({error})' if str(error) else ''}."
             ) from error
