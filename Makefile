@@ -67,7 +67,7 @@ lint: setup  ## check style, types and the direction of imports
 	$(BIN)/lint-imports --no-logo
 
 bench: setup  ## measure building, querying and searching, side by side; draws bench.png
-	$(BIN)/python tests/bench --plot bench.png
+	$(BIN)/python tests/benchmarks --plot bench.png
 
 pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/pokesim sample-data .demo
@@ -75,12 +75,12 @@ pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/pokesim query .demo/photos/ribbet.jpg -k 6 --index indexes/demo --save .github/match.jpg
 	$(BIN)/pokesim query .demo/photos/octavin.jpg -k 1 --index indexes/demo --explain \
 		--save .github/explained.jpg
-	POKESIM_SCREENSHOTS=.demo $(BIN)/pytest tests/test_page.py -k "double and desk and light"
+	POKESIM_SCREENSHOTS=.demo $(BIN)/pytest tests/web/test_page.py -k "double and desk and light"
 	$(BIN)/python -c "from PIL import Image; \
 		Image.open('.demo/matches-desk-light.png').convert('RGB').save('.github/page.jpg', quality=85)"
 
 endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, storm the server, for half an hour
-	$(BIN)/python tests/endurance.py
+	cd tests && ../$(BIN)/python -m stress.endurance
 
 clean:  ## remove .venv, caches, and what demo made
 	rm -rf .venv .demo indexes/demo .*_cache dist build

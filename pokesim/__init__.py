@@ -16,17 +16,20 @@ __version__ = "0.1.0"
 
 # A name's home is imported when the name is first used, so `import pokesim` costs nothing.
 _HOMES = {
-    "Answer": "pokesim.index.matches",
-    "BuildReport": "pokesim.index.work",
+    "Answer": "pokesim.search.matches",
+    "BuildReport": "pokesim.build.options",
+    "CorruptIndexError": "pokesim.errors",
     "Dataset": "pokesim.datasets",
     "DatasetError": "pokesim.errors",
-    "Duplicate": "pokesim.index.duplicates",
-    "Evaluation": "pokesim.evaluate",
-    "Explanation": "pokesim.index.explain",
-    "Index": "pokesim.index.search",
+    "Duplicate": "pokesim.analysis.duplicates",
+    "Evaluation": "pokesim.analysis.evaluate",
+    "Explanation": "pokesim.search.explain",
+    "IncompatibleIndexError": "pokesim.errors",
+    "Index": "pokesim.search.index",
     "IndexFolderError": "pokesim.errors",
+    "IndexNotFoundError": "pokesim.errors",
     "Manifest": "pokesim.index.manifest",
-    "Match": "pokesim.index.matches",
+    "Match": "pokesim.search.matches",
     "ModelError": "pokesim.errors",
     "NotAPictureError": "pokesim.errors",
     "PictureError": "pokesim.errors",
@@ -34,33 +37,36 @@ _HOMES = {
     "Skipped": "pokesim.index.manifest",
     "Tuning": "pokesim.index.manifest",
     "UsageError": "pokesim.errors",
-    "add_pictures": "pokesim.index.edit",
-    "build_index": "pokesim.index.build",
-    "check_index": "pokesim.index.check",
-    "evaluate_index": "pokesim.evaluate",
+    "add_pictures": "pokesim.build.edit",
+    "build_index": "pokesim.build.build",
+    "check_index": "pokesim.maintenance.check",
+    "evaluate_index": "pokesim.analysis.evaluate",
     "fetch_dataset": "pokesim.datasets",
-    "find_duplicates": "pokesim.index.duplicates",
-    "open_index": "pokesim.index.search",
-    "open_workers": "pokesim.scale.workers",
+    "find_duplicates": "pokesim.analysis.duplicates",
+    "open_index": "pokesim.search.index",
+    "open_workers": "pokesim.distributed.cluster",
     "pull_index": "pokesim.index.milvus.store",
     "push_index": "pokesim.index.milvus.store",
-    "remove_pictures": "pokesim.index.edit",
-    "repair_index": "pokesim.index.repair",
-    "reset_index": "pokesim.tune",
-    "tune_index": "pokesim.tune",
+    "remove_pictures": "pokesim.build.edit",
+    "repair_index": "pokesim.maintenance.repair",
+    "reset_index": "pokesim.analysis.tune",
+    "tune_index": "pokesim.analysis.tune",
     "write_samples": "pokesim.samples",
 }
 
 __all__ = [
     "Answer",
     "BuildReport",
+    "CorruptIndexError",
     "Dataset",
     "DatasetError",
     "Duplicate",
     "Evaluation",
     "Explanation",
+    "IncompatibleIndexError",
     "Index",
     "IndexFolderError",
+    "IndexNotFoundError",
     "Manifest",
     "Match",
     "ModelError",
@@ -88,31 +94,34 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from pokesim.analysis.duplicates import Duplicate, find_duplicates
+    from pokesim.analysis.evaluate import Evaluation, evaluate_index
+    from pokesim.analysis.tune import reset_index, tune_index
+    from pokesim.build.build import build_index
+    from pokesim.build.edit import add_pictures, remove_pictures
+    from pokesim.build.options import BuildReport
     from pokesim.datasets import Dataset, fetch_dataset
+    from pokesim.distributed.cluster import open_workers
     from pokesim.errors import (
+        CorruptIndexError,
         DatasetError,
+        IncompatibleIndexError,
         IndexFolderError,
+        IndexNotFoundError,
         ModelError,
         NotAPictureError,
         PictureError,
         PokesimError,
         UsageError,
     )
-    from pokesim.evaluate import Evaluation, evaluate_index
-    from pokesim.index.build import build_index
-    from pokesim.index.check import check_index
-    from pokesim.index.duplicates import Duplicate, find_duplicates
-    from pokesim.index.edit import add_pictures, remove_pictures
-    from pokesim.index.explain import Explanation
     from pokesim.index.manifest import Manifest, Skipped, Tuning
-    from pokesim.index.matches import Answer, Match
     from pokesim.index.milvus.store import pull_index, push_index
-    from pokesim.index.repair import repair_index
-    from pokesim.index.search import Index, open_index
-    from pokesim.index.work import BuildReport
+    from pokesim.maintenance.check import check_index
+    from pokesim.maintenance.repair import repair_index
     from pokesim.samples import write_samples
-    from pokesim.scale.workers import open_workers
-    from pokesim.tune import reset_index, tune_index
+    from pokesim.search.explain import Explanation
+    from pokesim.search.index import Index, open_index
+    from pokesim.search.matches import Answer, Match
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -46,15 +46,15 @@ class IndexFolderError(PokesimError):
     """An index is missing, damaged, made otherwise, or being written."""
 
 
-class NoIndexError(IndexFolderError):
+class IndexNotFoundError(IndexFolderError):
     """There is no index in this folder."""
 
 
-class DamagedIndexError(IndexFolderError):
+class CorruptIndexError(IndexFolderError):
     """A file of an index is missing, or not the one that was written."""
 
 
-class OtherIndexError(IndexFolderError):
+class IncompatibleIndexError(IndexFolderError):
     """An index was made with another embedder or by a newer version; ``--rebuild`` starts anew."""
 
 

@@ -42,6 +42,7 @@ READING = "first frame, EXIF upright, alpha on white, RGB, squeezed to a square,
 # A picture is either read, or refused with a reason; Pillow's remarks on damaged metadata and on
 # size (our cap takes their place) would only stand between the two.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Formats that Pillow names but has no decoder for; a folder's data files, not its pictures.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pokesim.errors import PokesimError
 
-FILE = "projection.npy"
+PROJECTION_FILE = "projection.npy"
 
 SHRINKAGE = 2.0
 """Share of the mean within-class variance added to every direction before whitening; chosen on
@@ -41,7 +41,7 @@ class Projection:
         return int(self.matrix.shape[1])
 
     @property
-    def plain_dimension(self) -> int:
+    def base_dimension(self) -> int:
         """Length d of a vector before."""
         return len(self.matrix) - 1
 

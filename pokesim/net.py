@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import http.client
 import logging
-import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+
+from pokesim.threads import call_within
 
 FETCH_SECONDS = 20.0
-
-Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +51,7 @@ def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
 
     deadline = time.monotonic() + seconds
     try:
-        return _within(seconds, read)
+        return call_within(seconds, read)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _told(error, seconds) from error
 
@@ -79,7 +76,7 @@ def download(url: str, path: Path, progress: Callable[[int, int], None]) -> None
     part, state = Path(f"{path}.part"), Path(f"{path}.state")
     rest = _rest(part, state)
     try:
-        answer = _within(FETCH_SECONDS, lambda: _open("GET", url, FETCH_SECONDS, rest))
+        answer = call_within(FETCH_SECONDS, lambda: _open("GET", url, FETCH_SECONDS, rest))
     except (OSError, ValueError, http.client.HTTPException) as error:
         told = _told(error, FETCH_SECONDS)
         if told.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not rest:
@@ -146,7 +143,7 @@ def reachable(url: str, seconds: float = 5.0) -> bool:
             return True
 
     try:
-        return _within(seconds, ask)
+        return call_within(seconds, ask)
     except urllib.error.HTTPError as error:
         error.close()
     except Exception:  # whatever went wrong, the answer is no
@@ -176,24 +173,3 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler())
     return opener
-
-
-def _within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Return ``work()``, or raise TimeoutError after ``seconds``, the thread left to its fate."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError
-    return results[0]

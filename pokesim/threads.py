@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 Source = TypeVar("Source")
+
 Result = TypeVar("Result")
 
 _told: dict[str, int] = {}
@@ -47,10 +48,39 @@ class Job(Generic[Result]):
     """
 
     def __init__(self, call: Callable[[], Result]) -> None:
-        self.call = call
         self.future: Future[Result] = Future()
         self.started = math.inf
         self.given_up = False
+        self._call = call
+
+    def run(self) -> None:
+        """Make the call, unless it was cancelled, and set the future."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        self.started = time.monotonic()
+        try:
+            self.future.set_result(self._call())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+    def overdue(self, seconds: float) -> bool:
+        """Return True if the call has been running for longer than ``seconds``."""
+        return time.monotonic() - self.started > seconds
+
+
+def call_within(seconds: float, call: Callable[[], Result]) -> Result:
+    """Return ``call()``, made in a thread that is abandoned when time is up.
+
+    No socket timeout covers a resolver that hangs or a server that sends one byte now and then.
+
+    Raises:
+        TimeoutError: it took longer than ``seconds``; otherwise whatever the call raises.
+    """
+    job = Job(call)
+    threading.Thread(target=job.run, daemon=True).start()
+    if not wait([job.future], timeout=seconds).done:
+        raise TimeoutError
+    return job.future.result()
 
 
 class Threads:
@@ -100,13 +130,7 @@ class Threads:
 
     def _work(self) -> None:
         while job := self._jobs.get():
-            if not job.future.set_running_or_notify_cancel():
-                continue
-            job.started = time.monotonic()
-            try:
-                job.future.set_result(job.call())
-            except BaseException as error:
-                job.future.set_exception(error)
+            job.run()
             with self._lock:
                 if job.given_up:
                     self._left_behind -= 1
@@ -137,7 +161,7 @@ def read_ahead(
 
     def result_of(source: Source, job: Job[Result]) -> Result:
         while not wait([job.future], timeout=min(seconds, 1.0)).done:
-            if late and time.monotonic() - job.started > seconds:
+            if late and job.overdue(seconds):
                 threads.give_up(job)
                 return late(source)
         return job.future.result()

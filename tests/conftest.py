@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from PIL import Image
+from support.weights import SEEDED
 
 import pokesim
 from pokesim.samples import Samples, builtin_samples
@@ -17,35 +17,12 @@ from pokesim.samples import Samples, builtin_samples
 # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SHARED = Path(__file__).parents[2] / "shared"
-
-# Makes a Keras weights file without a network: a seeded random initialisation.
-SEEDED = """
-import sys, keras
-keras.utils.set_random_seed(7)
-name, top, out = sys.argv[1], sys.argv[2] == "top", sys.argv[3]
-getattr(keras.applications, name)(
-    weights=None, include_top=top, pooling=None if top else "avg", input_shape=(224, 224, 3)
-).save_weights(out)
-"""
-
-# EXIF orientation → how an upright picture is stored under it; 1 is as it is.
-STORED_BY_ORIENTATION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes a minute a test, so that no core waits for it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
+    items.sort(key=lambda item: item.path.name != "test_documented_examples.py")
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STORED_BY_ORIENTATION
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.pictures import STORED_BY_ORIENTATION
 
 from pokesim.errors import NotAPictureError, PictureError
 from pokesim.images import find_files, pixels_of, thumbnail_of

@@ -5,11 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.paths import ROOT
 
 from pokesim.samples import CREATURES, PHOTOGRAPHED, draw_creature, draw_photo, write_samples
 
@@ -74,7 +74,7 @@ def test_drawing_is_the_same_in_another_process():
     elsewhere = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONHASHSEED": "12345"},
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

@@ -6,33 +6,51 @@ import os
 import sys
 from collections.abc import Callable
 
-from pokesim.cli import asking, building, judging, keeping, moving, planning, serving
-from pokesim.cli.base import add_command, app
+from pokesim.cli.app import add_command, app
+from pokesim.cli.build_index import build_index
+from pokesim.cli.cache import cache, cache_clear
+from pokesim.cli.check import check
+from pokesim.cli.datasets import fetch_dataset, sample_data
+from pokesim.cli.doctor import doctor
+from pokesim.cli.duplicates import duplicates
+from pokesim.cli.edit import add, remove
+from pokesim.cli.embedders import embedders
+from pokesim.cli.evaluate import evaluate
+from pokesim.cli.info import info
+from pokesim.cli.map import map_pictures
+from pokesim.cli.plan import plan
+from pokesim.cli.push import pull, push
+from pokesim.cli.query import query
+from pokesim.cli.serve import serve
+from pokesim.cli.tune import tune
 
 _COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
-    "build-index": building.build_index,
-    "query": asking.query,
-    "duplicates": asking.duplicates,
-    "map": asking.map_pictures,
-    "serve": serving.serve,
-    "embedders": keeping.embedders,
-    "info": keeping.info,
-    "add": building.add,
-    "remove": building.remove,
-    "check": keeping.check,
-    "push": moving.push,
-    "pull": moving.pull,
-    "evaluate": judging.evaluate,
-    "tune": judging.tune,
-    "plan": planning.plan,
-    "fetch-dataset": keeping.fetch_dataset,
-    "sample-data": keeping.sample_data,
-    "doctor": keeping.doctor,
+    "build-index": build_index,
+    "query": query,
+    "duplicates": duplicates,
+    "map": map_pictures,
+    "serve": serve,
+    "embedders": embedders,
+    "info": info,
+    "add": add,
+    "remove": remove,
+    "check": check,
+    "push": push,
+    "pull": pull,
+    "evaluate": evaluate,
+    "tune": tune,
+    "plan": plan,
+    "fetch-dataset": fetch_dataset,
+    "sample-data": sample_data,
+    "doctor": doctor,
 }
+
 for _name, _command in _COMMANDS.items():
     add_command(app, _name, _command)
-add_command(keeping.cache, "clear", keeping.cache_clear)
-app.add_typer(keeping.cache, name="cache")
+
+add_command(cache, "clear", cache_clear)
+
+app.add_typer(cache, name="cache")
 
 
 def main() -> None:

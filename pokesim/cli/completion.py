@@ -8,10 +8,10 @@ from pathlib import Path
 
 import typer
 
+from pokesim.analysis.labels import Labels
 from pokesim.embedders.catalog import AUTO, CATALOG
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.labels import Labels
 
 _MOST = 200
 
@@ -45,15 +45,15 @@ def wheres(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _columns(ctx: typer.Context) -> Iterator[str]:
-    from pokesim.index.store import store_of
+    from pokesim.index import open_store
 
     with contextlib.suppress(PokesimError):
-        metadata = store_of(_index(ctx)).snapshot().manifest.metadata
+        metadata = open_store(_index(ctx)).snapshot().manifest.metadata
         yield from metadata.columns if metadata else ()
 
 
 def _values(ctx: typer.Context, column: str) -> Iterator[str]:
-    from pokesim.index.search import open_index
+    from pokesim.search.index import open_index
 
     with contextlib.suppress(PokesimError), open_index(_index(ctx)) as opened:
         if opened.metadata and column in opened.metadata.record.columns:

@@ -21,10 +21,13 @@ from pokesim.errors import DatasetError, UsageError
 __all__ = ["Dataset", "fetch_dataset"]
 
 DEFAULT_SOURCE = "kaggle:vishalsubbiah/pokemon-images-and-types"
+
 DEFAULT_FOLDER = Path("images")
+
 MAX_BYTES = 20_000_000_000
 
 _RECORD = ".pokesim-dataset.json"
+
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 

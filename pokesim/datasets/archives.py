@@ -27,8 +27,11 @@ Entry: TypeAlias = tuple[str, IO[bytes] | None]
 """The name of a file and its bytes, or the name of a folder."""
 
 _PIECE = 1 << 18
+
 _BLOCK = 4096  # what a file takes on a disk at least, so that empty ones count too
+
 _HEADER = 1 << 20  # more than any sensible name and note of a tar's entry
+
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -43,6 +46,7 @@ _DAMAGE = (
     IsADirectoryError,
     NotADirectoryError,
 )
+
 _OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,

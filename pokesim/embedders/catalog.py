@@ -11,6 +11,7 @@ AUTO = "auto"
 """At build time: `PREFERRED` if its weights can be had, else `BUNDLED`."""
 
 PREFERRED = "resnet50"
+
 BUNDLED = "compact"
 
 
@@ -27,6 +28,36 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """What runs a network, and in which precision."""
+
+    runtime: Runtime = Runtime.LITERT
+    precision: Precision = Precision.FLOAT32
+
+    @staticmethod
+    def named(runtime: str, precision: str) -> Compute:
+        """Return the pair with these names.
+
+        Raises:
+            UsageError: no such runtime or precision, or the runtime does not have the precision.
+        """
+        if runtime not in list(Runtime):
+            raise UsageError(f"There is no runtime {runtime}; choose one of {', '.join(Runtime)}.")
+        if precision not in list(Precision):
+            known = ", ".join(Precision)
+            raise UsageError(f"There is no precision {precision}; choose one of {known}.")
+        if precision != Precision.FLOAT32 and runtime != Runtime.OPENVINO:
+            raise UsageError(
+                f"{runtime} computes in float32; {precision} needs --runtime openvino."
+            )
+        return Compute(Runtime(runtime), Precision(precision))
+
+
+LITERT = Compute()
+"""The default: LiteRT in float32."""
 
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -169,19 +200,3 @@ def spec_of(name: str) -> EmbedderSpec:
         return CATALOG[name]
     hint = did_you_mean(name, [*CATALOG, AUTO]) or " `pokesim embedders` lists them."
     raise UsageError(f"There is no embedder named {name}.{hint}")
-
-
-def runtime_named(runtime: str, precision: str) -> tuple[Runtime, Precision]:
-    """Return a runtime and its precision by their names.
-
-    Raises:
-        UsageError: there is no such runtime or precision, or the runtime has no such precision.
-    """
-    if runtime not in list(Runtime):
-        raise UsageError(f"There is no runtime {runtime}; choose one of {', '.join(Runtime)}.")
-    if precision not in list(Precision):
-        known = ", ".join(Precision)
-        raise UsageError(f"There is no precision {precision}; choose one of {known}.")
-    if precision != Precision.FLOAT32 and runtime != Runtime.OPENVINO:
-        raise UsageError(f"{runtime} computes in float32; {precision} needs --runtime openvino.")
-    return Runtime(runtime), Precision(precision)

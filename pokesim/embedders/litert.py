@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.clock import lap
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
+from pokesim.timing import span
 
 BATCH_SIZE = 32
 """Pictures embedded at a time unless told otherwise; more is no faster, and takes more memory."""
@@ -37,7 +37,7 @@ class LiteRTEmbedder:
         Raises:
             ModelError: the file is missing or is no LiteRT model.
         """
-        with lap("import LiteRT"):
+        with span("import LiteRT"):
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         if not path.is_file():

@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.embedders.models import Model
+from pokesim.embedders.catalog import LITERT, Compute, Runtime
+from pokesim.embedders.model_cache import Model
 
 
-class Network(Protocol):
+class Embedder(Protocol):
     """What every runtime gives: RGB pixels in, vectors out."""
 
     @property
@@ -30,25 +30,22 @@ class Network(Protocol):
         """Return float32 (n, dimension) for uint8 (n, side, side, 3)."""
 
 
-def open_network(
-    model: Model, runtime: Runtime = Runtime.LITERT, precision: Precision = Precision.FLOAT32
-) -> Network:
+def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     """Load a model.
 
     Args:
         model: what to load.
-        runtime: what runs it.
-        precision: of OpenVINO's arithmetic; the others compute in float32.
+        compute: what runs it, and in which precision.
 
     Raises:
         ModelError: the model is damaged, or the runtime or the precision is not to be had here.
     """
-    if runtime is Runtime.OPENVINO:
+    if compute.runtime is Runtime.OPENVINO:
         from pokesim.embedders.openvino import OpenVINOEmbedder
 
-        return OpenVINOEmbedder(model.path, precision)
-    if runtime is Runtime.KERAS:
-        from pokesim.embedders.keras_runner import KerasEmbedder
+        return OpenVINOEmbedder(model.path, compute.precision)
+    if compute.runtime is Runtime.KERAS:
+        from pokesim.embedders.keras_runtime import KerasEmbedder
 
         return KerasEmbedder(model)
     from pokesim.embedders.litert import LiteRTEmbedder

@@ -1,4 +1,32 @@
-"""Vectors → files → neighbours: build a snapshot, open it, search it, check it."""
+"""What an index is: pictures, their vectors and metadata, in a folder or on a Milvus server.
+
+`open_store` is the door: it returns the store that an index's folder or address names. The
+protocols in `store` say what every store offers; `folder` and `milvus` implement them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pokesim.index.store import Store
 
 DEFAULT_INDEX = "indexes/default"
-"""What `build-index` writes and `query` reads unless told otherwise."""
+"""The index that commands use by default."""
+
+
+def open_store(index: str | Path) -> Store:
+    """Return the store that an index's folder or address names.
+
+    Raises:
+        UsageError: it looks like an address, but is not a valid one.
+    """
+    if "://" in str(index):
+        from pokesim.index.milvus.address import Address
+        from pokesim.index.milvus.store import MilvusStore
+
+        return MilvusStore(Address.of(str(index)))
+    from pokesim.index.folder.store import FolderStore
+
+    return FolderStore(Path(index))

@@ -6,10 +6,14 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pokesim.index.structure import SearchRecord
+MANIFEST_FILE = "manifest.json"
 
 FORMAT = 1
 """Version of the layout on disk; a newer one is refused with a sentence."""
+
+
+FLAT, PANORAMA, AUTO_SEARCH = "flat", "panorama", "auto"
+"""How vectors can be searched exactly, by `SearchRecord.used`; ``auto`` chooses by size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,22 @@ class MetadataRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchRecord:
+    """How an index is searched.
+
+    Attributes:
+        requested: what the user named: "auto", "flat", "panorama" or a factory string.
+        used: what that came to.
+        recall: for an approximate search, the share of the true ten nearest vectors that it found,
+            with vectors of the index as queries (the query itself not counted); else None.
+    """
+
+    requested: str = AUTO_SEARCH
+    used: str = FLAT
+    recall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What an index is.
 
@@ -107,7 +127,7 @@ class Manifest:
     created: str = ""
     metric: str = "L2"
     tuning: Tuning | None = None
-    search: SearchRecord = SearchRecord()  # noqa: RUF009 - it is frozen
+    search: SearchRecord = SearchRecord()
     metadata: MetadataRecord | None = None
     runtime: str = "litert"
     precision: str = "float32"
@@ -117,7 +137,10 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as indented JSON."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        data = asdict(self)
+        # The format's name for it is older than ours.
+        data["search"] = {"asked": data["search"].pop("requested"), **data["search"]}
+        return json.dumps(data, indent=1) + "\n"
 
     @staticmethod
     def from_json(text: str | bytes) -> Manifest:
@@ -127,7 +150,9 @@ class Manifest:
         if tuning := data["tuning"]:
             pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
             data["tuning"] = Tuning(**tuning | pairs)
-        data["search"] = SearchRecord(**data.get("search", {}))
+        if search := data.pop("search", {}):
+            search["requested"] = search.pop("asked")
+        data["search"] = SearchRecord(**search)
         if metadata := data.get("metadata"):
             data["metadata"] = MetadataRecord(**metadata)
         data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])

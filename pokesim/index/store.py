@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.index.items import Item
-from pokesim.index.knn import Part
+from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest, MetadataRecord
+from pokesim.index.vectors.knn import VectorView
 from pokesim.metric import Projection
 
 if TYPE_CHECKING:
-    from pokesim.index.table import Table, Value
-    from pokesim.index.where import Condition
+    from pokesim.index.metadata.filter import Condition
+    from pokesim.index.metadata.table import Table, Value
 
 
-class Pictures(Protocol):
+class Items(Protocol):
     """The items of a snapshot, by id; safe to use from several threads."""
 
     def __len__(self) -> int: ...
@@ -49,7 +49,7 @@ class Pictures(Protocol):
         """Whether the pictures lie in more than one folder."""
 
 
-class Described(Protocol):
+class Metadata(Protocol):
     """What a table tells of the pictures of a snapshot.
 
     Attributes:
@@ -80,7 +80,7 @@ class Described(Protocol):
         """Say whether this is of so many pictures."""
 
 
-class Opened(Protocol):
+class Reader(Protocol):
     """A snapshot opened to be searched.
 
     Attributes:
@@ -90,14 +90,14 @@ class Opened(Protocol):
     projection: Projection | None
 
     @property
-    def items(self) -> Pictures:
+    def items(self) -> Items:
         """What each vector is a picture of."""
 
     @property
-    def metadata(self) -> Described | None:
+    def metadata(self) -> Metadata | None:
         """What a table tells of the pictures, if the index has one."""
 
-    def part(self, asked: Condition | None) -> Part:
+    def view(self, asked: Condition | None) -> VectorView:
         """Return the vectors of the pictures that are as asked; None: of all."""
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -118,14 +118,14 @@ class Snapshot(Protocol):
         """What tells it from every other of its store."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where it is, for people."""
 
     @property
     def manifest(self) -> Manifest:
         """What it is, verified."""
 
-    def open(self) -> Opened:
+    def open(self) -> Reader:
         """Open it to be searched.
 
         Raises:
@@ -133,10 +133,10 @@ class Snapshot(Protocol):
             OSError, sqlite3.Error: it was cleared away, or cannot be read.
         """
 
-    def held(self) -> AbstractContextManager[object]:
+    def locked(self) -> AbstractContextManager[object]:
         """Keep it from being cleared away meanwhile, where that is possible. Raises OSError."""
 
-    def verified(self) -> Iterator[str]:
+    def verify(self) -> Iterator[str]:
         """Compare every byte with what was written, yielding a line for each thing found right.
 
         Raises:
@@ -155,7 +155,7 @@ class Store(Protocol):
             IndexFolderError: it is damaged, or of a newer format, or out of reach.
         """
 
-    def search_for(self, asked: str, dimension: int) -> str:
+    def resolve_search(self, asked: str, dimension: int) -> str:
         """Return how an index here is to be searched where a user has asked for that.
 
         Raises:
@@ -171,19 +171,3 @@ class Store(Protocol):
         Raises:
             IndexFolderError: the store cannot be read or written; it is as it was then.
         """
-
-
-def store_of(index: str | Path) -> Store:
-    """Return the store that an index's folder or address names.
-
-    Raises:
-        UsageError: it looks like an address, but is none.
-    """
-    if "://" in str(index):
-        from pokesim.index.milvus.address import Address
-        from pokesim.index.milvus.store import MilvusStore
-
-        return MilvusStore(Address.of(str(index)))
-    from pokesim.index.folder import Folder
-
-    return Folder(Path(index))

@@ -22,9 +22,6 @@ from pokesim.samples.markings import back_markings, gleam, markings
 from pokesim.samples.paint import WHITE, Color, Mark, Part, darker, lighter, stretched
 from pokesim.samples.roster import Creature
 
-# Rows of points read better than one point a line.
-# fmt: off
-
 
 def head(c: Creature, x: float, y: float, r: float, muzzle: bool = True) -> list[Part]:
     """A round head of radius `r` about (x, y) with its crest and face."""
@@ -41,7 +38,9 @@ def biped(c: Creature) -> list[Part]:
     """An upright fellow: a cub with raised hands, a lanky one or a pear-shaped one."""
     p, g, w = c.palette, c.girth, c.reach
     half, tall, y, skull = (
-        (0.44, 0.48, 0.42, 0.56), (0.31, 0.36, 0.24, 0.48), (0.62, 0.56, 0.34, 0.42),
+        (0.44, 0.48, 0.42, 0.56),
+        (0.31, 0.36, 0.24, 0.48),
+        (0.62, 0.56, 0.34, 0.42),
     )[c.form]
     half *= g
     arms = (
@@ -71,8 +70,14 @@ def quadruped(c: Creature) -> list[Part]:
     drop *= 0.75 + 0.25 * c.reach
     x, y = ((-0.42, -0.26), (-0.74, -0.18), (-0.5, -0.78))[c.form]
     body = smooth(
-        (-0.5, 0.05), (-0.1, 0.0), (0.4, -0.02), (0.66, 0.2), (0.6, 0.5 * g), (0.1, 0.56 * g),
-        (-0.45, 0.52 * g), (-0.62, 0.28),
+        (-0.5, 0.05),
+        (-0.1, 0.0),
+        (0.4, -0.02),
+        (0.66, 0.2),
+        (0.6, 0.5 * g),
+        (0.1, 0.56 * g),
+        (-0.45, 0.52 * g),
+        (-0.62, 0.28),
     ) * np.array([length, 1])
     sock_color = p.light if c.pattern == "belly" else p.accent
 
@@ -105,17 +110,27 @@ def dragon(c: Creature) -> list[Part]:
     rump = limb([(0.1, 0.65), (0.6, 0.8), (0.95, 0.55), (0.9, 0.2)], 0.46, 0.32, 0.22, 0.08)
     tip = moved(turned(smooth((-0.16, 0.02), (0, -0.1), (0.16, 0.02), (0, -0.34)), 8), 0.9, 0.2)
     body = smooth(
-        (-0.18, -0.3), (0.12, -0.25), (0.36, 0.2), (0.42 * g, 0.72), (0.1, 0.9), (-0.3, 0.86),
-        (-0.36, 0.4), (-0.3, 0.0),
+        (-0.18, -0.3),
+        (0.12, -0.25),
+        (0.36, 0.2),
+        (0.42 * g, 0.72),
+        (0.1, 0.9),
+        (-0.3, 0.86),
+        (-0.36, 0.4),
+        (-0.3, 0.0),
     )
     neck = limb([(-0.02, 0.1), (0.0, -0.3), (-0.2, -0.85)], 0.5, 0.36, 0.34)
     belly = smooth(
-        (-0.2, -0.2), (0.0, -0.1), (0.08, 0.4), (0.02, 0.86), (-0.28, 0.84), (-0.34, 0.4),
+        (-0.2, -0.2),
+        (0.0, -0.1),
+        (0.08, 0.4),
+        (0.02, 0.86),
+        (-0.28, 0.84),
+        (-0.34, 0.4),
         (-0.28, 0.0),
     )
     plates = [
-        limb([(-0.5, v), (-0.12, v + 0.05), (0.2, v - 0.02)], 0.03)
-        for v in np.arange(0, 0.9, 0.16)
+        limb([(-0.5, v), (-0.12, v + 0.05), (0.2, v - 0.02)], 0.03) for v in np.arange(0, 0.9, 0.16)
     ]
     skull, snout = ellipse(x, y, 0.42 * c.head, 0.37), ellipse(x - 0.2, y + 0.16, 0.32, 0.22, -8)
     nostrils = [ellipse(x - 0.4, y + 0.08, 0.028), ellipse(x - 0.26, y + 0.05, 0.028)]
@@ -127,9 +142,11 @@ def dragon(c: Creature) -> list[Part]:
         Part([rump], p.main),
         *([Part([neck], p.main, markings(c, neck))] if c.form == 2 else []),
         Part(
-            [body], p.main,
+            [body],
+            p.main,
             [
-                *back_markings(c, body), Mark([belly], p.light),
+                *back_markings(c, body),
+                Mark([belly], p.light),
                 Mark(plates, darker(p.light, 0.35)),
             ],
         ),
@@ -140,10 +157,12 @@ def dragon(c: Creature) -> list[Part]:
         Part([limb([(-0.12, 0.15), (-0.34, 0.34), (-0.5, 0.26)], 0.17, 0.14, 0.12)], p.main),
         *behind,
         Part(
-            [skull, snout], p.main,
+            [skull, snout],
+            p.main,
             [
                 Mark([moved(snout, -0.02, 0.1)], p.light, soft=0.02),
-                Mark(nostrils, darker(p.main, 0.7)), *gleam(skull),
+                Mark(nostrils, darker(p.main, 0.7)),
+                *gleam(skull),
             ],
         ),
         *before,
@@ -155,13 +174,22 @@ def dragon(c: Creature) -> list[Part]:
 def _wing(c: Creature, color: Color, x: float, y: float, size: float = 1.0) -> Part:
     """A dragon's right wing."""
     w = c.reach
-    sail = np.concatenate([
-        curve([(0.1, -0.05), (0.35, -0.6), (0.7 * w, -0.95)]),
-        curve([
-            (1.15 * w, -0.55), (0.95 * w, -0.42), (0.98 * w, -0.12), (0.75, -0.12),
-            (0.66, 0.14), (0.46, 0.08), (0.2, 0.25),
-        ]),
-    ])
+    sail = np.concatenate(
+        [
+            curve([(0.1, -0.05), (0.35, -0.6), (0.7 * w, -0.95)]),
+            curve(
+                [
+                    (1.15 * w, -0.55),
+                    (0.95 * w, -0.42),
+                    (0.98 * w, -0.12),
+                    (0.75, -0.12),
+                    (0.66, 0.14),
+                    (0.46, 0.08),
+                    (0.2, 0.25),
+                ]
+            ),
+        ]
+    )
     ribs = [limb([(0.7 * w, -0.93), end], 0.05, 0.025) for end in ((0.98 * w, -0.14), (0.66, 0.12))]
     sail, *ribs = (moved(shape * size, x, y) for shape in (sail, *ribs))
     return Part([sail], color, [Mark(ribs, darker(color, 0.45))])
@@ -172,7 +200,11 @@ def _comb(c: Creature) -> Part:
     spikes = [
         moved(turned(spike(0.32 * c.reach, 0.26, 0.06), angle), x, y)
         for angle, x, y in (
-            (25, 0.08, -0.3), (48, 0.25, -0.06), (58, 0.35, 0.2), (40, 0.5, 0.6), (12, 0.72, 0.68),
+            (25, 0.08, -0.3),
+            (48, 0.25, -0.06),
+            (58, 0.35, 0.2),
+            (40, 0.5, 0.6),
+            (12, 0.72, 0.68),
         )
     ]
     return Part(spikes, c.palette.accent)
@@ -181,30 +213,46 @@ def _comb(c: Creature) -> Part:
 def turtle(c: Creature) -> list[Part]:
     """A tortoise looking left, its shell a plain dome, a spiked one or a garden."""
     p, tall = c.palette, (1.0, 0.85, 1.25)[c.form]
-    dome = np.concatenate([
-        curve([
-            (-0.62, 0.36), (-0.55, -0.12 * tall), (-0.1, -0.5 * tall), (0.4, -0.42 * tall),
-            (0.78, 0.0), (0.84, 0.36),
-        ]),
-        [(0.1, 0.44)],
-    ])
+    dome = np.concatenate(
+        [
+            curve(
+                [
+                    (-0.62, 0.36),
+                    (-0.55, -0.12 * tall),
+                    (-0.1, -0.5 * tall),
+                    (0.4, -0.42 * tall),
+                    (0.78, 0.0),
+                    (0.84, 0.36),
+                ]
+            ),
+            [(0.1, 0.44)],
+        ]
+    )
     spots = ((-0.26, -0.06), (0.16, -0.14), (0.56, -0.02), (-0.04, 0.24), (0.38, 0.22))
     plates = [
         corners(
-            (x - 0.17, y), (x - 0.08, y - 0.2), (x + 0.12, y - 0.2), (x + 0.2, y),
-            (x + 0.11, y + 0.19), (x - 0.1, y + 0.19),
+            (x - 0.17, y),
+            (x - 0.08, y - 0.2),
+            (x + 0.12, y - 0.2),
+            (x + 0.2, y),
+            (x + 0.11, y + 0.19),
+            (x - 0.1, y + 0.19),
         )
         for x, y in spots
     ]
     near = [limb([(x, 0.4), (x - 0.04, 0.78)], 0.3, 0.28) for x in (-0.42, 0.5)]
     far = [limb([(x, 0.4), (x, 0.72)], 0.26, 0.24) for x in (-0.12, 0.26)]
     claws = Mark(
-        [ellipse(x + u, 0.86, 0.05, 0.09) for x in (-0.46, 0.46) for u in (-0.1, 0, 0.1)], p.light,
+        [ellipse(x + u, 0.86, 0.05, 0.09) for x in (-0.46, 0.46) for u in (-0.1, 0, 0.1)],
+        p.light,
     )
     spikes = [
         moved(turned(spike(0.4 * c.reach, 0.3), angle), x, y)
         for angle, x, y in (
-            (-42, -0.42, -0.14), (-12, -0.06, -0.36), (16, 0.34, -0.3), (46, 0.68, -0.06),
+            (-42, -0.42, -0.14),
+            (-12, -0.06, -0.36),
+            (16, 0.34, -0.3),
+            (46, 0.68, -0.06),
         )
     ]
     bush = [moved(turned(leaf(0.62 * c.reach, 0.3), a), 0.15, -0.52) for a in (-62, 60, -22, 24)]
@@ -216,10 +264,13 @@ def turtle(c: Creature) -> list[Part]:
         Part(near, p.main, [claws]),
         *on_top,
         Part(
-            [dome], p.accent,
+            [dome],
+            p.accent,
             [
-                *shell, Mark(plates, lighter(p.accent, 0.3)),
-                Mark([scaled(s, 0.6) for s in plates], p.main, opacity=0.6), *gleam(dome),
+                *shell,
+                Mark(plates, lighter(p.accent, 0.3)),
+                Mark([scaled(s, 0.6) for s in plates], p.main, opacity=0.6),
+                *gleam(dome),
             ],
         ),
         Part([limb([(-0.66, 0.36), (0.1, 0.45), (0.88, 0.36)], 0.16)], p.light),
@@ -236,27 +287,33 @@ def frog(c: Creature) -> list[Part]:
     toes = [s for u in (-0.13, 0, 0.13) for s in both(ellipse(0.34 + u, 0.82, 0.09, 0.07))]
     webs = [s for u in (-0.1, 0.1) for s in both(ellipse(0.72 * g + u, 0.78, 0.15, 0.08))]
     lips = limb(
-        [(-0.7 * wide, -0.02), (-0.25, 0.09), (0, 0.07), (0.25, 0.09), (0.7 * wide, -0.02)], 0.045,
+        [(-0.7 * wide, -0.02), (-0.25, 0.09), (0, 0.07), (0.25, 0.09), (0.7 * wide, -0.02)],
+        0.045,
     )
     chin = Mark([ellipse(0, 0.28, 0.7, 0.25)], p.light, soft=0.01)
     cheeks = ellipse(0.62 * wide, 0.16, 0.3, 0.26)
     body = [
         *twins(
-            ellipse(0.62 * g, 0.42, 0.32, 0.38, 24), p.main,
+            ellipse(0.62 * g, 0.42, 0.32, 0.38, 24),
+            p.main,
             [Mark(both(ellipse(0.74 * g, 0.3, 0.1)), p.accent)],
         ),
         Part(webs, p.main),
         Part(
-            [egg(0, 0.3, 0.66 * g, 0.5, 0.14)], p.main,
+            [egg(0, 0.3, 0.66 * g, 0.5, 0.14)],
+            p.main,
             [Mark([egg(0, 0.42, 0.46 * g, 0.42, 0.1)], p.light, soft=0.01)],
         ),
         Part([*both(arms), *toes], p.main),
         *(twins(cheeks, p.light, gleam(cheeks)) if c.form == 2 else []),
         Part(
-            [skull, *bumps], p.main,
+            [skull, *bumps],
+            p.main,
             [
-                *back_markings(c, skull), chin,
-                Mark([lips], darker(p.main, 0.7)), *gleam(skull),
+                *back_markings(c, skull),
+                chin,
+                Mark([lips], darker(p.main, 0.7)),
+                *gleam(skull),
             ],
         ),
     ]
@@ -280,8 +337,14 @@ def hedgehog(c: Creature) -> list[Part]:
         quill = leaf(length, width) if c.form == 2 else spike(length, width)
         rings.append([moved(turned(moved(quill, 0, -radius * g), a), 0.2, 0.18) for a in angles])
     front = smooth(
-        (-0.98, 0.34), (-0.68, 0.1), (-0.4, -0.3), (-0.05, -0.36), (0.1, 0.1), (0.12, 0.6),
-        (-0.4, 0.72), (-0.75, 0.55),
+        (-0.98, 0.34),
+        (-0.68, 0.1),
+        (-0.4, -0.3),
+        (-0.05, -0.36),
+        (0.1, 0.1),
+        (0.12, 0.6),
+        (-0.4, 0.72),
+        (-0.75, 0.55),
     )
     shades = (darker(p.main, 0.35), p.main, lighter(p.main, 0.25))
     behind, before = crest(c, -0.24, 0.08, 0.4)
@@ -293,7 +356,8 @@ def hedgehog(c: Creature) -> list[Part]:
         Part([front], p.light),
         *before,
         Part(
-            [ellipse(-0.98, 0.32, 0.1, 0.09)], darker(p.accent, 0.4),
+            [ellipse(-0.98, 0.32, 0.1, 0.09)],
+            darker(p.accent, 0.4),
             [Mark([ellipse(-1.0, 0.29, 0.03)], WHITE)],
         ),
         *face(c, -0.42, 0.16, 0.46 * c.head, spread=0.95, lips=False),

@@ -4,24 +4,11 @@ import numpy as np
 
 from pokesim.samples.beasts import head
 from pokesim.samples.faces import face, mouth
-from pokesim.samples.geometry import (
-    Shape,
-    both,
-    egg,
-    ellipse,
-    limb,
-    moved,
-    smooth,
-    spike,
-    turned,
-)
+from pokesim.samples.geometry import Shape, both, egg, ellipse, limb, moved, smooth, spike, turned
 from pokesim.samples.growths import crest, twins
 from pokesim.samples.markings import gleam, markings
 from pokesim.samples.paint import Mark, Part, darker, lighter
 from pokesim.samples.roster import Creature
-
-# Rows of points read better than one point a line.
-# fmt: off
 
 
 def serpent(c: Creature) -> list[Part]:
@@ -29,7 +16,12 @@ def serpent(c: Creature) -> list[Part]:
     p = c.palette
     underside = Mark([ellipse(-0.3, -0.22, 0.5, 0.13)], p.light, soft=0.02)
     skull = smooth(
-        (-0.68, -0.38), (-0.55, -0.7), (-0.2, -0.86), (0.16, -0.7), (0.22, -0.45), (-0.05, -0.26),
+        (-0.68, -0.38),
+        (-0.55, -0.7),
+        (-0.2, -0.86),
+        (0.16, -0.7),
+        (0.22, -0.45),
+        (-0.05, -0.26),
         (-0.4, -0.24),
     )
     tongue = [
@@ -50,7 +42,8 @@ def serpent(c: Creature) -> list[Part]:
 def _coils(c: Creature) -> list[Part]:
     p = c.palette
     tip = Part(
-        [limb([(0.5, 0.72), (0.95, 0.68), (1.1, 0.42 * c.reach)], 0.22, 0.14, 0.03)], p.accent,
+        [limb([(0.5, 0.72), (0.95, 0.68), (1.1, 0.42 * c.reach)], 0.22, 0.14, 0.03)],
+        p.accent,
     )
     parts = [tip]
     for y, half in ((0.7, 0.72), (0.46, 0.6), (0.24, 0.46)):
@@ -65,16 +58,25 @@ def _coils(c: Creature) -> list[Part]:
 def _cobra(c: Creature) -> list[Part]:
     p = c.palette
     tail = limb(
-        [(0.1, 0.85), (0.5, 0.9), (0.78, 0.7), (0.74, 0.4 * c.reach)], 0.34, 0.26, 0.16, 0.03,
+        [(0.1, 0.85), (0.5, 0.9), (0.78, 0.7), (0.74, 0.4 * c.reach)],
+        0.34,
+        0.26,
+        0.16,
+        0.03,
     )
     trunk = limb([(-0.2, -0.3), (-0.24, 0.3), (-0.1, 0.85), (0.25, 0.92)], 0.36, 0.34, 0.4, 0.34)
     hood = smooth(
-        (-0.2, -0.75), (0.3, -0.55), (0.48 * c.girth, -0.1), (0.2, 0.4), (-0.2, 0.55),
-        (-0.62, 0.4), (-0.88 * c.girth, -0.1), (-0.7, -0.55),
+        (-0.2, -0.75),
+        (0.3, -0.55),
+        (0.48 * c.girth, -0.1),
+        (0.2, 0.4),
+        (-0.2, 0.55),
+        (-0.62, 0.4),
+        (-0.88 * c.girth, -0.1),
+        (-0.7, -0.55),
     )
     plates = [
-        limb([(-0.6, y), (-0.22, y + 0.05), (0.2, y)], 0.03)
-        for y in np.arange(-0.1, 0.9, 0.14)
+        limb([(-0.6, y), (-0.22, y + 0.05), (0.2, y)], 0.03) for y in np.arange(-0.1, 0.9, 0.14)
     ]
     throat = limb([(-0.2, -0.3), (-0.24, 0.3), (-0.12, 0.95)], 0.26, 0.24, 0.2)
     return [
@@ -87,8 +89,14 @@ def _cobra(c: Creature) -> list[Part]:
 def _winding(c: Creature) -> list[Part]:
     p = c.palette
     path = [
-        (-0.2, -0.4), (-0.3, 0.2), (0.05, 0.62), (0.5, 0.4), (0.62, -0.05), (1.0, -0.2),
-        (1.3 * c.reach, 0.15), (1.42 * c.reach, 0.5),
+        (-0.2, -0.4),
+        (-0.3, 0.2),
+        (0.05, 0.62),
+        (0.5, 0.4),
+        (0.62, -0.05),
+        (1.0, -0.2),
+        (1.3 * c.reach, 0.15),
+        (1.42 * c.reach, 0.5),
     ]
     body = limb(path, *(w * c.girth for w in (0.3, 0.36, 0.42, 0.42, 0.36, 0.3, 0.18, 0.04)))
     belly = limb([(x - 0.12, y + 0.1) for x, y in path[:4]], 0.14, 0.2, 0.2, 0.1)
@@ -103,7 +111,13 @@ def beetle(c: Creature) -> list[Part]:
         for y, bend in ((-0.3, -0.32), (0.1, 0.16), (0.45, 0.32))
     ]
     nipper = smooth(
-        (0.14, 0.8), (0.42, 0.82), (0.5, 1.1), (0.3, 1.34), (0.14, 1.36), (0.3, 1.18), (0.3, 1.02),
+        (0.14, 0.8),
+        (0.42, 0.82),
+        (0.5, 1.1),
+        (0.3, 1.34),
+        (0.14, 1.36),
+        (0.3, 1.18),
+        (0.3, 1.02),
         (0.12, 0.94),
     )
     ball = ellipse(0, 0.55, 0.46 * c.head, 0.37)
@@ -143,8 +157,15 @@ def snail(c: Creature) -> list[Part]:
     """A snail gliding left under a coiled, a towering or a spiked shell."""
     p, g = c.palette, c.girth
     foot = smooth(
-        (-0.95, 0.15), (-0.72, -0.1), (-0.45, 0.1), (-0.3, 0.42), (0.3, 0.5), (1.0, 0.78),
-        (0.5, 0.86), (-0.5, 0.86), (-0.85, 0.66),
+        (-0.95, 0.15),
+        (-0.72, -0.1),
+        (-0.45, 0.1),
+        (-0.3, 0.42),
+        (0.3, 0.5),
+        (1.0, 0.78),
+        (0.5, 0.86),
+        (-0.5, 0.86),
+        (-0.85, 0.66),
     )
     up = -0.42 * c.reach
     stalks = [limb([(x, -0.05), (x - 0.04, up)], 0.1, 0.08) for x in (-0.9, -0.64)]
@@ -153,7 +174,8 @@ def snail(c: Creature) -> list[Part]:
         Part([*stalks, *bulbs], p.light),
         *(_spiked(c) if c.form == 1 else _tower(c) if c.form else []),
         Part(
-            [foot], p.light,
+            [foot],
+            p.light,
             [Mark([ellipse(0, 0.95, 1.2, 0.24)], darker(p.light, 0.25), soft=0.03)],
         ),
         *(_coiled(c, 0.64 * g) if c.form != 2 else []),
@@ -191,7 +213,9 @@ def _tower(c: Creature) -> list[Part]:
         whorl = ellipse(0.16 + 0.1 * i, 0.4 - 0.34 * i + 0.022 * i * i, r, 0.72 * r, 14)
         whorls.append(
             Part(
-                [whorl], p.main if i % 2 == 0 else p.accent, [*markings(c, whorl), *gleam(whorl)],
+                [whorl],
+                p.main if i % 2 == 0 else p.accent,
+                [*markings(c, whorl), *gleam(whorl)],
             ),
         )
     return whorls[::-1]

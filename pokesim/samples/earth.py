@@ -21,9 +21,6 @@ from pokesim.samples.markings import gleam, markings
 from pokesim.samples.paint import WHITE, Mark, Part, darker, lighter
 from pokesim.samples.roster import Creature
 
-# Rows of points read better than one point a line.
-# fmt: off
-
 
 def sprout(c: Creature) -> list[Part]:
     """A plant: a flower bulb, a leafy turnip or a cactus."""
@@ -32,12 +29,25 @@ def sprout(c: Creature) -> list[Part]:
         return _cactus(c)
     bulb = (
         smooth(
-            (0, -0.42), (0.34, -0.2), (0.6 * g, 0.25), (0.44, 0.7), (0, 0.8), (-0.44, 0.7),
-            (-0.6 * g, 0.25), (-0.34, -0.2),
+            (0, -0.42),
+            (0.34, -0.2),
+            (0.6 * g, 0.25),
+            (0.44, 0.7),
+            (0, 0.8),
+            (-0.44, 0.7),
+            (-0.6 * g, 0.25),
+            (-0.34, -0.2),
         ),
         smooth(
-            (0, -0.34), (0.5, -0.26), (0.7 * g, 0.1), (0.4, 0.5), (0.08, 0.95), (-0.08, 0.95),
-            (-0.4, 0.5), (-0.7 * g, 0.1), (-0.5, -0.26),
+            (0, -0.34),
+            (0.5, -0.26),
+            (0.7 * g, 0.1),
+            (0.4, 0.5),
+            (0.08, 0.95),
+            (-0.08, 0.95),
+            (-0.4, 0.5),
+            (-0.7 * g, 0.1),
+            (-0.5, -0.26),
         ),
     )[c.form]
     arm, vein = (
@@ -58,14 +68,24 @@ def sprout(c: Creature) -> list[Part]:
 def _cactus(c: Creature) -> list[Part]:
     p, g, w = c.palette, c.girth, c.reach
     trunk = smooth(
-        (0, -0.9), (0.34, -0.7), (0.42 * g, 0.0), (0.4 * g, 0.6), (0, 0.82), (-0.4 * g, 0.6),
-        (-0.42 * g, 0.0), (-0.34, -0.7),
+        (0, -0.9),
+        (0.34, -0.7),
+        (0.42 * g, 0.0),
+        (0.4 * g, 0.6),
+        (0, 0.82),
+        (-0.4 * g, 0.6),
+        (-0.42 * g, 0.0),
+        (-0.34, -0.7),
     )
     arm = limb([(0.34, 0.3), (0.72 * w, 0.28), (0.76 * w, -0.18)], 0.26, 0.26, 0.24)
     needles = [
         needle
         for x, y in (
-            (0.4 * g, -0.4), (0.42 * g, 0.0), (0.82 * w, 0.05), (0.4 * g, 0.55), (0.3, -0.74),
+            (0.4 * g, -0.4),
+            (0.42 * g, 0.0),
+            (0.82 * w, 0.05),
+            (0.4 * g, 0.55),
+            (0.3, -0.74),
         )
         for needle in both(limb([(x, y), (x + 0.09, y - 0.04)], 0.03))
     ]
@@ -104,7 +124,8 @@ def _flower(c: Creature) -> list[Part]:
         for a in np.arange(0, 6.2, 1.05)
     ]
     heart = Part(
-        [ellipse(0.03, -0.78, 0.15)], c.palette.light,
+        [ellipse(0.03, -0.78, 0.15)],
+        c.palette.light,
         [Mark(seeds, darker(c.palette.accent, 0.4))],
     )
     return [*[Part([s], c.palette.accent) for s in petals], heart]
@@ -114,22 +135,51 @@ def mushroom(c: Creature) -> list[Part]:
     """A toadstool with a face on its stalk; its cap is a dome, a tall hat or a wide brim."""
     p, g, w = c.palette, c.girth, c.reach
     stalk = smooth(
-        (-0.28, -0.2), (0.28, -0.2), (0.36 * g, 0.4), (0.44 * g, 0.78), (0, 0.88),
-        (-0.44 * g, 0.78), (-0.36 * g, 0.4),
+        (-0.28, -0.2),
+        (0.28, -0.2),
+        (0.36 * g, 0.4),
+        (0.44 * g, 0.78),
+        (0, 0.88),
+        (-0.44 * g, 0.78),
+        (-0.36 * g, 0.4),
     )
     cap = (
         smooth(
-            (-0.92, 0.0), (-0.8, -0.42), (-0.35, -0.85 * w), (0, -0.95 * w), (0.4, -0.82 * w),
-            (0.8, -0.42), (0.92, 0.0), (0.5, 0.12), (0, 0.08), (-0.5, 0.12),
+            (-0.92, 0.0),
+            (-0.8, -0.42),
+            (-0.35, -0.85 * w),
+            (0, -0.95 * w),
+            (0.4, -0.82 * w),
+            (0.8, -0.42),
+            (0.92, 0.0),
+            (0.5, 0.12),
+            (0, 0.08),
+            (-0.5, 0.12),
         ),
         smooth(
-            (-0.7, 0.02), (-0.55, -0.4), (-0.3, -0.95), (0.02, -1.4 * w), (0.3, -1.42 * w),
-            (0.24, -1.1), (0.4, -0.6), (0.6, -0.3), (0.7, 0.02), (0.4, 0.12), (0, 0.08),
+            (-0.7, 0.02),
+            (-0.55, -0.4),
+            (-0.3, -0.95),
+            (0.02, -1.4 * w),
+            (0.3, -1.42 * w),
+            (0.24, -1.1),
+            (0.4, -0.6),
+            (0.6, -0.3),
+            (0.7, 0.02),
+            (0.4, 0.12),
+            (0, 0.08),
             (-0.4, 0.12),
         ),
         smooth(
-            (-1.2 * w, -0.12), (-0.8, -0.36), (-0.3, -0.5), (0.3, -0.5), (0.8, -0.36),
-            (1.2 * w, -0.12), (0.9, 0.12), (0, 0.1), (-0.9, 0.12),
+            (-1.2 * w, -0.12),
+            (-0.8, -0.36),
+            (-0.3, -0.5),
+            (0.3, -0.5),
+            (0.8, -0.36),
+            (1.2 * w, -0.12),
+            (0.9, 0.12),
+            (0, 0.1),
+            (-0.9, 0.12),
         ),
     )[c.form]
     brim = (0.84, 0.62, 1.0)[c.form]
@@ -138,14 +188,23 @@ def mushroom(c: Creature) -> list[Part]:
         for x in np.linspace(-0.95, 0.95, 11)
     ]
     under = smooth(
-        (-brim, 0.02), (0, -0.12), (brim, 0.02), (0.6 * brim, 0.14), (0, 0.16),
+        (-brim, 0.02),
+        (0, -0.12),
+        (brim, 0.02),
+        (0.6 * brim, 0.14),
+        (0, 0.16),
         (-0.6 * brim, 0.14),
     )
     dots = [
         ellipse(x, y, rx, 0.85 * rx)
         for x, y, rx in (
-            (-0.5, -0.28, 0.14), (0.02, -0.62, 0.17), (0.5, -0.28, 0.13), (-0.08, -0.24, 0.1),
-            (0.82, -0.1, 0.1), (-0.86, -0.05, 0.1), (0.1, -1.0, 0.11),
+            (-0.5, -0.28, 0.14),
+            (0.02, -0.62, 0.17),
+            (0.5, -0.28, 0.13),
+            (-0.08, -0.24, 0.1),
+            (0.82, -0.1, 0.1),
+            (-0.86, -0.05, 0.1),
+            (0.1, -1.0, 0.11),
         )
     ]
     marks = [Mark(dots, p.light)] if c.pattern in ("belly", "dip") else markings(c, cap)
@@ -153,7 +212,8 @@ def mushroom(c: Creature) -> list[Part]:
         *feet(c, (-0.22, 0.88), (0.22, 0.88), size=0.18),
         *twins(limb([(0.3, 0.36), (0.56, 0.5), (0.62, 0.34)], 0.16, 0.15, 0.14), p.light),
         Part(
-            [stalk], p.light,
+            [stalk],
+            p.light,
             [Mark([ellipse(0, 0.98, 0.6, 0.26)], darker(p.light, 0.2), soft=0.06)],
         ),
         Part([cap], p.main, [*marks, *gleam(cap)]),
@@ -167,7 +227,12 @@ def crystal(c: Creature) -> list[Part]:
     p, g, w = c.palette, c.girth, c.reach
     tinted = replace(c, palette=replace(p, main=p.accent))
     rubble = smooth(
-        (-0.95, 0.84), (-0.6, 0.66), (0, 0.7), (0.62, 0.64), (0.95, 0.84), (0.4, 0.96),
+        (-0.95, 0.84),
+        (-0.6, 0.66),
+        (0, 0.7),
+        (0.62, 0.64),
+        (0.95, 0.84),
+        (0.4, 0.96),
         (-0.5, 0.96),
     )
     match c.form:
@@ -207,23 +272,39 @@ def crystal(c: Creature) -> list[Part]:
 
 
 def _gem(
-    c: Creature, x: float, y: float, half: float, up: float, down: float, lean: float,
+    c: Creature,
+    x: float,
+    y: float,
+    half: float,
+    up: float,
+    down: float,
+    lean: float,
     foot: float = 0.3,
 ) -> Part:
     """A stone `half` wide to each side, reaching `up` above and `down` below (x, y)."""
     p, waist = c.palette, -up * 0.45
     outline = [
-        (0, -up), (half, waist), (half * 0.85, down * 0.5), (half * foot, down),
-        (-half * foot, down), (-half * 0.85, down * 0.5), (-half, waist),
+        (0, -up),
+        (half, waist),
+        (half * 0.85, down * 0.5),
+        (half * foot, down),
+        (-half * foot, down),
+        (-half * 0.85, down * 0.5),
+        (-half, waist),
     ]
     shapes = [
         corners(*outline),
         corners(
-            (0, -up), (-half, waist), (-half * 0.85, down * 0.5), (-half * foot, down),
+            (0, -up),
+            (-half, waist),
+            (-half * 0.85, down * 0.5),
+            (-half * foot, down),
             (-half * 0.25, waist * 0.6),
         ),
         corners(
-            (half * 0.3, waist * 0.6), (half, waist), (half * 0.85, down * 0.5),
+            (half * 0.3, waist * 0.6),
+            (half, waist),
+            (half * 0.85, down * 0.5),
             (half * foot, down),
         ),
         corners((0, -up), (half * 0.3, waist * 0.6), (-half * 0.25, waist * 0.6)),
@@ -231,7 +312,8 @@ def _gem(
     ]
     stone, left, right, table, glint = (moved(turned(s, lean), x, y) for s in shapes)
     facets = [
-        Mark([left], lighter(p.main, 0.35)), Mark([right], darker(p.main, 0.3)),
+        Mark([left], lighter(p.main, 0.35)),
+        Mark([right], darker(p.main, 0.3)),
         Mark([table], p.light),
     ]
     pattern = markings(c, stone)[:1] if half > 0.4 else ()  # small stones stay plain
@@ -248,14 +330,16 @@ def golem(c: Creature) -> list[Part]:
         angle = np.linspace(0, 2 * np.pi, 9, endpoint=False) + rng.uniform(-0.18, 0.18, 9)
         radius = rng.uniform(0.92, 1.08, 9)
         shape: Shape = np.stack(
-            [x + rx * radius * np.cos(angle), y + ry * radius * np.sin(angle)], axis=1,
+            [x + rx * radius * np.cos(angle), y + ry * radius * np.sin(angle)],
+            axis=1,
         )
         facet = np.concatenate([shape[4:8], [(x + 0.1 * rx, y - 0.35 * ry)]])
         seam = ((0.3, 0.9), (0.42, 0.45), (0.7, 0.3))
         crack = limb([(x + u * rx, y + v * ry) for u, v in seam], 0.03)
         pattern = markings(c, shape) if marked else ()
         return Part(
-            [shape], p.main,
+            [shape],
+            p.main,
             [Mark([facet], lighter(p.main, 0.22)), *pattern, Mark([crack], darker(p.main, 0.6))],
             shade=0.8,
         )
@@ -263,7 +347,8 @@ def golem(c: Creature) -> list[Part]:
     head = (0.0, -0.42)
     if c.form == 0:
         body = [
-            rock(-0.3, 0.8, 0.24, 0.18), rock(0.3, 0.8, 0.24, 0.18),
+            rock(-0.3, 0.8, 0.24, 0.18),
+            rock(0.3, 0.8, 0.24, 0.18),
             rock(0, 0.3, 0.56 * g, 0.5, marked=True),
             *[
                 rock(side * x * g, y, r, r)
@@ -273,7 +358,9 @@ def golem(c: Creature) -> list[Part]:
         ]
     elif c.form == 1:
         body = [
-            rock(-0.28, 0.86, 0.2, 0.14), rock(0.28, 0.86, 0.2, 0.14), rock(0, 0.58, 0.36, 0.3),
+            rock(-0.28, 0.86, 0.2, 0.14),
+            rock(0.28, 0.86, 0.2, 0.14),
+            rock(0, 0.58, 0.36, 0.3),
             rock(0, 0.08, 0.78 * g, 0.44, marked=True),
             *[
                 rock(side * x, y, r, r)
@@ -284,8 +371,10 @@ def golem(c: Creature) -> list[Part]:
     else:
         head = (0.08, -0.62)
         body = [
-            rock(0, 0.72, 0.78 * g, 0.3), rock(0.12, 0.34, 0.6 * g, 0.28),
-            rock(-0.08, -0.06, 0.52, 0.28, marked=True), rock(-0.72, 0.1, 0.2, 0.18),
+            rock(0, 0.72, 0.78 * g, 0.3),
+            rock(0.12, 0.34, 0.6 * g, 0.28),
+            rock(-0.08, -0.06, 0.52, 0.28, marked=True),
+            rock(-0.72, 0.1, 0.2, 0.18),
             rock(0.74, 0.0, 0.2, 0.18),
         ]
     behind, before = crest(c, *head, 0.44)

@@ -17,11 +17,10 @@ from pokesim.samples.geometry import (
 from pokesim.samples.paint import INK, WHITE, Color, Mark, Part, blend, darker, lighter
 from pokesim.samples.roster import Creature, Palette
 
-# Rows of points read better than one point a line.
-# fmt: off
-
 FLUSH: Color = (255, 110, 120)
+
 THROAT: Color = (110, 36, 52)
+
 TONGUE: Color = (232, 110, 118)
 
 
@@ -31,13 +30,19 @@ def stroke(points: Sequence[Point], width: float, color: Color = INK) -> Part:
 
 
 def face(
-    c: Creature, x: float, y: float, size: float, spread: float = 1.0,
-    lips: bool = True, cheeks: bool = True,
+    c: Creature,
+    x: float,
+    y: float,
+    size: float,
+    spread: float = 1.0,
+    lips: bool = True,
+    cheeks: bool = True,
 ) -> list[Part]:
     """Eyes, cheeks if it blushes, and mouth, about (x, y); each eye is about `size` / 2 high."""
     gap = 0.5 * size * spread
     parts = [
-        part for side in (-1, 1)
+        part
+        for side in (-1, 1)
         for part in EYES[c.eyes](c.palette, x + side * gap, y, 0.27 * size, side)
     ]
     if c.blush and cheeks:
@@ -57,12 +62,14 @@ def mouth(c: Creature, x: float, y: float, w: float) -> list[Part]:
     return MOUTHS[c.mouth](x, y, w)
 
 
-# Eyes: (x, y) is the middle, `r` the half height and `side` -1 for the left eye, 1 for the right.
-
-
 def _glints(x: float, y: float, r: float) -> Mark:
-    big, small = ellipse(x - 0.3 * r, y - 0.42 * r, 0.27 * r), ellipse(
-        x + 0.25 * r, y + 0.4 * r, 0.13 * r,
+    big, small = (
+        ellipse(x - 0.3 * r, y - 0.42 * r, 0.27 * r),
+        ellipse(
+            x + 0.25 * r,
+            y + 0.4 * r,
+            0.13 * r,
+        ),
     )
     return Mark([big, small], WHITE)
 
@@ -100,7 +107,10 @@ def _tall(p: Palette, x: float, y: float, r: float, side: int) -> list[Part]:
 def _fierce(p: Palette, x: float, y: float, r: float, side: int) -> list[Part]:
     out, inner = x + side * 1.5 * r, x - side * 1.2 * r
     brow = corners(
-        (out, y - 1.6 * r), (out, y - 0.85 * r), (inner, y - 0.02 * r), (inner, y - 1.6 * r),
+        (out, y - 1.6 * r),
+        (out, y - 0.85 * r),
+        (inner, y - 0.02 * r),
+        (inner, y - 1.6 * r),
     )
     edge = [(x + side * r, y - 0.95 * r), (x - side * 0.95 * r, y - 0.1 * r)]
     return [_eyeball(p, x, y, r, side, [_lid(p, brow)]), stroke(edge, 0.2 * r)]
@@ -147,9 +157,6 @@ EYES: dict[str, Callable[[Palette, float, float, float, int], list[Part]]] = {
 }
 
 
-# Mouths: (x, y) is the middle of the upper edge, `w` the width.
-
-
 def _thick(w: float) -> float:
     return 0.1 * w + 0.012  # a thinner line would be lost on a small face
 
@@ -159,10 +166,15 @@ def _smile(x: float, y: float, w: float) -> list[Part]:
 
 
 def _grin(x: float, y: float, w: float) -> list[Part]:
-    bowl = curve([
-        (x - 0.5 * w, y), (x - 0.38 * w, y + 0.42 * w), (x, y + 0.62 * w),
-        (x + 0.38 * w, y + 0.42 * w), (x + 0.5 * w, y),
-    ])
+    bowl = curve(
+        [
+            (x - 0.5 * w, y),
+            (x - 0.38 * w, y + 0.42 * w),
+            (x, y + 0.62 * w),
+            (x + 0.38 * w, y + 0.42 * w),
+            (x + 0.5 * w, y),
+        ]
+    )
     tongue = Mark([ellipse(x, y + 0.62 * w, 0.34 * w, 0.26 * w)], TONGUE)
     return [Part([bowl], THROAT, [tongue], line=0.7, shade=0)]
 
@@ -170,7 +182,8 @@ def _grin(x: float, y: float, w: float) -> list[Part]:
 def _cat(x: float, y: float, w: float) -> list[Part]:
     return [
         stroke(
-            [(x + (u - 0.5) * w, y), (x + (u - 0.25) * w, y + 0.2 * w), (x + u * w, y)], _thick(w),
+            [(x + (u - 0.5) * w, y), (x + (u - 0.25) * w, y + 0.2 * w), (x + u * w, y)],
+            _thick(w),
         )
         for u in (0, 0.5)
     ]
@@ -196,14 +209,20 @@ def _smirk(x: float, y: float, w: float) -> list[Part]:
 
 def _teeth(x: float, y: float, w: float) -> list[Part]:
     bar = smooth(
-        (x - 0.5 * w, y), (x, y + 0.06 * w), (x + 0.5 * w, y),
-        (x + 0.36 * w, y + 0.36 * w), (x, y + 0.44 * w), (x - 0.36 * w, y + 0.36 * w),
+        (x - 0.5 * w, y),
+        (x, y + 0.06 * w),
+        (x + 0.5 * w, y),
+        (x + 0.36 * w, y + 0.36 * w),
+        (x, y + 0.44 * w),
+        (x - 0.36 * w, y + 0.36 * w),
     )
     middle = [(x - 0.5 * w, y + 0.2 * w), (x, y + 0.25 * w), (x + 0.5 * w, y + 0.2 * w)]
     gaps = [
         limb(
-            [(x + u * w, y - 0.1 * w), (x + u * w, y + 0.6 * w)], 0.05 * w,
-        ) for u in (-0.22, 0, 0.22)
+            [(x + u * w, y - 0.1 * w), (x + u * w, y + 0.6 * w)],
+            0.05 * w,
+        )
+        for u in (-0.22, 0, 0.22)
     ]
     seams = Mark([limb(middle, 0.05 * w), *gaps], blend(INK, WHITE, 0.35))
     return [Part([bar], WHITE, [seams], line=0.8, shade=0)]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Point = tuple[float, float]
+
 Shape = NDArray[np.float64]
 
 

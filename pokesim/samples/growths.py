@@ -20,10 +20,8 @@ from pokesim.samples.geometry import (
 from pokesim.samples.paint import WHITE, Color, Mark, Part, darker, lighter
 from pokesim.samples.roster import Creature, Palette
 
-# Rows of points read better than one point a line.
-# fmt: off
-
 GREEN: Color = (112, 184, 84)
+
 ANTLER: Color = (176, 128, 84)
 
 
@@ -36,10 +34,22 @@ def feet(c: Creature, *places: Point, size: float = 0.2) -> list[Part]:
     """Round little feet with toes, seen from the front."""
     p = c.palette
     return [
-        Part([ellipse(x, y, size, 0.68 * size)], p.main, [Mark([
-            limb([(x + u * size, y + 0.18 * size), (x + u * size, y + 0.5 * size)], 0.1 * size)
-            for u in (-0.35, 0.35)
-        ], darker(p.main, 0.5))])
+        Part(
+            [ellipse(x, y, size, 0.68 * size)],
+            p.main,
+            [
+                Mark(
+                    [
+                        limb(
+                            [(x + u * size, y + 0.18 * size), (x + u * size, y + 0.5 * size)],
+                            0.1 * size,
+                        )
+                        for u in (-0.35, 0.35)
+                    ],
+                    darker(p.main, 0.5),
+                )
+            ],
+        )
         for x, y in places
     ]
 
@@ -88,7 +98,12 @@ def _long_ears(p: Palette, skull: Skull) -> Crest:
 
 def _floppy_ears(p: Palette, skull: Skull) -> Crest:
     ear = smooth(
-        (-0.15, -0.1), (0.25, -0.12), (0.5, 0.35), (0.42, 0.95), (0.12, 0.9), (-0.02, 0.4),
+        (-0.15, -0.1),
+        (0.25, -0.12),
+        (0.5, 0.35),
+        (0.42, 0.95),
+        (0.12, 0.9),
+        (-0.02, 0.4),
     )
     ears, tips = (
         [moved(side * skull.r, skull.x, skull.y) for side in both(moved(shape, 0.8, -0.5))]
@@ -173,9 +188,6 @@ def tail(c: Creature, x: float, y: float, size: float) -> list[Part]:
     ]
 
 
-# Tails: drawn from the origin to the right and up, about one unit long.
-
-
 def _stem(p: Palette) -> Part:
     path = [(-0.1, 0.1), (0.35, 0.12), (0.55, -0.2), (0.62, -0.55)]
     return Part([limb(path, 0.24, 0.17, 0.12)], p.main)
@@ -183,7 +195,12 @@ def _stem(p: Palette) -> Part:
 
 def _bushy(p: Palette) -> list[Part]:
     brush = smooth(
-        (-0.1, 0.1), (0.3, 0.28), (0.75, 0.0), (0.95, -0.5), (0.85, -1.0), (0.5, -0.72),
+        (-0.1, 0.1),
+        (0.3, 0.28),
+        (0.75, 0.0),
+        (0.95, -0.5),
+        (0.85, -1.0),
+        (0.5, -0.72),
         (0.25, -0.3),
     )
     tip = smooth((0.4, -0.62), (0.68, -0.5), (0.8, -0.62), (1.1, -0.4), (1.1, -1.2), (0.5, -1.2))
@@ -192,7 +209,12 @@ def _bushy(p: Palette) -> list[Part]:
 
 def _tufted(p: Palette) -> list[Part]:
     tuft = smooth(
-        (0.62, -0.35), (0.8, -0.55), (0.78, -0.85), (0.68, -1.1), (0.5, -0.85), (0.45, -0.55),
+        (0.62, -0.35),
+        (0.8, -0.55),
+        (0.78, -0.85),
+        (0.68, -1.1),
+        (0.5, -0.85),
+        (0.45, -0.55),
     )
     return [_stem(p), Part([tuft], p.accent)]
 
@@ -208,7 +230,12 @@ def _ball(p: Palette) -> list[Part]:
 
 def _spade(p: Palette) -> list[Part]:
     spade = smooth(
-        (0.62, -0.42), (0.86, -0.5), (0.8, -0.75), (0.66, -1.05), (0.47, -0.78), (0.36, -0.55),
+        (0.62, -0.42),
+        (0.86, -0.5),
+        (0.8, -0.75),
+        (0.66, -1.05),
+        (0.47, -0.78),
+        (0.36, -0.55),
     )
     return [_stem(p), Part([spade], darker(p.accent, 0.1))]
 

@@ -9,9 +9,6 @@ from pokesim.samples.geometry import Point, Shape, corners, curve, egg, ellipse,
 from pokesim.samples.paint import WHITE, Mark, darker
 from pokesim.samples.roster import Creature, Palette
 
-# Rows of points read better than one point a line.
-# fmt: off
-
 
 @dataclass(frozen=True)
 class Box:
@@ -67,8 +64,12 @@ def _speckles(b: Box, p: Palette, rng: np.random.Generator) -> tuple[Mark, ...]:
 
 def _stripes(b: Box, p: Palette, _: np.random.Generator) -> tuple[Mark, ...]:
     stripes = [
-        limb([b.at(side * 1.1, v - 0.12), b.at(side * 0.7, v), b.at(side * 0.3, v + 0.02)],
-             0.24 * b.h, 0.15 * b.h, 0.02 * b.h)
+        limb(
+            [b.at(side * 1.1, v - 0.12), b.at(side * 0.7, v), b.at(side * 0.3, v + 0.02)],
+            0.24 * b.h,
+            0.15 * b.h,
+            0.02 * b.h,
+        )
         for side in (-1, 1)
         for v in (-0.62, -0.2, 0.22, 0.62)
     ]
@@ -101,10 +102,18 @@ def _scales(b: Box, p: Palette, _: np.random.Generator) -> tuple[Mark, ...]:
 
 def _patch(b: Box, p: Palette, _: np.random.Generator) -> tuple[Mark, ...]:
     left = smooth(
-        b.at(-1.2, -1.2), b.at(0.1, -1.2), b.at(0.02, -0.35), b.at(-0.5, 0.2), b.at(-1.2, 0.2),
+        b.at(-1.2, -1.2),
+        b.at(0.1, -1.2),
+        b.at(0.02, -0.35),
+        b.at(-0.5, 0.2),
+        b.at(-1.2, 0.2),
     )
     right = smooth(
-        b.at(0.3, 0.5), b.at(0.8, 0.1), b.at(1.3, 0.4), b.at(1.2, 1.2), b.at(0.4, 1.2),
+        b.at(0.3, 0.5),
+        b.at(0.8, 0.1),
+        b.at(1.3, 0.4),
+        b.at(1.2, 1.2),
+        b.at(0.4, 1.2),
     )
     return Mark([left], p.accent), Mark([right], p.light)
 
@@ -124,8 +133,7 @@ def _scattered(rng: np.random.Generator, count: int) -> list[Point]:
     angle = index * np.pi * (3 - np.sqrt(5)) + rng.uniform(0, 2 * np.pi)
     radius = 0.95 * np.sqrt(index / count) + rng.uniform(-0.05, 0.05, count)
     return [
-        (float(r * np.cos(a)), float(r * np.sin(a)))
-        for r, a in zip(radius, angle, strict=True)
+        (float(r * np.cos(a)), float(r * np.sin(a))) for r, a in zip(radius, angle, strict=True)
     ]
 
 

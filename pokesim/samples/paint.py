@@ -16,14 +16,21 @@ from pokesim.samples.geometry import Shape
 Color = tuple[int, int, int]
 
 SMALL = 256  # pictures up to this side are drawn three times as large, larger ones twice
+
 COARSE = 4  # light and shadow are soft: they are worked out on a grid this much coarser
+
 MARGIN = 0.04  # of the picture's side, left free all round
+
 LINE = 0.028  # width of an outline in creature units
 
 WHITE: Color = (255, 255, 255)
+
 INK: Color = (43, 35, 52)
+
 SUNLIGHT: Color = (255, 249, 230)
+
 HAZE: Color = (238, 236, 246)  # what is seen through clear parts, as nothing lies behind them
+
 SHADOW: Color = (66, 44, 96)  # shadows lean to violet, which keeps colours from going muddy
 
 

@@ -8,6 +8,7 @@ from pokesim.samples.roster import roster
 from pokesim.samples.scenes import SCENES, Pixels
 
 PHOTO_SIZES = ((640, 480), (480, 640), (800, 600), (512, 512), (600, 450))
+
 PHOTO_COUNT = 40
 
 

@@ -119,8 +119,11 @@ PALETTES = tuple(
 )
 
 PATTERNS = ("belly", "spots", "stripes", "dip", "scales", "patch", "speckles", "bands", "diamonds")
+
 EYES = ("round", "bead", "tall", "fierce", "slit", "sleepy", "happy", "wide")
+
 MOUTHS = ("smile", "grin", "cat", "fangs", "oh", "smirk", "teeth")
+
 CRESTS = (
     "round ears",
     "horns",
@@ -134,6 +137,7 @@ CRESTS = (
     "antennae",
     "spines",
 )
+
 TAILS = ("bushy", "tuft", "curl", "ball", "spade", "leaf", "club", "feathers")
 
 

@@ -8,21 +8,27 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from pokesim.images import PictureSource
-from pokesim.index.explain import Explanation, Map
-from pokesim.index.matches import Answer, Match
-from pokesim.show.draw import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
-from pokesim.show.heat import heated, scale
-from pokesim.show.lettering import write
+from pokesim.search.explain import Explanation, Map
+from pokesim.search.matches import Answer, Match
+from pokesim.show.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
+from pokesim.show.heatmap import heated, scale
+from pokesim.show.typeset import write
 
 WIDTH, HEIGHT = 1200, 630
 """Pixels of a card: the size that social networks show whole."""
 
 _MARGIN = 40
+
 _MIDDLE = 168  # between photo and match, for the similarity
+
 _TILE = (WIDTH - 2 * _MARGIN - _MIDDLE) // 2
+
 _WORDS = 62  # below photo and match
+
 _OTHERS = 5  # further matches
+
 _SMALL = 84  # side of theirs
+
 _RING = 148
 
 

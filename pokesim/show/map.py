@@ -10,19 +10,22 @@ from pathlib import Path
 
 from PIL import Image
 
+from pokesim.analysis.layout import PlacedPicture
 from pokesim.errors import PictureError
 from pokesim.images import thumbnail_of
-from pokesim.index.plane import Placed
-from pokesim.show.draw import PAPER, TILE, paste, save_picture
-from pokesim.show.page import data_url, save_page
+from pokesim.show.canvas import PAPER, TILE, paste, save_picture
+from pokesim.show.html_page import data_url, save_page
 
 _SIDE = 2000  # of a picture, in pixels
+
 _MARGIN = 60
+
 _SMALLEST, _LARGEST = 28, 180  # of a thumbnail in a picture
+
 _THUMBNAIL = 112  # of a thumbnail in a page
 
 
-def save_map(placed: Sequence[Placed], path: Path, title: str) -> None:
+def save_map(placed: Sequence[PlacedPicture], path: Path, title: str) -> None:
     """Write a map as one self-contained HTML file, or as PNG or JPEG, by the ending.
 
     A picture that has gone is left blank.
@@ -47,7 +50,7 @@ def save_map(placed: Sequence[Placed], path: Path, title: str) -> None:
     save_page(path, "map.html", {"title": html.escape(title), "pictures": data})
 
 
-def _drawn(placed: Sequence[Placed]) -> Image.Image:
+def _drawn(placed: Sequence[PlacedPicture]) -> Image.Image:
     canvas = Image.new("RGB", (_SIDE, _SIDE), PAPER)
     side = round(min(_LARGEST, max(_SMALLEST, 0.55 * _SIDE / math.sqrt(len(placed)))))
     room = _SIDE - 2 * _MARGIN - side

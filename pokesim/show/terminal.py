@@ -9,11 +9,13 @@ from rich.cells import set_cell_size
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource, thumbnail_of
-from pokesim.index.matches import Match
+from pokesim.search.matches import Match
 from pokesim.show.text import plain
 
 _GAP = 2
+
 _WIDEST, _NARROWEST = 40, 24
+
 _RESET = "\x1b[0m"
 
 

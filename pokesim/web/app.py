@@ -23,15 +23,16 @@ from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
 from pokesim.errors import PictureError, PokesimError, UsageError
-from pokesim.index.matches import FOLDER, STEM, Answer
-from pokesim.index.search import Index
+from pokesim.search.index import Index
+from pokesim.search.matches import FOLDER, STEM, Answer
+from pokesim.show.answers import as_dict
 from pokesim.show.card import card
-from pokesim.show.text import as_dict, plain
-from pokesim.web.answers import Json, Refused
-from pokesim.web.desk import Desk, Found
+from pokesim.show.text import plain
+from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.parameters import item_of, question_of
-from pokesim.web.pictures import Pictures, png_of
+from pokesim.web.params import item_of, query_options_of
+from pokesim.web.responses import JsonResponse, RequestError
+from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
 
 STATIC = Path(__file__).parent / "static"
@@ -42,10 +43,11 @@ log = logging.getLogger(__name__)
 
 # The machine's own table may lack them, and a browser takes no module of another type.
 mimetypes.add_type("text/javascript", ".js")
+
 mimetypes.add_type("font/woff2", ".woff2")
 
 
-def create_app(desk: Desk, name: str, needs_token: bool) -> Starlette:
+def create_app(desk: SearchService, name: str, needs_token: bool) -> Starlette:
     """Return the application.
 
     Args:
@@ -53,10 +55,10 @@ def create_app(desk: Desk, name: str, needs_token: bool) -> Starlette:
         name: what the index is called.
         needs_token: it stands behind a guard that asks for a token.
     """
-    answers, pictures = _Answers(desk, name), Pictures(desk)
+    answers, pictures = _Answers(desk, name), Media(desk)
 
     async def openapi(_: Request) -> Response:
-        return Json(description(needs_token))
+        return JsonResponse(description(needs_token))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -79,7 +81,7 @@ def create_app(desk: Desk, name: str, needs_token: bool) -> Starlette:
         ],
         lifespan=lifespan,
         exception_handlers={
-            Refused: _refused,
+            RequestError: _refused,
             PokesimError: _refused,
             HTTPException: _not_here,
             Exception: _failed,
@@ -101,13 +103,13 @@ async def _page(_: Request) -> Response:
 
 
 async def _health(_: Request) -> Response:
-    return Json({"status": "ok"})
+    return JsonResponse({"status": "ok"})
 
 
 class _Answers:
     """What is answered from the index."""
 
-    def __init__(self, desk: Desk, name: str) -> None:
+    def __init__(self, desk: SearchService, name: str) -> None:
         self._desk, self._name = desk, name
         self._uploads = Uploads()
         self._info: tuple[Index | None, dict[str, Any]] = None, {}
@@ -118,23 +120,23 @@ class _Answers:
         if self._info[0] is not index:
             told = await self._desk.drawing.do("The index", partial(_info, index, self._name))
             self._info = index, told
-        return Json(self._info[1])
+        return JsonResponse(self._info[1])
 
     async def search(self, request: Request) -> Response:
         """Find the pictures most like a photo."""
         async with self._asked(request, None) as found:
-            return Json(_as_dict(found))
+            return JsonResponse(_as_dict(found))
 
     async def similar(self, request: Request) -> Response:
         """Find the pictures most like one of the index."""
         async with self._asked(request, request.path_params["id"]) as found:
-            return Json(_as_dict(found))
+            return JsonResponse(_as_dict(found))
 
     async def card(self, request: Request) -> Response:
         """Draw a photo, or a picture of the index, and its matches."""
         async with self._asked(request, request.query_params.get("item")) as found:
             if not found.answer.matches:
-                raise Refused(404, "No picture is as asked, so there is no card.")
+                raise RequestError(404, "No picture is as asked, so there is no card.")
             return await self._drawn("pokesim", found.answer, partial(card, found.answer))
 
     async def explain(self, request: Request) -> Response:
@@ -145,22 +147,22 @@ class _Answers:
             )
             matches = [match for match in found.answer.matches if match.id == asked.id]
             if not matches:
-                raise Refused(404, "This picture is not among the matches.")
+                raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
             return await self._drawn(
                 "pokesim-why", answer, partial(_explained, found.index, answer)
             )
 
     @asynccontextmanager
-    async def _asked(self, request: Request, item: str | None) -> AsyncIterator[Found]:
+    async def _asked(self, request: Request, item: str | None) -> AsyncIterator[SearchResult]:
         """Yield what is found for an item, or else for the photo in the request's body."""
-        question = question_of(request)
+        question = query_options_of(request)
         if item is not None:
             index = self._desk.index
             yield await self._desk.similar(index, item_of(index, request, item), question)
             return
         if "sha256" in request.query_params:
-            raise Refused(400, "sha256 goes with the id of an item.")
+            raise RequestError(400, "sha256 goes with the id of an item.")
         async with self._uploads.received(request) as body:
             kind = request.headers.get("content-type", "")
             yield await self._desk.find(body, kind, question)
@@ -173,7 +175,7 @@ class _Answers:
         return Response(png, media_type="image/png", headers={"Content-Disposition": kept})
 
 
-def _as_dict(found: Found) -> dict[str, Any]:
+def _as_dict(found: SearchResult) -> dict[str, Any]:
     """Return an answer as the command line writes it, without paths of this machine."""
     told = as_dict(found.answer)
     for match, item in zip(told["matches"], found.items, strict=True):
@@ -218,12 +220,12 @@ def _info(index: Index, name: str) -> dict[str, Any]:
 async def _refused(request: Request, error: Exception) -> Response:
     """Say what is wrong; of what is wrong with the server only that, for its paths are its own."""
     match error:
-        case Refused():
+        case RequestError():
             return error.response()
         case UsageError():
-            return Refused(400, str(error)).response()
+            return RequestError(400, str(error)).response()
         case PictureError():
-            return Refused(404, "The picture is gone, or cannot be read.").response()
+            return RequestError(404, "The picture is gone, or cannot be read.").response()
     return await _failed(request, error)
 
 
@@ -231,9 +233,9 @@ async def _not_here(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     told = {404: "There is nothing at this address.", 405: "This address takes no such request."}
     sentence = told.get(error.status_code, error.detail)
-    return Refused(error.status_code, sentence, error.headers).response()
+    return RequestError(error.status_code, sentence, error.headers).response()
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     log.error(plain(f"{request.url.path} failed: {type(error).__name__}: {error}"))
-    return Refused(500, "The server failed to answer; its log says why.").response()
+    return RequestError(500, "The server failed to answer; its log says why.").response()

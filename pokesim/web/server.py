@@ -14,10 +14,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pokesim.errors import PokesimError
-from pokesim.index.search import Index
+from pokesim.search.index import Index
 from pokesim.web.app import create_app
-from pokesim.web.desk import Desk
-from pokesim.web.guard import Guard, Hosts
+from pokesim.web.hosts import AllowedHosts
+from pokesim.web.middleware import SecurityMiddleware
+from pokesim.web.service import SearchService
 
 IDLE_SECONDS = 20.0
 """How long a connection may stay while it is the client's turn."""
@@ -25,6 +26,7 @@ IDLE_SECONDS = 20.0
 MAX_CONNECTIONS = 400
 
 _ENDING_SECONDS = 30
+
 _HEAD_BYTES = 16 * 1024
 
 
@@ -100,7 +102,7 @@ def serve(
     index: Index,
     name: str,
     listening: socket.socket,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     token: str | None,
     ready: Callable[[], Any],
 ) -> None:
@@ -114,11 +116,11 @@ def serve(
         token: what is asked of every request, if anything.
         ready: called when requests are taken.
     """
-    desk = Desk(index)
+    desk = SearchService(index)
     desk.warm()
     logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # the log is our own
     config = uvicorn.Config(
-        Guard(create_app(desk, name, needs_token=token is not None), hosts, token),
+        SecurityMiddleware(create_app(desk, name, needs_token=token is not None), hosts, token),
         http=_Connection,
         ws="none",
         lifespan="on",

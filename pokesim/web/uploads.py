@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from pokesim.web.answers import Refused, busy
+from pokesim.web.responses import RequestError, busy
 
 MAX_BYTES = 32 * 1024 * 1024
 """Cap on a photo; what surrounds it in a form may add `_FORM_BYTES`."""
@@ -24,6 +24,7 @@ FIELD = "photo"
 """The form's field that holds the photo."""
 
 _FORM_BYTES = 64 * 1024
+
 _ALL_BYTES = 8 * MAX_BYTES
 
 
@@ -77,9 +78,9 @@ class Uploads:
                         raise busy(1)
         except TimeoutError:
             told = f"The photo did not come within {BODY_SECONDS:g} s."
-            raise Refused(408, told, {"Connection": "close"}) from None
+            raise RequestError(408, told, {"Connection": "close"}) from None
         except ClientDisconnect:
-            raise Refused(400, "The photo was cut short.") from None
+            raise RequestError(400, "The photo was cut short.") from None
 
 
 def photo_of(body: bytes, content_type: str) -> Upload:
@@ -94,7 +95,7 @@ def photo_of(body: bytes, content_type: str) -> Upload:
     else:
         upload = Upload("photo", body)
     if not upload.data:
-        raise Refused(400, "There is no photo in the request.")
+        raise RequestError(400, "There is no photo in the request.")
     if len(upload.data) > MAX_BYTES:
         raise _too_large()
     return upload
@@ -154,11 +155,13 @@ def _of_form(body: bytes, boundary: bytes) -> Upload:
     try:
         form.parse(body, boundary)
     except FormParserError as error:
-        raise Refused(400, f"The form is broken ({error}).") from error
+        raise RequestError(400, f"The form is broken ({error}).") from error
     if not form.is_whole:
-        raise Refused(400, "The form is broken (it has no end).")
+        raise RequestError(400, "The form is broken (it has no end).")
     if len(form.photos) != 1:
-        raise Refused(400, f"The form must have one file field {FIELD}, not {len(form.photos)}.")
+        raise RequestError(
+            400, f"The form must have one file field {FIELD}, not {len(form.photos)}."
+        )
     name, chunks = form.photos[0]
     return Upload(name, b"".join(chunks))
 
@@ -169,5 +172,5 @@ def _file_name(name: bytes) -> str:
     return PurePath(text).name[:255] or "photo"
 
 
-def _too_large() -> Refused:
-    return Refused(413, f"The photo is larger than {MAX_BYTES >> 20} MiB.")
+def _too_large() -> RequestError:
+    return RequestError(413, f"The photo is larger than {MAX_BYTES >> 20} MiB.")

@@ -3,7 +3,7 @@
 import os
 
 from pokesim import images
-from pokesim.index import reading
+from pokesim.build import loader
 
 
 def pixels_of(path, *args):
@@ -14,4 +14,4 @@ def pixels_of(path, *args):
     return images.pixels_of(path, *args)
 
 
-reading.pixels_of = pixels_of
+loader.pixels_of = pixels_of

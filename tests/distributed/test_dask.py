@@ -16,7 +16,7 @@ import pytest
 from distributed import Client
 
 import pokesim
-from pokesim.scale import chunks
+from pokesim.distributed import dispatch
 
 PRELOAD = Path(__file__).with_name("preload.py")
 DASK = [sys.executable, "-m", "dask"]
@@ -223,7 +223,7 @@ def test_a_scheduler_that_goes_away_is_one_sentence(run, folder, alone, tmp_path
 
 
 def test_workers_that_all_go_away_are_waited_for_but_not_for_ever(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "PATIENCE", 1)
+    monkeypatch.setattr(dispatch, "PATIENCE", 1)
     with (
         scheduler(tmp_path) as (address, _),
         worker(address, tmp_path / "w", "--no-nanny") as only,
@@ -242,7 +242,7 @@ def test_workers_that_all_go_away_are_waited_for_but_not_for_ever(folder, tmp_pa
 
 
 def test_workers_that_end_whatever_they_read_end_the_build(samples, tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "ENOUGH", 2)
+    monkeypatch.setattr(dispatch, "ENOUGH", 2)
     (tmp_path / "pictures").mkdir()
     for number in range(4):
         shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures" / f"poison{number}.png")

@@ -21,19 +21,20 @@ import pytest
 import trustme
 from milvus_process import TOKEN, Server, behind_tls
 from pymilvus import MilvusClient
-from serving import serving
-from test_metadata import TYPES, filters
-from test_search import index_of
+from support.filters import TYPES, filters
+from support.indexes import index_of
+from support.serving import serving
 
 import pokesim
-from pokesim.errors import OtherIndexError
-from pokesim.index.items import Item
+from pokesim.errors import IncompatibleIndexError
+from pokesim.index import open_store
+from pokesim.index.folder.snapshot import IndexFolder
+from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
+from pokesim.index.item import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest
-from pokesim.index.milvus.server import TOKEN as TOKEN_NAME
-from pokesim.index.milvus.snapshot import MilvusSnapshot
-from pokesim.index.publish import SnapshotWriter, new_snapshot, publish
-from pokesim.index.store import store_of
-from pokesim.index.table import read_table
+from pokesim.index.metadata.table import read_table
+from pokesim.index.milvus.client import TOKEN as TOKEN_NAME
+from pokesim.index.milvus.collection import MilvusSnapshot
 
 if [name for _, name in socket.if_nameindex()] != ["lo"]:
     pytest.skip("needs a network namespace: make test-distributed", allow_module_level=True)
@@ -82,15 +83,13 @@ def described(tmp_path_factory):
 
 def write(home, xb, items, table=None, embedder="compact"):
     with (
-        new_snapshot(home) as folder,
-        closing(SnapshotWriter(folder, xb.shape[1], table)) as writer,
+        new_snapshot(IndexFolder(home)) as draft,
+        closing(SnapshotWriter(draft.path, xb.shape[1], table)) as writer,
     ):
         writer.add(xb, items)
         metadata = writer.finish()
         record = EmbedderRecord(embedder, "5" * 64, 1, 224, "", False)
-        publish(
-            folder, home, Manifest("/pics", record, xb.shape[1], len(xb), (), metadata=metadata)
-        )
+        draft.commit(Manifest("/pics", record, xb.shape[1], len(xb), (), metadata=metadata))
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +183,7 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, pushed
 
 def test_what_the_server_has_let_go_is_loaded_again(described, pushed, client):
     there = pokesim.open_index(pushed)
-    client.release_collection(store_of(pushed).snapshot().name)
+    client.release_collection(open_store(pushed).snapshot().name)
     same_answers(pokesim.open_index(described[0]), there, described[1][:3], 5)
 
 
@@ -344,7 +343,7 @@ def test_a_switch_under_a_querying_client_is_no_error_and_no_mixed_answer(switch
 
 def test_who_builds_from_what_no_longer_counts_is_told(switched, client, monkeypatch):
     address, homes = switched
-    store = store_of(address)
+    store = open_store(address)
     now = store.snapshot().name
     monkeypatch.setattr(type(store), "_current", lambda self: f"{now}_of_before")
     monkeypatch.setattr(MilvusSnapshot, "written", None)
@@ -365,7 +364,7 @@ def test_what_is_damaged_on_the_server_is_told_and_made_again(
     shutil.copy(samples.images / "brumbel.png", tmp_path)
     built = ["build-index", tmp_path, "--index", address, "--embedder", "compact"]
     assert run(*built).returncode == 0
-    found = store_of(address).snapshot()
+    found = open_store(address).snapshot()
     client.upsert(found.name, [{**found.rows(found.name, "id == 0", ["*"])[0], "size": 7}])
     done = run("check", "--index", address)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -397,7 +396,7 @@ def test_what_cannot_be_is_one_sentence(client, pushed, run, samples, tmp_path):
     assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="root:wrong")
     assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="")
     write(tmp_path / "i", np.ones((1, 4), np.float32), [Item(0, "a", "a", 1, 1, "")])
-    with pytest.raises(OtherIndexError, match="pokesim did not make"):
+    with pytest.raises(IncompatibleIndexError, match="pokesim did not make"):
         pokesim.push_index(tmp_path / "i", f"{AT}/theirs")
     shutil.copy(samples.images / "brumbel.png", tmp_path)
     wrong = run(
@@ -426,4 +425,4 @@ def test_nothing_is_lost_when_the_server_is_killed(milvus, described, pushed, ca
     for one in (there, opened):
         same_answers(here, one, described[1][:200] + np.float32(0.1), 5)
     assert list(there.items) == list(here.items)
-    list(store_of(pushed).snapshot().verified())
+    list(open_store(pushed).snapshot().verify())

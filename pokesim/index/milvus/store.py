@@ -21,23 +21,22 @@ from pathlib import Path
 
 import numpy as np
 
-from pokesim import metric
-from pokesim.cache import COPIES, cache_dir, sha256_of
-from pokesim.errors import DamagedIndexError, IndexFolderError, NoIndexError, UsageError
-from pokesim.index import items, structure, vectors
-from pokesim.index.lock import writing
-from pokesim.index.manifest import MetadataRecord
+from pokesim.cache import COPIES, cache_dir
+from pokesim.errors import CorruptIndexError, IndexFolderError, IndexNotFoundError, UsageError
+from pokesim.files import sha256_of
+from pokesim.index.folder.items import ITEMS_FILE
+from pokesim.index.folder.lock import write_lock
+from pokesim.index.folder.snapshot import SNAPSHOTS, FolderSnapshot, IndexFolder
+from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
+from pokesim.index.manifest import AUTO_SEARCH, FLAT, MetadataRecord, SearchRecord
 from pokesim.index.milvus.address import Address
-from pokesim.index.milvus.layout import ITEM_FIELDS, check_mark, item_of, line_of, plain_of
-from pokesim.index.milvus.publish import publish, without_structure
-from pokesim.index.milvus.server import NoCollectionError, Server
-from pokesim.index.milvus.snapshot import MilvusSnapshot, rows_at_a_time
-from pokesim.index.publish import SnapshotWriter, new_snapshot
-from pokesim.index.publish import publish as publish_in_folder
-from pokesim.index.snapshot import SNAPSHOTS, Snapshot, open_snapshot, snapshot_names
-from pokesim.index.structure import SearchRecord
-from pokesim.index.vectors import VectorWriter
-from pokesim.index.work import Progress
+from pokesim.index.milvus.client import Client, NoCollectionError
+from pokesim.index.milvus.collection import MilvusSnapshot, rows_at_a_time
+from pokesim.index.milvus.schema import ITEM_FIELDS, check_mark, item_of, line_of, plain_of
+from pokesim.index.milvus.upload import upload, without_structure
+from pokesim.index.vectors.flat import BASE_FILE, VectorWriter
+from pokesim.metric import PROJECTION_FILE
+from pokesim.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -69,34 +68,34 @@ class MilvusStore:
         self.address = address
 
     @cached_property
-    def server(self) -> Server:
+    def server(self) -> Client:
         """The connection, made when it is first needed."""
-        return Server(self.address)
+        return Client(self.address)
 
     def snapshot(self) -> MilvusSnapshot:
         """Return the snapshot that counts."""
         name = self._current()
         if name is None:
-            raise NoIndexError(
+            raise IndexNotFoundError(
                 f"There is no index at {self.address}; make one with `pokesim build-index --index "
                 f"{self.address}`, or copy one there with `pokesim push`."
             )
         return MilvusSnapshot(self.server, name)
 
-    def search_for(self, asked: str, dimension: int) -> str:
+    def resolve_search(self, asked: str, dimension: int) -> str:
         """Return "flat": Milvus compares all vectors, on its query nodes."""
-        if asked not in (structure.AUTO, structure.FLAT):
+        if asked not in (AUTO_SEARCH, FLAT):
             raise UsageError(
                 f"--search {asked} is for an index in a folder; Milvus is asked for exact answers."
             )
-        return structure.FLAT
+        return FLAT
 
     @contextmanager
     def folder(self, *, write: bool) -> Iterator[Path]:
         """Give the copy in the cache, brought up to date; send what a build makes of it."""
         root = cache_dir() / COPIES / f"{self.address.host}_{self.address.port}" / self.address.name
         home = root / "index"
-        with writing(root):
+        with write_lock(root):
             before = self._follow(root, home, write)
             yield home
             if write:
@@ -104,16 +103,16 @@ class MilvusStore:
 
     def push(self, index: Path, tell: Progress) -> bool:
         """Copy the index of a folder to the server; say whether it was not there already."""
-        snapshot = open_snapshot(index)
+        snapshot = IndexFolder(index).current()
         before = self._current()
-        with contextlib.suppress(DamagedIndexError):
+        with contextlib.suppress(CorruptIndexError):
             there = MilvusSnapshot(self.server, before).written if before else None
             if there == without_structure(snapshot.manifest):
                 return False
-        publish(self.server, self.address, snapshot, before, tell)
+        upload(self.server, self.address, snapshot, before, tell)
         return True
 
-    def fetch(self, home: Path, tell: Progress, search: str | None = None) -> Snapshot:
+    def fetch(self, home: Path, tell: Progress, search: str | None = None) -> FolderSnapshot:
         """Copy what counts on the server into an index's folder; all of it travels.
 
         Args:
@@ -126,17 +125,16 @@ class MilvusStore:
         """
         source = self.snapshot()
         manifest = source.written
-        with new_snapshot(home) as folder:
+        with new_snapshot(IndexFolder(home)) as draft:
+            folder = draft.path
             metadata = _fetch_rows(source, folder, tell)
             if projection := source.projection():
-                (folder / metric.FILE).write_bytes(source.file(metric.FILE))
-                _fetch_plain(source, folder / vectors.PLAIN_FILE, projection.plain_dimension)
-            for name in manifest.files.keys() - {items.FILE}:
+                (folder / PROJECTION_FILE).write_bytes(source.file(PROJECTION_FILE))
+                _fetch_plain(source, folder / BASE_FILE, projection.base_dimension)
+            for name in manifest.files.keys() - {ITEMS_FILE}:
                 source.check_file(name, sha256_of(folder / name))
-            asked = SearchRecord(search or manifest.search.asked)
-            return publish_in_folder(
-                folder, home, replace(manifest, metadata=metadata, search=asked)
-            )
+            asked = SearchRecord(search or manifest.search.requested)
+            return draft.commit(replace(manifest, metadata=metadata, search=asked))
 
     def _current(self) -> str | None:
         """Return the collection that the address stands for; None if there is none."""
@@ -160,8 +158,8 @@ class MilvusStore:
         elif current is not None and (current != known.collection or not _is_there(home)):
             log.info("Fetching %s.", self.address)
             try:
-                snapshot = self.fetch(home, lambda done, total: None, structure.FLAT)
-            except DamagedIndexError as error:
+                snapshot = self.fetch(home, lambda done, total: None, FLAT)
+            except CorruptIndexError as error:
                 if not write:
                     raise
                 log.info("%s; what the copy lacks is embedded again.", str(error).split(";")[0])
@@ -171,15 +169,15 @@ class MilvusStore:
         return current
 
     def _send(self, root: Path, home: Path, before: str | None) -> None:
-        with contextlib.suppress(NoIndexError):
-            snapshot = open_snapshot(home)
+        with contextlib.suppress(IndexNotFoundError):
+            snapshot = IndexFolder(home).current()
             if snapshot.name != _Follows.of(root).snapshot:
                 log.info("Sending %s pictures to %s.", snapshot.manifest.count, self.address)
-                collection = publish(
+                collection = upload(
                     self.server, self.address, snapshot, before, lambda done, total: None
                 )
                 _Follows(collection, snapshot.name).remember(root)
-            for name in snapshot_names(home):
+            for name in IndexFolder(home).names():
                 if name != snapshot.name:
                     shutil.rmtree(home / SNAPSHOTS / name, ignore_errors=True)
 
@@ -252,7 +250,7 @@ def _fetch_plain(source: MilvusSnapshot, path: Path, dimension: int) -> None:
 
 def _is_there(home: Path) -> bool:
     try:
-        open_snapshot(home)
+        IndexFolder(home).current()
     except IndexFolderError:
         return False
     return True

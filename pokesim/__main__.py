@@ -1,0 +1,5 @@
+"""``python -m pokesim`` is `pokesim`."""
+
+from pokesim.cli import main
+
+main()

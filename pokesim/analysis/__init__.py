@@ -1,0 +1,1 @@
+"""Measure, tune and look through an index: evaluation, metrics, duplicates, layout, capacity."""

@@ -1,0 +1,1 @@
+"""Picture folder → index: plan, load, embed, write, commit."""

@@ -1,0 +1,1 @@
+"""Embed on the workers of a dask cluster."""

@@ -1,0 +1,49 @@
+"""Runs a Keras network as it is, on a GPU where TensorFlow sees one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.model_cache import Model
+from pokesim.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+
+class KerasEmbedder:
+    """The network that a model was exported from, built from the same weights."""
+
+    def __init__(self, model: Model) -> None:
+        """Import TensorFlow and build the network.
+
+        Raises:
+            ModelError: the network is none of Keras', or its weights file is no longer at hand.
+        """
+        spec = spec_of(model.name)
+        if spec.keras is None:
+            raise ModelError(f"{spec.name} has no Keras form; leave --runtime keras away.")
+        if model.weights is None:
+            raise ModelError(
+                f"The weights file of {spec.name} is not at hand, and Keras needs it; "
+                "give it with --weights."
+            )
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import tensorflow as tf
+
+        from pokesim.embedders.keras_export import build
+
+        if not tf.config.list_physical_devices("GPU"):
+            log.info("TensorFlow sees no GPU; on the processor --runtime litert is faster.")
+        self._network: Any = build(spec, model.weights)
+        self.side, self.dimension = spec.side, spec.dimension
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
+        vectors: NDArray[np.float32] = self._network.predict_on_batch(pixels.astype(np.float32))
+        return vectors

@@ -1,0 +1,43 @@
+"""The base vectors of a snapshot: as the embedder gave them, before any learned projection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.index.folder.snapshot import FolderSnapshot
+from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, open_vectors, rows_of
+from pokesim.metric import Projection
+
+Rows = NDArray[np.float32]
+
+
+class BaseVectors:
+    """The vectors of a snapshot before any learned projection.
+
+    Attributes:
+        path: their file.
+        manifest: the manifest that the index would have without its tuning.
+    """
+
+    def __init__(self, snapshot: FolderSnapshot) -> None:
+        """Open them. Raises IndexFolderError if their file is damaged, OSError if it is gone."""
+        projection = snapshot.projection()
+        name = BASE_FILE if projection else VECTORS_FILE
+        dimension = projection.base_dimension if projection else snapshot.manifest.dimension
+        self.path = snapshot.file(name)
+        self.manifest = replace(snapshot.manifest, dimension=dimension, tuning=None)
+        self._faiss = open_vectors(self.path, self.manifest.count, dimension)
+
+    def blocks(self, projection: Projection | None = None) -> Iterator[Rows]:
+        """Yield all vectors in blocks, float32 (≤ 8192, d), projected if a projection is given."""
+        for rows in rows_of(self._faiss):
+            yield projection.apply(rows) if projection else rows
+
+    def rows(self, ids: NDArray[np.int64]) -> Rows:
+        """Return the vectors, float32 (n, d), of ids (n,)."""
+        found: Rows = self._faiss.reconstruct_batch(ids)
+        return found

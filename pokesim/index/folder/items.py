@@ -1,0 +1,130 @@
+"""``items.sqlite``: what each vector is a picture of, in the order of the vectors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pokesim.errors import CorruptIndexError
+from pokesim.index.item import COLUMNS, Item, named_bytes
+
+ITEMS_FILE = "items.sqlite"
+
+
+class ItemWriter:
+    """Writes items into a new SQLite file; what describes them may be written beside them.
+
+    Attributes:
+        db: the opened file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # The file counts only once its snapshot is published, so a journal would protect nothing.
+        self.db = sqlite3.connect(path, isolation_level=None)
+        self.db.execute("PRAGMA journal_mode = OFF")
+        self.db.execute("PRAGMA synchronous = OFF")
+        self.db.execute(
+            "CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL, label TEXT NOT NULL,"
+            " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
+        )
+        self.db.execute("BEGIN")
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Append items; their ids are the rows of their vectors."""
+        self.db.executemany(
+            "INSERT INTO items VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)",
+            ((item.id, *named_bytes(item), *astuple(item)[3:]) for item in items),
+        )
+
+    def finish(self) -> None:
+        """Bring everything to the disk."""
+        self.db.execute("CREATE INDEX items_sha256 ON items (sha256)")
+        self.db.execute("COMMIT")
+        self.db.close()
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        self.db.close()
+
+
+class Items:
+    """Reads the items of a snapshot; safe to use from several threads.
+
+    Raises DamagedIndexError where the file is damaged, sqlite3.Error where it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # immutable: nobody writes a published snapshot, so no lock and no journal is looked for.
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._db.text_factory = os.fsdecode
+        self._db.execute("PRAGMA schema_version").fetchone()  # SQLite opens the file only now
+
+    def __len__(self) -> int:
+        return int(self._first("SELECT count(*) FROM items")[0])
+
+    def __getitem__(self, item_id: int) -> Item:
+        row = self._first(f"SELECT {COLUMNS} FROM items WHERE id = ?", item_id)
+        if row is None:
+            raise KeyError(item_id)
+        return Item(*row)
+
+    def find(self, sha256: str) -> int | None:
+        """Return the first id of a picture with these bytes, or None."""
+        (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
+        return None if found is None else int(found)
+
+    def of_bytes(self, sha256: str) -> list[int]:
+        """Return the ids of the pictures with these bytes."""
+        return [row[0] for row in self.all("SELECT id FROM items WHERE sha256 = ?", sha256)]
+
+    def of_path(self, path: str) -> int | None:
+        """Return the id of the picture with this path, as `path_in` gives it, or None."""
+        asked = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
+        found = self._first(asked, os.fsencode(path))
+        return None if found is None else int(found[0])
+
+    @cached_property
+    def in_folders(self) -> bool:
+        """Whether the pictures lie in more than one folder."""
+        folder = "rtrim(path, replace(path, '/', ''))"
+        first = f"(SELECT {folder} FROM items WHERE id = 0)"
+        found = self._first(f"SELECT EXISTS (SELECT 1 FROM items WHERE {folder} != {first})")
+        return bool(found[0])
+
+    def __iter__(self) -> Iterator[Item]:
+        with self._damage_named():
+            for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"):
+                yield Item(*row)
+
+    def all(self, query: str, *values: object) -> list[Any]:
+        """Return the rows of a query."""
+        with self._damage_named():
+            return self._db.execute(query, values).fetchall()
+
+    def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row is as it is
+        with self._damage_named():
+            return self._db.execute(query, values).fetchone()
+
+    @contextlib.contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CorruptIndexError(
+                f"{self._path} is damaged ({error}); `pokesim check` tells more."
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

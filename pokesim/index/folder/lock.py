@@ -1,0 +1,96 @@
+"""Locks of an index folder: one writer at a time, and snapshots that readers keep on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import socket
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pokesim.errors import IndexFolderError
+
+LOCK = "lock"
+_HOLDER = "lock.holder"
+
+
+@contextmanager
+def write_lock(index: Path) -> Iterator[None]:
+    """Hold the write lock of an index folder, which is created if necessary.
+
+    The operating system releases the lock when the process ends, however it ends.
+
+    Raises:
+        IndexFolderError: another process holds it (the message names the process), or the folder
+            is not writable, or the disk is full.
+    """
+    import filelock  # not needed for a query
+
+    try:
+        index.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(index / LOCK, timeout=0):
+            _record_holder(index / _HOLDER)
+            try:
+                yield
+            finally:
+                (index / _HOLDER).unlink(missing_ok=True)
+    except filelock.Timeout as error:
+        raise IndexFolderError(
+            f"Another build{_holder(index / _HOLDER)} is writing {index}; wait for it, or use "
+            "another --index."
+        ) from error
+    except (OSError, sqlite3.Error) as error:
+        raise IndexFolderError(
+            f"The index {index} cannot be written ({getattr(error, 'strerror', '') or error}); "
+            "what was there before is unchanged."
+        ) from error
+
+
+def _record_holder(path: Path) -> None:
+    """Record the lock holder; if the disk is full, hold the lock without a record."""
+    now = datetime.datetime.now(datetime.UTC)
+    with contextlib.suppress(OSError):
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now:%H:%M} UTC\n")
+
+
+def _holder(path: Path) -> str:
+    try:
+        line = path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+    return f" ({line})" if line else ""
+
+
+class SharedLock:
+    """A shared lock on a snapshot's manifest, which keeps the snapshot from being removed.
+
+    It ends with `release`, with the object, or with the process, however that ends.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        """Acquire it. Raises OSError if the snapshot has been removed, or is being removed."""
+        handle = os.open(manifest, os.O_RDONLY)
+        self.release = weakref.finalize(self, os.close, handle)
+        if not try_lock(handle, exclusive=False):
+            raise OSError(f"{manifest.parent} is being removed")
+
+
+def try_lock(handle: int, *, exclusive: bool) -> bool:
+    """Try to lock an open file until it is closed; return False if another lock conflicts.
+
+    Where there are no POSIX locks (on Windows, where an open file cannot be removed anyway, and on
+    some network file systems), nothing conflicts.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True

@@ -1,0 +1,77 @@
+"""Read a snapshot of a folder: its items, its metadata, and its vectors, which FAISS searches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.index.folder.items import ITEMS_FILE, Items
+from pokesim.index.folder.lock import SharedLock
+from pokesim.index.manifest import MANIFEST_FILE, Manifest
+from pokesim.index.vectors.candidates import open_candidates
+from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors, rows_of
+from pokesim.index.vectors.knn import VectorView
+from pokesim.index.vectors.searcher import FlatSearcher
+from pokesim.index.vectors.selector import IdSelector
+from pokesim.metric import Projection
+
+if TYPE_CHECKING:
+    from pokesim.index.folder.metadata import Metadata
+    from pokesim.index.metadata.filter import Condition
+
+
+class SnapshotReader:
+    """A `pokesim.index.store.Reader`; vectors are memory-mapped, not read, however many there are.
+
+    Attributes:
+        items: what each vector is a picture of.
+        projection: the learned metric of a tuned index.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, projection: Projection | None) -> None:
+        """Open the files of the snapshot in ``path``.
+
+        Raises:
+            IndexFolderError: a file is damaged.
+            OSError, sqlite3.Error: a file has been removed, or cannot be read.
+        """
+        count, dimension = manifest.count, manifest.dimension
+        self._lock = SharedLock(path / MANIFEST_FILE)
+        self._count, self._record = count, manifest.metadata
+        self._flat: Any = open_vectors(path / VECTORS_FILE, count, dimension)
+        self.projection = projection
+        self._candidates = open_candidates(path, manifest.search, count, dimension)
+        self.items = Items(path / ITEMS_FILE)
+
+    @cached_property
+    def metadata(self) -> Metadata | None:
+        """The table that describes the pictures, if the index has one."""
+        if self._record is None:
+            return None
+        from pokesim.index.folder.metadata import Metadata
+
+        return Metadata(self.items, self._record)
+
+    def view(self, condition: Condition | None) -> VectorView:
+        """Return the vectors of the pictures that meet a condition; None means all."""
+        chosen = self.metadata.matching(condition) if condition and self.metadata else None
+        return FlatSearcher(self._flat, self._candidates, IdSelector(self._count, chosen))
+
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of ids (n,)."""
+        rows: NDArray[np.float32] = self._flat.reconstruct_batch(ids)
+        return rows
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
+        return rows_of(self._flat)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.items.close()
+        self._lock.release()

@@ -1,0 +1,1 @@
+"""A table that describes pictures, and the filter language over its columns."""

@@ -1,0 +1,1 @@
+"""Vectors on disk, and exact and approximate nearest-neighbour search among them."""

@@ -1,0 +1,1 @@
+"""Check and repair an index; examine this machine."""

@@ -1,0 +1,97 @@
+"""What pokesim finds on this machine, and what to do about what is not there."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pokesim.cache import CONTENTS, cache_dir, size_of
+from pokesim.embedders.inventory import inventory
+from pokesim.errors import PokesimError
+from pokesim.index import open_store
+from pokesim.threads import usable_cores
+
+_PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
+
+_EXTRAS = {
+    "openvino": "openvino",
+    "openTSNE": "map",
+    "starlette": "web",
+    "distributed": "dask",
+    "kagglehub": "kaggle",
+    "pymilvus": "milvus",
+}
+
+_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        name: what it is.
+        found: how it is.
+        advice: what to do, where that is not as it should be.
+    """
+
+    name: str
+    found: str
+    advice: str = ""
+
+
+def examine(index: str | Path) -> Iterator[Finding]:
+    """Look at versions, processor, cache, embedders and an index, importing nothing heavy."""
+    yield Finding(
+        "pokesim", f"{_version('pokesim')} on Python {platform.python_version()}, {sys.platform}"
+    )
+    for package in _PACKAGES:
+        found = _version(package)
+        yield Finding(package, found or "missing", "" if found else f"pip install {package}")
+    for package, extra in _EXTRAS.items():
+        found = _version(package)
+        advice = "" if found else f"only if wanted: pip install 'pokesim[{extra}]'"
+        yield Finding(package, found or "not installed", advice)
+    features = [name for name in _FEATURES if name in _processor()]
+    yield Finding("processor", f"{usable_cores()} cores: {', '.join(features) or 'unknown'}")
+    yield Finding("cache", str(cache_dir()))
+    for name in CONTENTS:
+        yield Finding(f"cache: {name}", f"{size_of(name) / 1e6:.1f} MB")
+    for shelved in inventory():
+        name = shelved.spec.name
+        advice = {
+            "yes": "",
+            "yes, to export": f"pokesim embedders --prepare {name}",
+            "own weights": f"--embedder {name} --weights FILE takes them again",
+        }.get(shelved.state, f"pokesim embedders --prepare {name} (--weights FILE, if offline)")
+        yield Finding(f"embedder: {name}", f"ready: {shelved.state}", advice)
+    yield _index(index)
+
+
+def _index(index: str | Path) -> Finding:
+    try:
+        manifest = open_store(index).snapshot().manifest
+    except PokesimError as error:
+        return Finding("index", str(index), str(error))
+    return Finding("index", f"{index}: {manifest.count:,} pictures, {manifest.embedder.name}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> set[str]:
+    """Return the words that Linux has for what the processor can do; none elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return set()
+    first = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return set(first.split())

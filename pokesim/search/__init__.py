@@ -1,0 +1,1 @@
+"""Photo → matches: embed, search, rank, explain."""

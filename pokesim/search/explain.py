@@ -1,0 +1,74 @@
+"""Where two pictures resemble each other: how much each place adds to their similarity.
+
+A vector v is a sum over the positions of the network's last feature map (see
+`pokesim.embedders.attribution`), v = Σ v_p, so its cosine with another, w, is one too:
+cos(v, w) = Σ v_p·w / (‖v‖‖w‖). The terms are what each place of the one picture contributes, and
+with v and w exchanged, of the other (Stylianou et al. 2019, "Visualizing Deep Similarity
+Networks"). A learned metric is affine but for its last scaling, so it is applied to each v_p.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.embedders.attribution import Parts
+from pokesim.metric import Projection
+
+Map: TypeAlias = NDArray[np.float32]
+"""Float32 (h, w): what each place adds to a similarity, in percent points; some take away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a photo and a picture resemble each other.
+
+    The places of a map, h × w (4 × 4 with `compact`, 7 × 7 with Keras' networks), divide the whole
+    picture evenly, but for the shift, whatever its proportions: the network sees it squeezed to a
+    square. What is found at a place depends on its surroundings too.
+
+    Attributes:
+        photo: the map of the photo.
+        picture: the map of the picture.
+        similarity: the sum of either map: 100 × the cosine of the two vectors.
+        shift: how far to the right of its cell, and below, lies what a place tells of, in cells.
+    """
+
+    photo: Map
+    picture: Map
+    similarity: float
+    shift: float
+
+
+def explanation(
+    parts: Parts, is_normalized: bool, projection: Projection | None, shift: float
+) -> Explanation:
+    """Take the similarity of two pictures apart.
+
+    Args:
+        parts: of the photo's and the picture's vector, float32 (2, h, w, d).
+        is_normalized: the index scales vectors to length 1.
+        projection: its learned metric, if it has one.
+        shift: of the network's places, as the catalogue has it.
+    """
+    if is_normalized:
+        parts = _scaled(parts)
+    if projection:
+        # What the metric adds to a vector is of no place, so all places share it.
+        matrix, places = projection.matrix, parts.shape[1] * parts.shape[2]
+        parts = parts @ matrix[:-1] + matrix[-1] / places
+    photo, picture = _scaled(parts)  # (h, w, d) each
+    of_photo = 100 * photo @ picture.sum(axis=(0, 1))
+    of_picture = 100 * picture @ photo.sum(axis=(0, 1))
+    return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
+
+
+def _scaled(parts: Parts) -> Parts:
+    """Scale parts so that each vector, their sum, has length 1."""
+    lengths = np.linalg.norm(parts.sum(axis=(1, 2)), axis=1)  # (n,)
+    lengths[lengths == 0] = 1
+    scaled: Parts = parts / lengths[:, None, None, None]
+    return scaled

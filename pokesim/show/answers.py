@@ -1,0 +1,122 @@
+"""Answers as text: a table for people; JSON, NDJSON, CSV and paths for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pokesim.show.text import columns, plain, readable_path
+
+if TYPE_CHECKING:
+    from pokesim.search.matches import Answer, Match
+
+
+class Format(StrEnum):
+    """How matches are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PATHS = "paths"
+
+
+def write_answers(
+    answers: Iterable[Answer], form: Format, out: TextIO, further: Sequence[str] = ()
+) -> None:
+    """Write each answer as it comes; the array of JSON is closed with the last.
+
+    Args:
+        answers: what to write.
+        form: how.
+        out: where.
+        further: names of what each match has besides: "near" where labels were asked for, and the
+            columns of the metadata.
+    """
+    _WRITERS[form](iter(answers), out, further)
+
+
+def as_dict(answer: Answer) -> dict[str, Any]:
+    """Return an answer as the JSON object that the module describes."""
+    if answer.error:
+        return {"query": answer.query, "error": str(answer.error)}
+    return {"query": answer.query, "matches": [_match_dict(match) for match in answer.matches]}
+
+
+def _match_dict(match: Match) -> dict[str, Any]:
+    further: dict[str, Any] = {} if match.near is None else {"near": match.near}
+    if match.metadata:
+        further["metadata"] = match.metadata
+    return _found(match) | further
+
+
+def _found(match: Match) -> dict[str, Any]:
+    return {
+        "rank": match.rank,
+        "label": match.label,
+        "path": os.fspath(match.path),
+        "distance": round(match.distance, 6),
+        "similarity": round(match.similarity, 2),
+    }
+
+
+def _further(match: Match) -> list[str]:
+    """Return the cells of what a match has besides."""
+    cells = [*([] if match.near is None else [match.near]), *match.metadata.values()]
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _write_table(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
+    for number, answer in enumerate(answers):
+        if answer.error:
+            continue
+        rows = [("", "label", "similarity", "distance", *further, "picture")]
+        rows += [
+            (
+                str(match.rank),
+                match.label,
+                f"{match.similarity:.1f} %",
+                f"{match.distance:.4f}",
+                *_further(match),
+                readable_path(match.path),
+            )
+            for match in answer.matches
+        ]
+        gap = "\n" if number else ""
+        print(f"{gap}{plain(answer.query)}\n{columns(rows, right=(0, 2, 3))}", file=out)
+
+
+def _write_json(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
+    print(json.dumps([as_dict(answer) for answer in answers], indent=1), file=out)
+
+
+def _write_ndjson(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
+    for answer in answers:
+        print(json.dumps(as_dict(answer)), file=out, flush=True)
+
+
+def _write_csv(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["query", "rank", "label", "path", "distance", "similarity", *further])
+    for answer in answers:
+        for match in answer.matches:
+            table.writerow([answer.query, *_found(match).values(), *_further(match)])
+
+
+def _write_paths(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
+    for answer in answers:
+        for match in answer.matches:
+            print(match.path, file=out)
+
+
+_WRITERS: dict[Format, Callable[[Iterator[Answer], TextIO, Sequence[str]], None]] = {
+    Format.TABLE: _write_table,
+    Format.JSON: _write_json,
+    Format.NDJSON: _write_ndjson,
+    Format.CSV: _write_csv,
+    Format.PATHS: _write_paths,
+}

@@ -1,0 +1,66 @@
+"""A contact sheet of groups of pictures, a group a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from pokesim.analysis.duplicates import Duplicate
+from pokesim.show.canvas import GREY, INK, PAPER, paste, save_picture
+from pokesim.show.text import counted
+from pokesim.show.typeset import write
+
+MOST = 40
+"""Groups on a sheet at most."""
+
+_COLUMNS = 6
+
+_SIDE = 150
+
+_GAP = 12
+
+_MARGIN = 28
+
+_ROW = _SIDE + 62
+
+_HEAD = 40
+
+
+def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
+    """Draw groups below each other, the first pictures of each, at most `MOST`.
+
+    Returns:
+        how many were drawn; with none, no file is written.
+
+    Raises:
+        PokesimError: the file cannot be written.
+    """
+    shown = groups[:MOST]
+    if not shown:
+        return 0
+    columns = min(_COLUMNS, max(map(len, shown)))
+    width = 2 * _MARGIN + max(3, columns) * (_SIDE + _GAP) - _GAP
+    canvas = Image.new("RGB", (width, 2 * _MARGIN + _HEAD + len(shown) * _ROW), PAPER)
+    pictures = sum(map(len, groups))
+    title = f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures"
+    write(canvas, (_MARGIN, _MARGIN + 16), title, width - 2 * _MARGIN, 22, INK)
+    for row, group in enumerate(shown):
+        _draw_group(canvas, group, _MARGIN + _HEAD + row * _ROW)
+    save_picture(canvas, path)
+    return len(shown)
+
+
+def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None:
+    more = len(group) - _COLUMNS
+    for column, one in enumerate(group[:_COLUMNS]):
+        x = _MARGIN + column * (_SIDE + _GAP)
+        paste(canvas, one.path, (x, y, x + _SIDE, y + _SIDE))
+        told = f"{one.bytes / 1e3:,.0f} kB"
+        if column:
+            told = f"{one.similarity:.1f} %, {told}"
+        if more > 0 and column == _COLUMNS - 1:
+            told = f"and {more:,} more"
+        write(canvas, (x + 2, y + _SIDE + 20), one.path.name, _SIDE, 15, INK)
+        write(canvas, (x + 2, y + _SIDE + 39), told, _SIDE, 14, GREY)

@@ -1,0 +1,63 @@
+"""A contact sheet of the worst misses: what was asked, what is right, what came first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from pokesim.analysis.evaluate import Ranked
+from pokesim.show.canvas import ACCENT, GREY, INK, PAPER, paste, save_picture
+from pokesim.show.typeset import write
+
+MOST = 24
+
+_COLUMNS = 3
+
+_SIDE = 128
+
+_GAP = 10
+
+_MARGIN = 28
+
+_CELL = (3 * _SIDE + 2 * _GAP + 30, _SIDE + 58)  # width, height
+
+_HEAD = 46
+
+
+def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
+    """Draw the photos whose right picture came latest, the worst first, at most `MOST`.
+
+    Returns:
+        how many were drawn; with none, no file is written.
+
+    Raises:
+        PokesimError: the file cannot be written.
+    """
+    worst = sorted((one for one in ranked if one.rank > 1), key=lambda one: -one.rank)[:MOST]
+    if not worst:
+        return 0
+    rows = -(-len(worst) // _COLUMNS)
+    size = (2 * _MARGIN + _COLUMNS * _CELL[0] - 30, 2 * _MARGIN + _HEAD + rows * _CELL[1])
+    canvas = Image.new("RGB", size, PAPER)
+    title = "Worst misses: the photo, the right picture with its rank, what came first"
+    write(canvas, (_MARGIN, _MARGIN + 16), title, size[0] - 2 * _MARGIN, 22, INK)
+    for place, one in enumerate(worst):
+        x = _MARGIN + place % _COLUMNS * _CELL[0]
+        y = _MARGIN + _HEAD + place // _COLUMNS * _CELL[1]
+        _draw_miss(canvas, one, x, y)
+    save_picture(canvas, path)
+    return len(worst)
+
+
+def _draw_miss(canvas: Image.Image, one: Ranked, x: int, y: int) -> None:
+    columns = (
+        (one.photo.path, one.photo.style or "photo", GREY),
+        (one.right, f"{one.rank}  {one.photo.label}", INK),
+        (one.first, f"1  {one.first_label}", ACCENT),
+    )
+    for picture, caption, colour in columns:
+        paste(canvas, picture, (x, y, x + _SIDE, y + _SIDE))
+        write(canvas, (x + 2, y + _SIDE + 20), caption, _SIDE, 15, colour)
+        x += _SIDE + _GAP

@@ -1,0 +1,44 @@
+"""The host names that a server answers to."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+
+class AllowedHosts:
+    """The names that a server answers to, by the address that it is bound to.
+
+    On a loopback address: localhost and loopback addresses. On another: that address and this
+    machine's names. On all (0.0.0.0, ::): any address, localhost and this machine's names. In each
+    case the name that was given. The port does not matter, as a tunnel may lead from another.
+    """
+
+    def __init__(self, given: str, bound: str) -> None:
+        self._bound = ipaddress.ip_address(bound.partition("%")[0])
+        machine = socket.gethostname().lower()
+        self._names = {given.lower()}
+        if self._bound.is_loopback or self._bound.is_unspecified:
+            self._names.add("localhost")
+        if not self._bound.is_loopback:
+            self._names |= {machine, f"{machine.partition('.')[0]}.local"}
+
+    @property
+    def only_here(self) -> bool:
+        """Only this machine reaches the server."""
+        return self._bound.is_loopback
+
+    def __contains__(self, host: str) -> bool:
+        name = _without_port(host).lower()
+        try:
+            address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return name in self._names
+        if self._bound.is_loopback:
+            return address.is_loopback
+        return self._bound.is_unspecified or address == self._bound
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and (port.isdecimal() or not port) and not name.endswith(":") else host

@@ -1,0 +1,33 @@
+"""The bare networks of the catalogue against ResNet50, for `pokesim.analysis.capacity`."""
+
+from dataclasses import replace
+
+from building import bare_network
+from common import Setting, in_turns, seeded_weights, show
+
+from pokesim.analysis.capacity import NETWORK_MS
+from pokesim.embedders.catalog import BUNDLED, CATALOG, PREFERRED, Compute
+from pokesim.embedders.litert import BATCH_SIZE
+
+
+def measure(setting: Setting, rounds: int) -> None:
+    """Measure the seconds a picture of each network, and show them beside what is planned with."""
+    plain = [name for name, spec in CATALOG.items() if not (spec.keras and spec.keras.classifier)]
+    litert = Compute()
+    ways = {name: bare_network(_with(setting, name), setting.images, litert) for name in plain}
+    seconds = in_turns(ways, rounds)
+    rows = [("", "ms a picture", f"of {PREFERRED}", "planned with")]
+    for name, value in seconds.items():
+        shares = value / seconds[PREFERRED], NETWORK_MS[name] / NETWORK_MS[PREFERRED]
+        rows.append((name, f"{1e3 * value:.2f}", *(f"{share:.3f}" for share in shares)))
+    show(f"Bare networks, batches of {BATCH_SIZE}, LiteRT", rows)
+
+
+def _with(setting: Setting, name: str) -> Setting:
+    """Return the setting with another network."""
+    if name == setting.embedder:
+        return setting
+    weights = None if name == BUNDLED else setting.home / f"{name}.weights.h5"
+    if weights:
+        seeded_weights(name, weights)
+    return replace(setting, embedder=name, weights=weights)

@@ -1,0 +1,78 @@
+"""One query: a cold process against the classic script, and a warm one against the bare network."""
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+from common import Setting, in_turns, python, seconds_of, show
+
+import pokesim
+from pokesim.embedders.prepare import prepare_model
+from pokesim.embedders.runtimes import open_embedder
+from pokesim.images import find_files, pixels_of
+
+
+def measure(setting: Setting, rounds: int) -> dict[str, float]:
+    """Measure the seconds of whole processes that answer one query."""
+    index, compact = setting.home / "query", setting.home / "query-compact"
+    pokesim.build_index(setting.images, index, **setting.options)
+    pokesim.build_index(setting.images, compact, embedder="compact")
+    photo = setting.photos[0]
+    with pokesim.open_index(index) as opened:
+        known = {item.path: row for item, row in zip(opened.items, _rows(opened), strict=True)}
+    np.savez(setting.weights.with_suffix(".npz"), **known)
+
+    def ask(home: Path) -> float:
+        return seconds_of(lambda: python("-m", "pokesim.cli", "query", photo, "--index", home))
+
+    inside = setting.images / find_files(setting.images)[0]
+    seconds = in_turns(
+        {
+            "TensorFlow script": lambda: seconds_of(lambda: python(*setting.plain, "query", photo)),
+            f"pokesim, {setting.embedder}": lambda: ask(index),
+            "pokesim, compact": lambda: ask(compact),
+            "pokesim, picture of the index": lambda: seconds_of(
+                lambda: python("-m", "pokesim.cli", "query", inside, "--index", index)
+            ),
+        },
+        rounds,
+    )
+    script = seconds["TensorFlow script"]
+    rows = [("", "ms", "of the script")]
+    rows += [
+        (name, f"{1e3 * value:.0f}", f"{value / script:.3f}") for name, value in seconds.items()
+    ]
+    show("One cold query, the whole process", rows)
+    _measure_warm(setting, {setting.embedder: index, "compact": compact})
+    return seconds
+
+
+def _measure_warm(setting: Setting, homes: dict[str, Path]) -> None:
+    rows = [("", "query, ms", "network alone, ms", "reading, ms", "added, ms")]
+    for name, home in homes.items():
+        weights = setting.weights if name == setting.embedder else None
+        network = open_embedder(prepare_model(name, weights))
+        photos = setting.photos[:40]
+        with pokesim.open_index(home) as opened:
+            opened.query(photos[0])
+            parts: list[tuple[float, float, float]] = []
+            for photo in photos:
+                pixels = pixels_of(photo, network.side)[None]
+                network.embed(pixels)
+                parts.append(
+                    (
+                        seconds_of(lambda: opened.query(photo)),  # noqa: B023 - called at once
+                        seconds_of(lambda: network.embed(pixels)),  # noqa: B023
+                        seconds_of(lambda: pixels_of(photo, network.side)),  # noqa: B023
+                    )
+                )
+        whole, alone, reading = (
+            1e3 * statistics.median(column) for column in zip(*parts, strict=True)
+        )
+        added = whole - alone - reading
+        rows.append((name, f"{whole:.2f}", f"{alone:.2f}", f"{reading:.2f}", f"{added:.2f}"))
+    show("One warm query, from Python", rows)
+
+
+def _rows(opened: pokesim.Index) -> np.ndarray:
+    return np.concatenate(list(opened.blocks()))

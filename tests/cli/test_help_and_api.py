@@ -1,0 +1,113 @@
+"""What users see first: a quick --help, light imports, a documented and sorted public API."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+from support import paths
+from typer.main import get_command
+
+import pokesim
+from pokesim.cli import app
+
+HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
+COMMANDS = [
+    *(command.name for command in app.registered_commands),
+    *(
+        f"{group.name} {command.name}"
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ),
+]
+README = paths.README.read_text()
+
+
+def modules_after(code: str, *args: str) -> set[str]:
+    """Run code in a fresh process and return the modules that it has imported in the end."""
+    tail = "finally: print('\\n'.join(sys.modules), file=open(sys.argv.pop(0), 'w'))"
+    script = f"import sys\nsys.argv = sys.argv[1:]\ntry:\n {code}\nexcept SystemExit: pass\n{tail}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "/dev/stderr", *args],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize("args", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(args):
+    loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
+    assert "typer" in loaded
+    assert not loaded.intersection(HEAVY)
+
+
+def test_importing_pokesim_costs_nothing():
+    assert not modules_after("import pokesim").intersection(HEAVY)
+
+
+def test_a_query_never_imports_tensorflow(index_path, samples):
+    photo = next(samples.photos.iterdir())
+    code = "import pokesim; pokesim.open_index(sys.argv[1]).query(sys.argv[2])"
+    loaded = modules_after(code, str(index_path), str(photo))
+    assert {"faiss", "ai_edge_litert"} <= loaded
+    assert not loaded.intersection({"tensorflow", "keras"})
+
+
+def test_the_public_names_are_sorted_and_documented():
+    assert pokesim.__all__ == sorted(pokesim.__all__)
+    for name in pokesim.__all__:
+        assert inspect.getdoc(getattr(pokesim, name)), name
+    assert set(pokesim.__all__) <= set(dir(pokesim))
+    with pytest.raises(AttributeError):
+        _ = pokesim.nothing
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_an_example_and_a_place_in_the_readme(run, name):
+    text = run(*name.split(), "--help").stdout
+    assert f"Examples:\n      pokesim {name}" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"pokesim {name}" in README
+
+
+def test_the_list_of_commands_fits_a_terminal(run):
+    text = run("--help").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_option_has_help_and_an_example(name):
+    command = get_command(app)
+    for word in name.split():
+        command = command.commands[word]
+    lines = [line for line in f"{README}\n{command.help}".splitlines() if f"pokesim {name}" in line]
+    for option in command.params:
+        if option.param_type_name == "option" and option.name != "help":
+            assert option.help
+            shown = {*option.opts, *option.secondary_opts}
+            assert any(shown & {*line.split()} for line in lines), f"{name} {option.opts[0]}"
+
+
+def test_version(run):
+    assert run("--version").stdout == f"pokesim {pokesim.__version__}\n"
+
+
+def test_stats_tell_where_the_time_of_a_query_went(run, index_path, samples):
+    photo = sorted(samples.photos.iterdir())[0]
+    asked = run("query", photo, "--index", index_path, "--stats", "--format", "paths")
+    assert len(asked.stdout.splitlines()) == 5
+    head, *rows = asked.stderr.splitlines()
+    assert head.startswith("where the time went")
+    spent = {row[: row.rindex(" ")].strip(): float(row.split()[-1]) for row in rows}
+    for name in ("start Python", "import FAISS", "load the model", "embed", "search"):
+        assert spent[name] > 0
+    assert list(spent)[-1] == "all"
+    assert abs(sum(list(spent.values())[:-1]) - spent["all"]) < 1
+    # A picture of the index needs neither model nor its runtime.
+    known = run("query", next(samples.images.iterdir()), "--index", index_path, "--stats")
+    assert "import FAISS" in known.stderr
+    for name in ("LiteRT", "model", "embed"):
+        assert name not in known.stderr

@@ -1,0 +1,178 @@
+"""Data sets of Kaggle, by the real kagglehub, from a stand-in of Kaggle's service on loopback.
+
+kagglehub knows its own name for this machine, http://localhost, and goes there by the proxy that
+HTTP_PROXY names: the stand-in.
+"""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from support.dataset_server import drawn, serving, zipped
+
+import pokesim
+from pokesim.datasets import DEFAULT_SOURCE
+from pokesim.errors import DatasetError
+
+NAME = DEFAULT_SOURCE.removeprefix("kaggle:")
+
+
+@pytest.fixture
+def shelf():
+    with serving() as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def world(shelf, tmp_path, monkeypatch):
+    """What the Kaggle set is like, in small, and a home without anybody's credentials."""
+    table = "Name,Type1,Type2,Evolution\n" + "".join(f"{name},Grass,,\n" for name in drawn())
+    files = {f"images/images/{name}.png": data for name, data in drawn().items()}
+    shelf.files["/3.zip"] = zipped(files | {"pokemon.csv": table.encode()})
+    shelf.versions[NAME] = (3, "/3.zip")
+    for name in [name for name in os.environ if name.startswith("KAGGLE")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+        "HTTP_PROXY": shelf.url,
+        "http_proxy": shelf.url,
+        "NO_PROXY": "",
+        "no_proxy": "",
+        "HOME": str(tmp_path / "home"),
+        "KAGGLEHUB_CACHE": str(tmp_path / "hub"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+def test_the_first_five_minutes(run, shelf, tmp_path):
+    done = run("fetch-dataset")
+    images = tmp_path / "images"
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        ["Next: pokesim build-index images --metadata images/pokemon.csv"],
+    )
+    assert done.stdout.startswith("Fetched 4 files (")
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.endswith(f"of {DEFAULT_SOURCE} into images.\n")
+    built = run(
+        "build-index", "images", "--metadata", "images/pokemon.csv", "--embedder", "compact"
+    )
+    assert built.stdout.startswith("Indexed 3 pictures, skipped 0"), built.stderr
+    query = run("query", next(images.rglob("*.png")), "--where", "Type1=Grass", "--format", "paths")
+    assert len(query.stdout.splitlines()) == 3
+    asked = len(shelf.asked)
+    again = run("fetch-dataset")
+    assert again.stdout == f"Nothing to do: images holds {DEFAULT_SOURCE} already.\n"
+    assert len(shelf.asked) == asked
+
+
+def test_it_lands_in_a_folder_of_one_s_own_from_kagglehub_s_cache_once_it_is_there(shelf):
+    assert pokesim.fetch_dataset(folder="one").is_new
+    asked = [path for path, _ in shelf.asked]
+    assert asked.count("/3.zip") == 1
+    told = []
+    found = pokesim.fetch_dataset(folder="two", progress=lambda *at: told.append(at))
+    assert (found.files, told) == (4, [])
+    assert [path for path, _ in shelf.asked].count("/3.zip") == 1
+    one, two = (
+        {path.relative_to(home): path.is_file() and path.read_bytes() for path in home.rglob("*")}
+        for home in map(Path, ("one", "two"))
+    )
+    assert one == two
+    # With its version named, no network is needed.
+    shelf.status = 500
+    assert pokesim.fetch_dataset(f"{DEFAULT_SOURCE}/versions/3", "three").files == 4
+
+
+def test_a_cut_download_goes_on(run, shelf, tmp_path):
+    noise = random.Random(5).randbytes(3_000_000)
+    shelf.files["/3.zip"] = zipped({"noise.png": noise})
+    shelf.cut = 2_000_000
+    broken = run("fetch-dataset")
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert broken.stderr.startswith("pokesim: Kaggle cannot be reached, or the connection broke (")
+    assert broken.stderr.endswith("the same command goes on from there.\n")
+    assert broken.stderr.count("\n") == 1
+    assert not (tmp_path / "images").exists()
+    assert not (tmp_path / ".images.part").exists()
+    shelf.cut = 0
+    assert run("fetch-dataset").returncode == 0
+    assert shelf.asked[-1][1].startswith("bytes=")
+    assert (tmp_path / "images" / "noise.png").read_bytes() == noise
+
+
+def test_progress_is_told_and_kagglehub_is_not_heard(shelf, capfd):
+    told = []
+    pokesim.fetch_dataset(folder="set", progress=lambda *at: told.append(at))
+    size = len(shelf.files["/3.zip"])
+    assert (told[0], told[-1]) == ((0, size), (size, size))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "match"),
+    [
+        (401, "log in with an API token"),
+        (403, "Kaggle refuses .* wants its licence accepted"),
+        (404, f"Kaggle has no data set {NAME}; look for it"),
+        (500, "Kaggle answered 500"),
+    ],
+)
+def test_what_kaggle_refuses_is_one_sentence(shelf, status, match):
+    shelf.status = status
+    with pytest.raises(DatasetError, match=match) as caught:
+        pokesim.fetch_dataset()
+    assert "\n" not in str(caught.value)
+    assert not list(Path.cwd().iterdir())
+
+
+def test_an_unknown_data_set_and_no_network_are_one_sentence_each(run):
+    done = run("fetch-dataset", "kaggle:nobody/nothing")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pokesim: Kaggle has no data set nobody/nothing; ")
+    nowhere = "http://127.0.0.1:1"
+    done = run("fetch-dataset", HTTP_PROXY=nowhere, http_proxy=nowhere)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pokesim: Kaggle cannot be reached, ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damaged", [b"<html>Log in</html>", zipped({"a.png": bytes(99999)})[:-50]])
+def test_what_cannot_be_unpacked_does_not_stand_in_the_way(shelf, damaged):
+    sound, shelf.files["/3.zip"] = shelf.files["/3.zip"], damaged
+    with pytest.raises(DatasetError, match=r"cannot be used .* it is removed, try again"):
+        pokesim.fetch_dataset()
+    shelf.files["/3.zip"] = sound
+    assert pokesim.fetch_dataset().files == 4
+
+
+def test_the_cap_is_on_what_is_downloaded_and_on_what_comes_out(shelf):
+    shelf.files["/3.zip"] = zipped({"a.png": bytes(3_000_000)})
+    with pytest.raises(DatasetError, match="archive is larger than is allowed"):
+        pokesim.fetch_dataset(max_bytes=2_000)
+    with pytest.raises(DatasetError, match="holds more than is allowed"):
+        pokesim.fetch_dataset(max_bytes=2_000_000)
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_link_in_kagglehub_s_cache_is_refused(tmp_path):
+    pokesim.fetch_dataset(folder="one")
+    next((tmp_path / "hub").rglob("pokemon.csv")).with_name("x").symlink_to("/etc/passwd")
+    with pytest.raises(DatasetError, match="x in it is a link"):
+        pokesim.fetch_dataset(folder="two")
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "hub").write_text("no folder")
+    with pytest.raises(DatasetError, match=r"kagglehub's cache .*hub cannot be written"):
+        pokesim.fetch_dataset()
+
+
+def test_without_kagglehub_the_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)  # as if it were not installed
+    with pytest.raises(DatasetError, match=r"pip install 'pokesim\[kaggle\]'"):
+        pokesim.fetch_dataset()

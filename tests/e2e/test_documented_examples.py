@@ -1,0 +1,158 @@
+"""Every example of the README and of `--help` runs, in its order, on the sample pictures."""
+
+import csv
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support import paths
+from typer.main import get_command
+
+import pokesim
+from pokesim.cli import app
+from pokesim.samples import CREATURES, PHOTOGRAPHED
+
+README = paths.README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
+
+# What is not run here, and where it is.
+ELSEWHERE = {
+    "milvus://": "tests/distributed/test_milvus.py",
+    "pip install .": "make setup",
+    "mobilenet_v2": "tests/embedders/test_embedders.py",
+    "--runtime": "tests/embedders/test_runtimes.py",
+    "tcp://": "tests/distributed",
+    "pokesim serve": "tests/web/test_server.py",
+    "localhost:8000": "tests/web/test_server.py",
+    "fetch-dataset  ": "tests/datasets/test_kaggle.py",
+    "fetch-dataset kaggle:": "tests/datasets/test_kaggle.py",
+    "tune": "tests/analysis/test_tune.py",
+}
+IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
+
+
+def readme_lines() -> list[str]:
+    return runnable(line for block in BLOCKS for line in block.splitlines())
+
+
+def help_lines() -> list[str]:
+    commands = get_command(app).commands.values()
+    commands = [
+        one for group in commands for one in getattr(group, "commands", {0: group}).values()
+    ]
+    return runnable(
+        line for one in commands for line in one.help.split("Examples:\n")[1].splitlines()
+    )
+
+
+def runnable(lines: Iterable[str]) -> list[str]:
+    commands = [re.match(r"\s*(?:\$ )?((?:pokesim|curl) .*)", line) for line in lines]
+    lines = [command[1] for command in commands if command]
+    return [line for line in lines if not any(word in line for word in ELSEWHERE)]
+
+
+@pytest.fixture(scope="module")
+def pristine(samples, tmp_path_factory):
+    """A folder and a home in which all that the examples name is there."""
+    home = tmp_path_factory.mktemp("examples")
+    shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
+    for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
+        (home / folder).mkdir()
+        for name in {*names, "brumbel"}:
+            shutil.copy(samples.images / f"{name}.png", home / folder)
+    for folder in ("photos", "dev"):
+        shutil.copytree(samples.photos, home / folder)
+    shutil.copytree(samples.images.parent, home / "cache" / "samples")
+    for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
+        shutil.copy(samples.photos / "brumbel.jpg", home / name)
+    with (home / "pokemon.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["Name", "Type1", "Type2", "HP", "Sp. Atk"])
+        for at, name in enumerate(CREATURES):
+            types = ("grass", "poison", "water")[at % 3], ("", "flying")[at % 2]
+            table.writerow([name, *types, 80 + at, 90])
+    shutil.copy(home / "pokemon.csv", home / "images")
+    shutil.make_archive(str(home / "pictures"), "zip", home / "photos")
+    return home
+
+
+@pytest.fixture
+def world(pristine, tmp_path):
+    return shutil.copytree(pristine, tmp_path / "world")
+
+
+@pytest.fixture
+def server(world):
+    """The address of a server of this folder, in place of example.org."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=world)
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+def run_all(lines: list[str], home: Path, server: str) -> None:
+    env = os.environ | {
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "POKESIM_CACHE": str(home / "cache"),  # one example clears it
+    }
+    for line in lines:
+        if " jq " in line and not shutil.which("jq"):
+            continue
+        command = line.replace("https://example.org", server)
+        for large, small in IN_SMALL.items():
+            command = command.replace(large, small)
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=home,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_every_shell_example_runs(world, server):
+    lines = readme_lines()
+    assert len(lines) > 45
+    run_all(lines, world, server)
+    for drawn in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
+        assert (world / drawn).stat().st_size > 1000
+
+
+def test_every_example_of_help_runs(world, server):
+    lines = help_lines()
+    assert len(lines) > 15
+    run_all(["pokesim build-index images", *lines], world, server)
+
+
+def test_the_python_example_runs(world):
+    code = next(textwrap.dedent(block) for block in BLOCKS if "    import pokesim" in block)
+    pokesim.build_index(world / "images", world / "indexes/default", metadata=world / "pokemon.csv")
+    code = "import numpy\nvectors = numpy.zeros((2, 256), 'f4')\n" + code
+    subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
+
+
+def test_the_file_of_defaults_is_one(world, run, tmp_path):
+    text = next(textwrap.dedent(block) for block in BLOCKS if "[query]" in block)
+    (tmp_path / "pokesim.toml").write_text(text)
+    assert "There is no index at indexes/mine" in run("info").stderr
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(links) > 4
+    for link in links:
+        assert (paths.ROOT / link).is_file(), link

@@ -1,0 +1,125 @@
+"""Embedders: names, weights found or asked for, the export and its parity with Keras."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pokesim.embedders.catalog import CATALOG, spec_of
+from pokesim.embedders.litert import LiteRTEmbedder
+from pokesim.embedders.prepare import prepare_model
+from pokesim.errors import ModelError, UsageError
+from pokesim.images import pixels_of
+
+KERAS = [spec for spec in CATALOG.values() if spec.keras]
+
+# Runs the Keras model itself, with pixels and vectors passed as .npy files.
+_REFERENCE = """
+import sys, pathlib, numpy as np
+from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.keras_export import build
+name, weights, pixels, out = sys.argv[1:]
+model = build(spec_of(name), pathlib.Path(weights))
+np.save(out, model.predict(np.load(pixels).astype("float32"), batch_size=4, verbose=0))
+"""
+
+
+@pytest.mark.parametrize("spec", KERAS, ids=lambda spec: spec.name)
+def test_an_exported_backbone_gives_what_keras_gives(spec, seeded_weights, samples, tmp_path):
+    weights = seeded_weights(spec.keras.class_name, spec.keras.classifier)
+    pictures = sorted(samples.photos.iterdir())[:6]
+    pixels = np.stack([pixels_of(path, spec.side) for path in pictures])
+    model = prepare_model(spec.name, weights)
+    vectors = LiteRTEmbedder(model.path).embed(pixels)
+    assert vectors.shape == (6, spec.dimension)
+
+    np.save(tmp_path / "pixels.npy", pixels)
+    files = [weights, tmp_path / "pixels.npy", tmp_path / "out.npy"]
+    subprocess.run(
+        [sys.executable, "-c", _REFERENCE, spec.name, *files], check=True, capture_output=True
+    )
+    expected = np.load(tmp_path / "out.npy")
+    cosines = np.sum(vectors * expected, 1) / (
+        np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert cosines.min() >= 0.99999
+
+    stamp = model.path.stat().st_mtime_ns
+    assert prepare_model(spec.name, weights) == model
+    assert model.path.stat().st_mtime_ns == stamp, "the second use exports nothing"
+
+
+def test_batches_of_any_size_give_the_same_vectors():
+    model = prepare_model("compact")
+    network = LiteRTEmbedder(model.path)
+    shape = (7, network.side, network.side, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    together = network.embed(pixels)
+    apart = np.concatenate([network.embed(pixels[i : i + 1]) for i in range(7)])
+    np.testing.assert_allclose(together, apart, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-4)
+    assert together.shape[1] == spec_of("compact").dimension
+    assert network.side == spec_of("compact").side
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean resnet50"):
+        spec_of("resnet5")
+
+
+def test_weights_that_do_not_fit_are_one_sentence(seeded_weights, tmp_path):
+    broken = tmp_path / "broken.weights.h5"
+    broken.write_bytes(seeded_weights("MobileNetV2").read_bytes()[:5000])
+    with pytest.raises(ModelError, match=r"broken\.weights\.h5 cannot be used for mobilenet_v2"):
+        prepare_model("mobilenet_v2", broken)
+    with pytest.raises(ModelError, match="cannot be used for resnet50"):
+        prepare_model("resnet50", seeded_weights("MobileNetV2"))
+    with pytest.raises(ModelError, match="There is no weights file"):
+        prepare_model("resnet50", tmp_path / "gone.h5")
+
+
+def test_without_network_the_two_ways_out_are_named(run):
+    blocked = {"https_proxy": "http://127.0.0.1:1"}
+    done = run("build-index", "--embedder", "resnet50", **blocked)
+    assert done.returncode == 1
+    assert "cannot be downloaded" in done.stderr
+    assert "https://" in done.stderr
+    assert "--weights" in done.stderr
+
+
+def test_auto_falls_back_to_the_bundled_embedder_and_says_so(run, samples):
+    start = time.monotonic()
+    done = run("build-index", samples.images, https_proxy="http://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert "Embedder: compact (resnet50's weights are neither" in done.stderr
+    assert "with compact" in done.stdout
+    assert time.monotonic() - start < 60
+
+
+def test_embedders_lists_the_catalogue(run):
+    lines = run("embedders").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(CATALOG)
+
+
+def test_a_missing_model_is_named_with_the_way_to_get_it(run, samples, seeded_weights, tmp_path):
+    weights = seeded_weights("MobileNetV2")
+    built = run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights)
+    assert built.returncode == 0, built.stderr
+    indexed = next(samples.photos.iterdir())
+    photo = tmp_path / indexed.name
+    Image.open(indexed).save(photo, quality=95)
+    elsewhere = {"POKESIM_CACHE": str(tmp_path / "other")}
+    known = run("query", indexed, "-k", "1", "--format", "json", **elsewhere)
+    assert json.loads(known.stdout)[0]["matches"][0]["distance"] == 0, "it needs no model"
+    failed = run("query", photo, **elsewhere)
+    assert failed.returncode == 1
+    assert "pokesim embedders --prepare mobilenet_v2" in failed.stderr
+    run("embedders", "--prepare", "mobilenet_v2", "--weights", weights, **elsewhere)
+    answered = run("query", photo, "-k", "1", "--format", "json", **elsewhere)
+    (match,) = json.loads(answered.stdout)[0]["matches"]
+    assert match["label"] == photo.stem
+    assert match["similarity"] > 99

@@ -1,0 +1,156 @@
+"""The search is exact: the same ids as brute force in float64, ties in the order of ids."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.indexes import index_of
+
+import pokesim
+from pokesim.errors import UsageError
+
+
+def brute_force(xb: np.ndarray, xq: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    distances = np.stack([np.linalg.norm(xb.astype(np.float64) - row, axis=1) for row in xq])
+    ids = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, ids, 1), ids
+
+
+@pytest.mark.parametrize("search", ["flat", "panorama"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, data):
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    count, dimension = data.draw(st.integers(1, 400)), data.draw(st.integers(1, 40))
+    scale = data.draw(st.sampled_from([1.0, 1e-3, 300.0]))
+    rng = np.random.default_rng(seed)
+    xb = (scale * rng.standard_normal((count, dimension))).astype(np.float32)
+    # Copies make ties, within reach of the cut and across blocks.
+    copies = rng.integers(0, count, data.draw(st.integers(0, count)))
+    xb[rng.integers(0, count, len(copies))] = xb[copies]
+    xq = np.concatenate([xb[:2], (scale * rng.standard_normal((25, dimension))).astype(np.float32)])
+    if data.draw(st.booleans()):  # a spectrum that falls, and a mean far from zero
+        decay = np.exp(-np.arange(dimension) / 5) + np.float32(0.01)
+        xb, xq = (scale + x * decay.astype(np.float32) for x in (xb, xq))
+    index = index_of(tmp_path_factory.mktemp("index"), xb, search)
+    assert index.manifest.search.used == search
+    k = data.draw(st.integers(1, count + 3))
+    D, I = index.search(xq, k)  # noqa: E741
+    expected_d, expected_i = brute_force(xb, xq, k)
+    np.testing.assert_allclose(D, expected_d, rtol=1e-6, atol=1e-9 * scale)
+    np.testing.assert_array_equal(I, expected_i)
+    one_d, one_i = index.search(xq[-1], k)
+    np.testing.assert_array_equal(one_i[0], I[-1])
+    np.testing.assert_array_equal(one_d[0], D[-1])
+
+
+@pytest.mark.parametrize("search", ["flat", "panorama"])
+def test_thousands_of_equal_pictures_come_in_order_of_ids(tmp_path, search):
+    xb = np.ones((5000, 16), np.float32)
+    xb[2500:] *= 2
+    index = index_of(tmp_path / "i", xb, search)
+    many = np.repeat(xb[:1] * np.float32(1.9), 300, axis=0)
+    for xq in (many[:1], many):  # by Panorama, and by one scan
+        _, ids = index.search(xq, 20)
+        assert np.all(ids == np.arange(2500, 2520))
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(1, 1), (1023, 7), (1025, 40), (20_000, 33)])
+def test_the_panorama_file_is_what_faiss_writes(tmp_path, count, dimension):
+    import faiss
+
+    rows = np.random.default_rng(0).standard_normal((count, dimension)).astype(np.float32)
+    index_of(tmp_path / "i", rows, "panorama")
+    (path,) = (tmp_path / "i").glob("snapshots/*/search.faiss")
+    read = faiss.read_index(str(path))
+    assert (read.ntotal, read.d) == (count, dimension)
+    faiss.write_index(read, str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_auto_takes_panorama_for_many_vectors_only(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
+    assert index_of(tmp_path / "few", rows, "auto").manifest.search.used == "flat"
+    monkeypatch.setattr("pokesim.index.vectors.candidates.PANORAMA_BYTES", rows.nbytes)
+    assert index_of(tmp_path / "many", rows, "auto").manifest.search.used == "panorama"
+
+
+@pytest.mark.parametrize("search", ["IVF20,Flat", "IVF20,Flat nprobe=20", "HNSW16", "PCA16,Flat"])
+def test_an_approximate_search_tells_its_recall(tmp_path, search):
+    random = np.random.default_rng(3)
+    xb = (random.standard_normal((3000, 24)) * np.exp(-np.arange(24) / 6)).astype(np.float32)
+    index = index_of(tmp_path / "i", xb, search)
+    told = index.manifest.search.recall
+    xq = (xb[::7] + xb[1::7][: len(xb[::7])]) / 2
+    distances, ids = index.search(xq, 10)
+    _, true = brute_force(xb, xq, 10)
+    found = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, true, strict=True)])
+    assert abs(found - told) < 0.12
+    assert told == 1 if "nprobe" in search else told > 0.7
+    # What was found has its true distance, nearest first.
+    own = np.linalg.norm(xb[ids[0]].astype(np.float64) - xq[0], axis=1)
+    np.testing.assert_allclose(distances[0], own, rtol=1e-6)
+    assert np.all(np.diff(distances) >= 0)
+
+
+def test_what_an_approximate_search_does_not_find_is_left_open(tmp_path):
+    xb = np.eye(64, dtype=np.float32)
+    index = index_of(tmp_path / "i", xb, "IVF8,Flat nprobe=1")
+    distances, ids = index.search(xb[:1], 64)
+    found = (ids[0] >= 0).sum()
+    assert 0 < found < 64
+    assert np.all(ids[0][found:] == -1)
+    assert np.all(np.isinf(distances[0][found:]))
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [("IVFx", "FAISS makes no index of it"), ("IVF20,Flat nprob=3", "could not set parameter"),
+     ("IVF400,Flat", "FAISS cannot build IVF400,Flat of 300 vectors")],
+)  # fmt: skip
+def test_a_search_that_faiss_cannot_build_is_a_sentence(tmp_path, search, told):
+    with pytest.raises(pokesim.PokesimError, match=told):
+        index_of(tmp_path / "i", np.eye(300, 8, dtype=np.float32), search)
+
+
+def test_bad_questions_are_usage_errors(tmp_path):
+    index = index_of(tmp_path / "i", np.eye(4, dtype=np.float32))
+    with pytest.raises(UsageError, match="k must be at least 1"):
+        index.search(np.zeros(4), 0)
+    with pytest.raises(UsageError, match=r"\(n, 4\)"):
+        index.search(np.zeros((2, 5)), 1)
+
+
+def test_the_vector_file_is_a_plain_faiss_index(tmp_path):
+    import faiss
+
+    rows = np.random.default_rng(0).standard_normal((37, 5)).astype(np.float32)
+    index_of(tmp_path / "i", rows)
+    (path,) = (tmp_path / "i").glob("snapshots/*/vectors.faiss")
+    plain = faiss.read_index(str(path))
+    assert (plain.ntotal, plain.d, plain.metric_type) == (37, 5, faiss.METRIC_L2)
+    np.testing.assert_array_equal(plain.reconstruct_n(0, 37), rows)
+    faiss.write_index(plain, str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_search_of_an_index_is_shown_kept_and_changed(run, samples):
+    build = ("build-index", samples.images, "--embedder", "compact")
+    photo = sorted(samples.photos.iterdir())[0]
+    run(*build)
+    exact = run("query", photo, "--format", "csv")
+    assert exact.stderr == ""
+    assert "exact (flat)" in run("info").stdout
+    assert run(*build, "--search", "panorama").returncode == 0
+    assert "exact (panorama)" in run("info").stdout
+    assert run("query", photo, "--format", "csv").stdout == exact.stdout
+    assert run("check").returncode == 0
+    assert run(*build, "--search", "IVF4,Flat nprobe=4").returncode == 0
+    run(*build)
+    assert "approximate (IVF4,Flat nprobe=4): recall@10 100.0 % when built" in run("info").stdout
+    told = run("query", photo, "--format", "csv")
+    assert told.stdout == exact.stdout
+    assert told.stderr.startswith("The search is approximate (IVF4,Flat nprobe=4): recall@10 100")
+    wrong = run(*build, "--search", "IVF4Flat")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "--search IVF4Flat is neither" in wrong.stderr

@@ -1,0 +1,159 @@
+"""The share card: whole pictures, any name, one match or many, and the heat map on it."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageColor
+
+import pokesim
+from pokesim.show.canvas import PAPER, TILE
+from pokesim.show.card import HEIGHT, WIDTH, card
+from pokesim.show.heatmap import heated
+from pokesim.show.typeset import write
+
+NAMES = {
+    "brumbel": "ピカチュウ 皮卡丘",
+    "finnolo": "a name that goes on and on, as those of photographs do, 2026-11-22 23.54.39 (copy)",
+    "fiveray": "Flabébé – Nidoran♀ \U0001f600\ufe0f",
+    "lumijel": "line\nbreak\tand tab",
+    "anguro": "مرحبا",
+    "truffin": "\u202eright to left",
+}
+PHOTO, MATCH = (40, 40, 516, 420), (684, 40, 1160, 420)  # their tiles, where others are below
+
+
+def colours(picture, box):
+    return len(picture.crop(box).convert("RGB").getcolors(1 << 20))
+
+
+def answer_of(index, photo, k=6):
+    with pokesim.open_index(index) as opened:
+        return next(opened.answer([photo], k))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 12])
+def test_a_card_shows_photos_and_matches(run, index_path, samples, tmp_path, k):
+    photos = sorted(samples.photos.iterdir())[:2]
+    done = run("query", *photos, "-k", str(k), "--index", index_path, "--save", "card.png")
+    assert done.returncode == 0, done.stderr
+    cards = Image.open(tmp_path / "card.png")
+    assert cards.size == (WIDTH, 2 * HEIGHT)
+    for top in (0, HEIGHT):
+        one = cards.crop((0, top, WIDTH, top + HEIGHT))
+        assert colours(one, PHOTO) > 1000
+        assert colours(one, MATCH) > 100
+        assert k == 1 or colours(one, (40, 506, 124, 590)) > 50
+
+
+def test_a_card_that_cannot_be_written_is_one_sentence(run, index_path, samples):
+    query = ("query", samples.photos / "brumbel.jpg", "--index", index_path)
+    wrong = run(*query, "--save", "card.txt")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    nowhere = run(*query, "--save", "no/card.png")
+    assert nowhere.returncode == 1
+    assert "no/card.png cannot be written" in nowhere.stderr
+
+
+def test_any_name_stays_in_its_room(samples, tmp_path):
+    folder = tmp_path / "named"
+    folder.mkdir()
+    for creature, name in NAMES.items():
+        shutil.copy(samples.images / f"{creature}.png", folder / f"{name}.png")
+    shutil.copy(samples.images / "waddlo.png", os.fsencode(folder) + b"/not \xff utf-8.png")
+    pokesim.build_index(folder, tmp_path / "index", embedder="compact")
+    for path in folder.iterdir():
+        drawn = card(answer_of(tmp_path / "index", path))
+        assert colours(drawn, (684, 410, 1160, 480)) > 2  # its name
+        edge = drawn.crop((1164, 0, WIDTH, HEIGHT)).getcolors()
+        assert edge == [(36 * HEIGHT, ImageColor.getrgb(PAPER))]
+
+
+@given(text=st.text(max_size=400), size=st.integers(8, 60), least=st.integers(8, 60))
+@settings(max_examples=100, deadline=None)
+def test_a_line_of_any_text_fits_its_room(text, size, least):
+    canvas = Image.new("L", (400, 100), "white")
+    assert write(canvas, (0, 70), text, 300, size, "black", least=least) <= 300
+    assert canvas.crop((310, 0, 400, 100)).getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize("size", [(900, 90), (90, 900), (300, 300), (64, 48), (4000, 3000)])
+def test_a_photo_is_whole_and_in_proportion(index_path, size):
+    photo = Image.new("RGB", size, "#2060c0")
+    width, height = size
+    photo.paste("#ff0000", (width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+    drawn = np.asarray(card(answer_of(index_path, photo)).crop(PHOTO), np.int16)
+    ys, xs = np.nonzero(np.abs(drawn - ImageColor.getrgb("#ff0000")).sum(axis=2) < 200)
+    inner = np.ptp(xs) + 1, np.ptp(ys) + 1
+    # The inner half is in the middle, and twice as much just fills the tile.
+    assert inner[0] / inner[1] == pytest.approx(width / height, rel=0.1)
+    assert min(drawn.shape[1] / inner[0], drawn.shape[0] / inner[1]) == pytest.approx(2, rel=0.1)
+    assert xs.mean() == pytest.approx(drawn.shape[1] / 2, abs=2)
+    assert ys.mean() == pytest.approx(drawn.shape[0] / 2, abs=2)
+
+
+def test_a_match_that_has_gone_is_blank(samples, tmp_path):
+    folder = shutil.copytree(samples.images, tmp_path / "images")
+    pokesim.build_index(folder, tmp_path / "index", embedder="compact")
+    answer = answer_of(tmp_path / "index", samples.photos / "brumbel.jpg")
+    Path(answer.matches[0].path).unlink()
+    blank = card(answer).crop(MATCH).crop((20, 20, 400, 300))
+    assert blank.getcolors() == [(380 * 280, ImageColor.getrgb(TILE))]
+
+
+def test_heat_is_reddest_where_most_is_added():
+    places = np.zeros((4, 4), np.float32)
+    places[0, 3], places[3, 0] = 40, -40
+    drawn = heated(Image.new("RGB", (300, 100), "white"), places, 0, 600, 600)
+    assert drawn.size == (600, 200)
+    red, green, blue = (np.asarray(drawn)[..., at].astype(int) for at in range(3))
+    warmth = red - blue
+    assert np.unravel_index(warmth.argmax(), warmth.shape) >= (0, 450)
+    assert warmth[25, 525] > 150
+    assert red[150, 75] == green[150, 75] == blue[150, 75]  # what takes away is not coloured
+    nothing = heated(Image.new("RGB", (9, 9)), np.zeros((4, 4), np.float32), 0, 9, 9)
+    assert len(nothing.getcolors()) == 1
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0, 0.25])
+def test_heat_lies_where_the_places_see(shift):
+    places = np.zeros((4, 4), np.float32)
+    places[1, 2] = 1
+    drawn = np.asarray(heated(Image.new("RGB", (80, 40), "white"), places, shift, 800, 400))
+    warmth = drawn[..., 0].astype(float) - drawn[..., 2]
+    lines, columns = warmth.sum(axis=1), warmth.sum(axis=0)
+    assert lines @ np.arange(400) / lines.sum() == pytest.approx(100 * (1.5 + shift), abs=2)
+    assert columns @ np.arange(800) / columns.sum() == pytest.approx(200 * (2.5 + shift), abs=4)
+
+
+def test_explain_colours_the_card(run, index_path, samples, tmp_path):
+    photo = samples.photos / "brumbel.jpg"
+    query = ("query", photo, "--index", index_path, "--save")
+    for name, options in (("plain.png", []), ("hot.png", ["--explain"])):
+        done = run(*query, name, *options)
+        assert (done.returncode, done.stderr) == (0, "")
+    plain, hot = (Image.open(tmp_path / name) for name in ("plain.png", "hot.png"))
+    for box in (PHOTO, MATCH):
+        before, after = (np.asarray(one.crop(box), np.int16) for one in (plain, hot))
+        assert np.abs(before - after).mean() > 10
+    below = (0, 490, WIDTH, HEIGHT)
+    assert hot.crop(below).tobytes() == plain.crop(below).tobytes()
+    alone = run("query", photo, "--index", index_path, "--explain")
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "--explain colours" in alone.stderr
+
+
+def test_a_match_that_has_gone_is_not_explained(run, samples, tmp_path):
+    folder = shutil.copytree(samples.images, tmp_path / "images")
+    pokesim.build_index(folder, tmp_path / "index", embedder="compact")
+    (folder / "brumbel.png").unlink()
+    photo = samples.photos / "brumbel.jpg"
+    done = run("query", photo, "--index", "index", "--save", "card.png", "--explain")
+    assert done.returncode == 0
+    assert "No explanation: " in done.stderr
+    assert "brumbel.png: no such file" in done.stderr
+    assert (tmp_path / "card.png").is_file()
