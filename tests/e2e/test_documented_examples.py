@@ -1,4 +1,4 @@
-"""Every example of the README and of `--help` runs, in its order, on the sample pictures."""
+"""Every example of the READMEs and of `--help` runs, in its order, on the sample pictures."""
 
 import csv
 import http.server
@@ -21,13 +21,20 @@ import pokesim
 from pokesim.cli import app
 from pokesim.samples import CREATURES, PHOTOGRAPHED
 
-README = paths.README.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)
+DOCUMENTS = (
+    "README.md",
+    "indexes/README.md",
+    "pokesim/distributed/README.md",
+    "pokesim/embedders/README.md",
+    "pokesim/samples/README.md",
+    "pokesim/web/README.md",
+    "tests/benchmarks/README.md",
+)
 
 # What is not run here, and where it is.
 ELSEWHERE = {
     "milvus://": "tests/distributed/test_milvus.py",
-    "pip install .": "make setup",
+    "pip install": "make setup",
     "mobilenet_v2": "tests/embedders/test_embedders.py",
     "--runtime": "tests/embedders/test_runtimes.py",
     "tcp://": "tests/distributed",
@@ -40,8 +47,14 @@ ELSEWHERE = {
 IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
 
 
-def readme_lines() -> list[str]:
-    return runnable(line for block in BLOCKS for line in block.splitlines())
+def blocks_of(document: str) -> list[str]:
+    """The indented blocks of a document: commands, configuration, Python."""
+    text = (paths.ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
+
+
+def lines_of(document: str) -> list[str]:
+    return runnable(line for block in blocks_of(document) for line in block.splitlines())
 
 
 def help_lines() -> list[str]:
@@ -124,12 +137,16 @@ def run_all(lines: list[str], home: Path, server: str) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
-def test_every_shell_example_runs(world, server):
-    lines = readme_lines()
-    assert len(lines) > 45
-    run_all(lines, world, server)
-    for drawn in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
-        assert (world / drawn).stat().st_size > 1000
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_shell_example_runs(world, server, document):
+    run_all(lines_of(document), world, server)
+    if document == "README.md":
+        for drawn in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
+            assert (world / drawn).stat().st_size > 1000
+
+
+def test_there_are_many_examples():
+    assert len([line for document in DOCUMENTS for line in lines_of(document)]) > 45
 
 
 def test_every_example_of_help_runs(world, server):
@@ -139,20 +156,29 @@ def test_every_example_of_help_runs(world, server):
 
 
 def test_the_python_example_runs(world):
-    code = next(textwrap.dedent(block) for block in BLOCKS if "    import pokesim" in block)
+    code = next(
+        textwrap.dedent(block) for block in blocks_of("README.md") if "    import pokesim" in block
+    )
     pokesim.build_index(world / "images", world / "indexes/default", metadata=world / "pokemon.csv")
     code = "import numpy\nvectors = numpy.zeros((2, 256), 'f4')\n" + code
     subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
 
 
 def test_the_file_of_defaults_is_one(world, run, tmp_path):
-    text = next(textwrap.dedent(block) for block in BLOCKS if "[query]" in block)
+    text = next(textwrap.dedent(block) for block in blocks_of("README.md") if "[query]" in block)
     (tmp_path / "pokesim.toml").write_text(text)
     assert "There is no index at indexes/mine" in run("info").stderr
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert len(links) > 4
-    for link in links:
-        assert (paths.ROOT / link).is_file(), link
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_file_leads_somewhere(document):
+    text = (paths.ROOT / document).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((paths.ROOT / document).parent / link).is_file(), link
+
+
+def test_the_readme_is_short_and_leads_to_every_other():
+    text = paths.README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 260
+    for document in DOCUMENTS[1:]:
+        assert document in text
