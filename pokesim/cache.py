@@ -1,4 +1,4 @@
-"""Where pokesim keeps what can be made again: exported models, drawn samples, copies of indexes."""
+"""The cache: exported models, sample pictures, copies of indexes; all of it can be recreated."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def cache_dir() -> Path:
 
 
 COPIES = "copies"
-"""The folder with copies of indexes that are on a server, and what was built there last."""
+"""The folder with local copies of indexes on a server."""
 
 CONTENTS = ("models", "samples", COPIES)
-"""The cache's folders: exported models, drawn sample pictures, copies of indexes."""
+"""The folders of the cache."""
 
 
 def size_of(name: str) -> int:
-    """Return the bytes in a folder of the cache; 0 if it is not there."""
+    """Return the size of a folder of the cache in bytes; 0 if it does not exist."""
     files = (path for path in (cache_dir() / name).rglob("*") if path.is_file())
     return sum(path.stat().st_size for path in files)
 
 
 def clear(name: str) -> None:
-    """Remove a folder of the cache, if it is there. Raises OSError."""
+    """Remove a folder of the cache, if it exists. Raises OSError."""
     import shutil
 
     with contextlib.suppress(FileNotFoundError):

@@ -1,15 +1,15 @@
-"""What can go wrong, each as one plain sentence that says what, where and what to do.
+"""The exceptions; each message is one clear sentence: what went wrong, where, and what to do.
 
-PokesimError                 exit code 1
-├── PictureError             a picture that cannot be read
-│   └── NotAPictureError     … because it is none
-├── IndexFolderError         an index that cannot be used as it was asked
-│   ├── NoIndexError         … because there is none
-│   ├── DamagedIndexError    … because a file of it is not what was written
-│   └── OtherIndexError      … because it was made otherwise
-├── ModelError               an embedder whose weights or model cannot be had
-├── DatasetError             a data set that cannot be had
-└── UsageError               exit code 2: the question itself was wrong
+PokesimError                     exit code 1
+├── PictureError                 a picture cannot be read
+│   └── NotAPictureError         … because the file is not an image
+├── IndexFolderError             an index cannot be used, in a folder or on a server
+│   ├── IndexNotFoundError       … because it does not exist
+│   ├── CorruptIndexError        … because a file is missing or has changed
+│   └── IncompatibleIndexError   … because another embedder or a newer version built it
+├── ModelError                   an embedder's weights or model are missing or damaged
+├── DatasetError                 a data set cannot be fetched or unpacked
+└── UsageError                   exit code 2: an argument is wrong
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 
 class PokesimError(Exception):
-    """Base of every error that a user can meet; ``str(error)`` is the sentence shown."""
+    """Base class of all errors that pokesim raises on purpose; ``str(error)`` is its message."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class PictureError(PokesimError):
 
     Attributes:
         where: the picture's path, URL or name.
-        reason: what is wrong with it, in a few words.
+        reason: why, in a few words.
     """
 
     def __init__(self, where: str, reason: str) -> None:
@@ -39,41 +39,41 @@ class PictureError(PokesimError):
 
 
 class NotAPictureError(PictureError):
-    """A file is no picture in any format that can be read."""
+    """A file is not an image in any format that pokesim can read."""
 
 
 class IndexFolderError(PokesimError):
-    """An index is missing, damaged, made otherwise, or being written."""
+    """An index is missing, damaged, incompatible, or being written by another process."""
 
 
 class IndexNotFoundError(IndexFolderError):
-    """There is no index in this folder."""
+    """There is no index at this location."""
 
 
 class CorruptIndexError(IndexFolderError):
-    """A file of an index is missing, or not the one that was written."""
+    """A file of an index is missing, or its content differs from what was written."""
 
 
 class IncompatibleIndexError(IndexFolderError):
-    """An index was made with another embedder or by a newer version; ``--rebuild`` starts anew."""
+    """An index was built by another embedder or a newer version; ``--rebuild`` replaces it."""
 
 
 class ModelError(PokesimError):
-    """An embedder's weights or its exported model are missing, wrong or damaged."""
+    """An embedder's weights or model are missing or damaged, or cannot run here."""
 
 
 class DatasetError(PokesimError):
-    """A data set cannot be fetched or unpacked, or its folder is taken."""
+    """A data set cannot be fetched or unpacked, or its folder has other content."""
 
 
 class UsageError(PokesimError):
-    """An argument has no meaning here (unknown name, k below 1, …)."""
+    """An argument is invalid (an unknown name, k below 1, …)."""
 
     exit_code = 2
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" for the nearest known word, or an empty string."""
+    """Return " Did you mean …?" with the closest known word, or "" if none is close."""
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
     return f" Did you mean {folded[near[0]]}?" if near else ""

@@ -1,11 +1,11 @@
 """A linear metric learned from labelled pictures.
 
-What differs within a label is whitened away, what differs between labels is kept: whitening by the
+It suppresses the differences within a label and keeps those between labels: whitening by the
 within-class scatter, then PCA of the class means. This is linear discriminant analysis in two
 steps (Fisher 1936; for the shrinkage Mika et al., "Fisher discriminant analysis with kernels",
-1999), then L2-normalisation, as Jégou & Chum do for image vectors ("Negative evidences and
-co-occurences in image retrieval: the benefit of PCA and whitening", 2012). Distances stay
-Euclidean, so the search stays an exact L2 search, in a smaller space.
+1999), followed by L2-normalisation, as Jégou & Chum do for image vectors ("Negative evidences and
+co-occurences in image retrieval: the benefit of PCA and whitening", 2012). Distances remain
+Euclidean, so the search is still an exact L2 search, in a smaller space.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from pokesim.errors import PokesimError
 
 PROJECTION_FILE = "projection.npy"
+"""Name of the projection's file in an index."""
 
 SHRINKAGE = 2.0
-"""Share of the mean within-class variance added to every direction before whitening; chosen on
-held-out species, where 1 to 3 are about equal."""
+"""Multiple of the mean within-class variance that is added to every direction before whitening;
+chosen on held-out species, where values from 1 to 3 do about equally well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Projection:
     """An affine map followed by L2-normalisation.
 
     Attributes:
-        matrix: float32 (d + 1, m); the last row is what is added.
+        matrix: float32 (d + 1, m); the last row is the offset.
     """
 
     matrix: NDArray[np.float32]
@@ -42,7 +43,7 @@ class Projection:
 
     @property
     def base_dimension(self) -> int:
-        """Length d of a vector before."""
+        """Length d of a base vector."""
         return len(self.matrix) - 1
 
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,12 +51,12 @@ class Projection:
         return normalized(rows @ self.matrix[:-1] + self.matrix[-1])
 
     def save(self, path: Path) -> None:
-        """Write the matrix as a plain ``.npy`` file. Raises OSError."""
+        """Write the matrix as a ``.npy`` file. Raises OSError."""
         np.save(path, self.matrix, allow_pickle=False)
 
     @staticmethod
     def load(path: Path) -> Projection:
-        """Read what `save` wrote. Raises OSError or ValueError."""
+        """Read a file that `save` wrote. Raises OSError or ValueError."""
         matrix = np.load(path, allow_pickle=False)
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise ValueError(f"{path} is not a float32 matrix")
@@ -63,7 +64,7 @@ class Projection:
 
 
 def normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale each row of (n, d) to length 1; a row of zeros stays."""
+    """Scale each row of (n, d) to length 1; a row of zeros is unchanged."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
     scaled: NDArray[np.float32] = rows / lengths
@@ -78,19 +79,18 @@ def fit(
     Args:
         rows: float32 (n, d).
         labels: a number for each row's label, int64 (n,).
-        dims: length of a projected vector; fewer come out where there are too few labels or
-            dimensions for so many.
-        shrinkage: see `SHRINKAGE`; it is what makes few pictures, or equal ones, harmless.
+        dims: length of a projected vector; at most the number of labels less one, and at most d.
+        shrinkage: see `SHRINKAGE`; it keeps the result stable with few or identical pictures.
 
     Raises:
-        PokesimError: there are fewer than two labels, no label has two pictures that differ, or a
+        PokesimError: there are fewer than two labels, no label has two different pictures, or a
             vector is not finite.
     """
     if not np.isfinite(rows).all():
         raise PokesimError("A labelled picture has a vector that is not finite.")
     _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if len(sizes) < 2:
-        raise PokesimError(f"A metric needs pictures of at least two labels, not {len(sizes)}.")
+        raise PokesimError(f"A metric needs at least two labels, not {len(sizes)}.")
     x = rows.astype(np.float64)  # (n, d)
     means = np.zeros((len(sizes), x.shape[1]))  # (labels, d)
     np.add.at(means, codes, x)
@@ -99,8 +99,8 @@ def fit(
     variance = float(np.mean(within**2)) if len(within) else 0.0  # mean over the d directions
     if variance <= np.finfo(np.float32).eps * float(np.mean(x**2)):
         raise PokesimError(
-            "No label has two pictures that differ, so there is nothing to learn from; "
-            "give several pictures a label."
+            "No label has two different pictures, so there is nothing to learn from; "
+            "give several pictures for each label."
         )
     scatter = within.T @ within / len(within)
     scatter[np.diag_indices_from(scatter)] += shrinkage * variance

@@ -1,8 +1,8 @@
-"""What pokesim asks of a network, each with an end: fetch a URL, download one, reach one.
+"""HTTP with time limits: fetch a URL, download a file, test whether a URL is reachable.
 
-They work in a thread that is left behind when time is up, because no socket time-out covers a
-resolver that hangs or a server that sends one byte every few seconds. Only what a download brings
-may take as long as something comes.
+Requests run in a thread that is abandoned when the time is up, because no socket timeout covers a
+resolver that hangs or a server that sends one byte every few seconds. The body of a download has no
+limit as a whole, as long as data keeps arriving.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from pathlib import Path
 from pokesim.threads import call_within
 
 FETCH_SECONDS = 20.0
+"""Default time limit for fetching a URL, and for a download to begin."""
 
 log = logging.getLogger(__name__)
 
 
 class NetError(Exception):
-    """A URL cannot be had; ``str(error)`` is the reason in a few words.
+    """A URL cannot be fetched; ``str(error)`` is the reason in a few words.
 
     Attributes:
-        status: the HTTP status that the server refused with, else None.
+        status: the HTTP status of an error response, else None.
     """
 
     def __init__(self, reason: str, status: int | None = None) -> None:
@@ -34,17 +35,17 @@ class NetError(Exception):
 
 
 def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
-    """Return what an http(s) URL holds. Raises NetError; what came is not looked into."""
+    """Return the content of an http(s) URL, whatever its type. Raises NetError."""
 
     def read() -> bytes:
-        # read1 returns what has arrived, so the cap and the clock are looked at in between.
+        # read1 returns what has arrived, so that size and time are checked between chunks.
         chunks, size = [], 0
         with _open("GET", url, seconds) as answer:
             while chunk := answer.read1(1 << 16):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > max_bytes:
-                    raise NetError(f"more than {max_bytes >> 20} MiB")
+                    raise NetError(f"larger than {max_bytes >> 20} MiB")
                 if time.monotonic() > deadline:
                     raise TimeoutError
         return b"".join(chunks)
@@ -53,35 +54,35 @@ def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
     try:
         return call_within(seconds, read)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _told(error, seconds) from error
+        raise _net_error(error, seconds) from error
 
 
 def download(url: str, path: Path, progress: Callable[[int, int], None]) -> None:
-    """Write what an http(s) URL holds to ``path``, and go on where an earlier try broke off.
+    """Download an http(s) URL to ``path``, resuming an earlier, interrupted download.
 
-    What has come stands in ``path``.part, and the server's ETag or date of it in ``path``.state.
-    The rest is asked for by Range and If-Range (RFC 9110, 13.1.5), so a file that has changed
-    meanwhile, or a server that knows no ranges, begins it anew.
+    Until it is complete, the data is in ``path``.part, and the server's ETag or Last-Modified in
+    ``path``.state. The rest is requested by Range and If-Range (RFC 9110, 13.1.5), so the download
+    starts over if the file has changed meanwhile or the server does not support ranges.
 
     Args:
         url: http or https.
-        path: for what this URL holds and nothing else, in a folder that exists.
-        progress: called with (bytes that have come, bytes in all) before they are written; what
-            it raises ends the download.
+        path: a path for this URL alone, in a folder that exists.
+        progress: called with (bytes received, bytes in total) before they are written; an
+            exception from it ends the download.
 
     Raises:
-        NetError: the URL cannot be had, or not the whole of it; what has come stays.
+        NetError: the URL cannot be fetched completely; the data received is kept.
         OSError: the file cannot be written.
     """
     part, state = Path(f"{path}.part"), Path(f"{path}.state")
-    rest = _rest(part, state)
+    rest = _range_headers(part, state)
     try:
         answer = call_within(FETCH_SECONDS, lambda: _open("GET", url, FETCH_SECONDS, rest))
     except (OSError, ValueError, http.client.HTTPException) as error:
-        told = _told(error, FETCH_SECONDS)
-        if told.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not rest:
-            raise told from error
-        part.unlink()  # it was longer than the file is now
+        refused = _net_error(error, FETCH_SECONDS)
+        if refused.status != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not rest:
+            raise refused from error
+        part.unlink()  # the file on the server has become shorter
         download(url, path, progress)
         return
     resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
@@ -90,21 +91,21 @@ def download(url: str, path: Path, progress: Callable[[int, int], None]) -> None
         done = file.tell()
         if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
             file.truncate(0)
-            raise NetError("the server sent another part of it than was asked for")
+            raise NetError("the server sent a different range than requested")
         total = done + (answer.length or 0)
         progress(done, total)
-        while piece := _some(answer):
-            done += len(piece)
+        while chunk := _read_some(answer):
+            done += len(chunk)
             progress(done, max(done, total))
-            file.write(piece)
+            file.write(chunk)
     if done < total:
         raise NetError(f"the connection broke after {done:,} of {total:,} bytes")
     part.replace(path)
     state.unlink()
 
 
-def _rest(part: Path, state: Path) -> dict[str, str]:
-    """Return the headers that ask for what is missing of a file; none if that is all of it."""
+def _range_headers(part: Path, state: Path) -> dict[str, str]:
+    """Return the headers that request the rest of a file; none if all of it is missing."""
     try:
         version, size = state.read_text(encoding="utf-8"), part.stat().st_size
     except (OSError, ValueError):
@@ -113,20 +114,21 @@ def _rest(part: Path, state: Path) -> dict[str, str]:
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """Return what tells this state of a file from others; a weak ETag does not."""
+    """Return the ETag of a file; Last-Modified if there is none or it is weak; "" if neither."""
     etag = headers.get("ETag", "")
     return headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
 
 
-def _some(answer: http.client.HTTPResponse) -> bytes:
-    """Return what has arrived, empty at the end."""
+def _read_some(answer: http.client.HTTPResponse) -> bytes:
+    """Return the data that has arrived; empty at the end."""
     try:
         return answer.read1(1 << 18)
     except (OSError, http.client.HTTPException) as error:
         raise NetError(f"the connection broke ({error or type(error).__name__})") from error
 
 
-def _told(error: Exception, seconds: float) -> NetError:
+def _net_error(error: Exception, seconds: float) -> NetError:
+    """Return an exception of urllib as a NetError with a short reason."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()
         return NetError(f"the server answered {error.code} {error.reason}", error.code)
@@ -136,18 +138,18 @@ def _told(error: Exception, seconds: float) -> NetError:
 
 
 def reachable(url: str, seconds: float = 5.0) -> bool:
-    """Say within ``seconds`` whether an http(s) URL answers a HEAD request with success."""
+    """Return True if an http(s) URL answers a HEAD request successfully within ``seconds``."""
 
-    def ask() -> bool:
+    def succeeds() -> bool:
         with _open("HEAD", url, seconds):
             return True
 
     try:
-        return call_within(seconds, ask)
+        return call_within(seconds, succeeds)
     except urllib.error.HTTPError as error:
         error.close()
-    except Exception:  # whatever went wrong, the answer is no
-        log.debug("%s cannot be reached", url, exc_info=True)
+    except Exception:  # any failure means that it is not reachable
+        log.debug("%s is unreachable", url, exc_info=True)
     return False
 
 
@@ -160,7 +162,7 @@ def _open(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Build an opener for http and https alone: no redirect leads to file: or ftp:."""
+    """Return an opener for http and https only, so that no redirect leads to file: or ftp:."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,

@@ -1,6 +1,6 @@
-"""Threads that read pictures: ahead of what needs them, and without waiting for one that hangs.
+"""Threads that read pictures ahead of time, and calls with a time limit.
 
-Pillow decodes and scales without holding Python's lock, so threads are enough.
+Pillow decodes and scales without holding Python's global interpreter lock, so threads suffice.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ Source = TypeVar("Source")
 
 Result = TypeVar("Result")
 
-_told: dict[str, int] = {}
-"""``cores``: how many this process was told to use, if it was."""
+_limits: dict[str, int] = {}
+"""``cores``: the number set by `use_cores`, if it was called."""
 
 
 def usable_cores() -> int:
-    """Return how many processor cores this process may run on."""
-    if "cores" in _told:
-        return _told["cores"]
+    """Return the number of processor cores that this process may use."""
+    if "cores" in _limits:
+        return _limits["cores"]
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def use_cores(count: int) -> None:
-    """Have this process use so many cores, because others use the rest."""
-    _told["cores"] = count
+    """Limit this process to ``count`` cores, because other processes use the rest."""
+    _limits["cores"] = count
 
 
 class Job(Generic[Result]):
-    """A call, and what came of it.
+    """A call for a thread to make, and its result.
 
     Attributes:
-        future: its result; a call that has not begun can be cancelled.
-        started: when a thread began with it, as `time.monotonic` counts.
+        future: the result; a call that has not started can be cancelled.
+        started: when a thread started the call, by `time.monotonic`; infinity before.
+        abandoned: whether nobody waits for the call any longer; see `Threads.abandon`.
     """
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self.future: Future[Result] = Future()
         self.started = math.inf
-        self.given_up = False
+        self.abandoned = False
         self._call = call
 
     def run(self) -> None:
@@ -69,12 +70,13 @@ class Job(Generic[Result]):
 
 
 def call_within(seconds: float, call: Callable[[], Result]) -> Result:
-    """Return ``call()``, made in a thread that is abandoned when time is up.
+    """Return ``call()``, made in a thread that is abandoned when the time is up.
 
     No socket timeout covers a resolver that hangs or a server that sends one byte now and then.
 
     Raises:
-        TimeoutError: it took longer than ``seconds``; otherwise whatever the call raises.
+        TimeoutError: the call took longer than ``seconds``.
+        Exception: any exception that the call raises.
     """
     job = Job(call)
     threading.Thread(target=job.run, daemon=True).start()
@@ -84,44 +86,44 @@ def call_within(seconds: float, call: Callable[[], Result]) -> Result:
 
 
 class Threads:
-    """As many threads as there are cores, that do jobs in turn.
+    """A pool with one thread for each core, which replaces threads that hang.
 
-    No thread can be ended from outside, so one that hangs is left behind and another takes its
-    place. All are daemons: a call that hangs does not keep the process from ending.
+    A thread cannot be stopped from outside, so one that hangs is abandoned and a new one replaces
+    it. All are daemon threads: one that hangs does not keep the process alive.
     """
 
-    def __init__(self, most_left_behind: float = math.inf) -> None:
-        """Start them.
+    def __init__(self, max_abandoned: float = math.inf) -> None:
+        """Start the threads.
 
         Args:
-            most_left_behind: while so many threads hang, no more take their place.
+            max_abandoned: while more threads than this hang, they are not replaced.
         """
-        self._most_left_behind = most_left_behind
+        self._max_abandoned = max_abandoned
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._working = self._left_behind = 0
+        self._working = self._abandoned = 0
         for _ in range(usable_cores()):
             self._start()
 
     def submit(self, call: Callable[[], Result]) -> Job[Result]:
-        """Have something done."""
+        """Queue a call for the next free thread."""
         job = Job(call)
         self._jobs.put(job)
         return job
 
-    def give_up(self, job: Job[Any]) -> None:
-        """Leave a job's thread behind."""
+    def abandon(self, job: Job[Any]) -> None:
+        """Stop waiting for a job that hangs, and replace its thread."""
         with self._lock:
-            if job.future.done():  # just now
+            if job.future.done():  # it has just finished
                 return
-            job.given_up = True
+            job.abandoned = True
             self._working -= 1
-            self._left_behind += 1
-            if self._left_behind <= self._most_left_behind:
+            self._abandoned += 1
+            if self._abandoned <= self._max_abandoned:
                 self._start()
 
     def close(self) -> None:
-        """Let the threads end, once they have done what was submitted."""
+        """End the threads after the submitted jobs."""
         self._jobs.put(None)
 
     def _start(self) -> None:
@@ -132,8 +134,8 @@ class Threads:
         while job := self._jobs.get():
             job.run()
             with self._lock:
-                if job.given_up:
-                    self._left_behind -= 1
+                if job.abandoned:
+                    self._abandoned -= 1
                     if self._working >= usable_cores():
                         return
                     self._working += 1
@@ -148,21 +150,22 @@ def read_ahead(
     seconds: float = math.inf,
     late: Callable[[Source], Result] | None = None,
 ) -> Generator[Result, None, None]:
-    """Yield ``read(source)`` in order, computed in threads; at most ``ahead`` results wait.
+    """Yield ``read(source)`` for each source, in order, reading ahead in threads.
 
     Args:
         read: called from several threads.
-        sources: what to read.
-        ahead: how many results wait, at most.
-        seconds: where a call takes longer, ``late(source)`` is yielded in its place.
-        late: see ``seconds``.
+        sources: the arguments of ``read``.
+        ahead: maximum number of calls that are queued, running or waiting to be yielded.
+        seconds: time limit for one call, measured from its start.
+        late: yields ``late(source)`` in place of a call that exceeds ``seconds``; without it, there
+            is no limit.
     """
     threads = Threads()
 
     def result_of(source: Source, job: Job[Result]) -> Result:
         while not wait([job.future], timeout=min(seconds, 1.0)).done:
             if late and job.overdue(seconds):
-                threads.give_up(job)
+                threads.abandon(job)
                 return late(source)
         return job.future.result()
 

@@ -1,7 +1,7 @@
-"""Where the time of a command goes.
+"""Trace where a command spends its time.
 
-Code that is worth telling apart stands in a ``with lap(name)`` block, which costs next to nothing
-unless somebody measures.
+A *span* is a named, timed piece of work, as in OpenTelemetry; spans nest. Mark one with
+``with span(name):`` or ``@span(name)``. Outside of `record_spans` a span costs next to nothing.
 """
 
 from __future__ import annotations
@@ -15,44 +15,45 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Spans:
-    """Seconds spent in each lap, in the order of their first end; laps inside do not count twice.
+    """The recorded spans, added up by name.
 
     Attributes:
-        seconds: by the lap's name.
-        inside: seconds of the laps that ended inside each lap that is open.
+        seconds: by name, in the order in which the names first ended: the time in these spans,
+            without that in their child spans.
+        children: for each open span, outermost first, the seconds spent in its child spans.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    inside: list[float] = field(default_factory=list)
+    children: list[float] = field(default_factory=list)
 
 
-_measured: ContextVar[Spans | None] = ContextVar("laps", default=None)
+_recording: ContextVar[Spans | None] = ContextVar("spans", default=None)
 
 
 @contextmanager
 def record_spans() -> Iterator[Spans]:
-    """Collect the laps of this thread."""
-    laps = Spans()
-    token = _measured.set(laps)
+    """Record the spans that this thread (or context) ends inside the block."""
+    spans = Spans()
+    token = _recording.set(spans)
     try:
-        yield laps
+        yield spans
     finally:
-        _measured.reset(token)
+        _recording.reset(token)
 
 
 @contextmanager
 def span(name: str) -> Iterator[None]:
-    """Count the time of a block under a name."""
-    laps = _measured.get()
-    if laps is None:
+    """Record the block as a span, if `record_spans` is active."""
+    spans = _recording.get()
+    if spans is None:
         yield
         return
     start = time.perf_counter()
-    laps.inside.append(0.0)
+    spans.children.append(0.0)
     try:
         yield
     finally:
-        taken = time.perf_counter() - start
-        laps.seconds[name] = laps.seconds.get(name, 0.0) + taken - laps.inside.pop()
-        if laps.inside:
-            laps.inside[-1] += taken
+        elapsed = time.perf_counter() - start
+        spans.seconds[name] = spans.seconds.get(name, 0.0) + elapsed - spans.children.pop()
+        if spans.children:
+            spans.children[-1] += elapsed

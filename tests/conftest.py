@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, the sample pictures, an index of them, a shell."""
+"""Shared fixtures: a separate cache, the sample pictures, an index of them, a command runner."""
 
 import os
 import signal
@@ -14,59 +14,59 @@ from support.weights import SEEDED
 import pokesim
 from pokesim.samples import Samples, builtin_samples
 
-# A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
+# A background job of a shell ignores SIGINT, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes a minute a test, so that no core waits for it at the end."""
+    """Run the slowest file first, so that no core waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_documented_examples.py")
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of a test run share."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    """Return a folder that all processes of a test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(shared: Path) -> Path:
-    """Keep exported models and samples of the tests out of the user's cache, and Keras' away."""
-    home = shared / "cache"
-    home.mkdir(exist_ok=True)
-    os.environ["POKESIM_CACHE"] = str(home)
-    os.environ["KERAS_HOME"] = str(home / "keras")
-    return home
+    """Use separate caches for pokesim and Keras, so that tests never touch the user's."""
+    folder = shared / "cache"
+    folder.mkdir(exist_ok=True)
+    os.environ["POKESIM_CACHE"] = str(folder)
+    os.environ["KERAS_HOME"] = str(folder / "keras")
+    return folder
 
 
 @pytest.fixture(scope="session")
 def samples(cache: Path, shared: Path) -> Samples:
-    """The built-in sample pictures, on disk."""
+    """Return the built-in sample pictures, on disk."""
     with FileLock(shared / "samples.lock"):
         return builtin_samples()
 
 
 @pytest.fixture(scope="session")
 def index_path(samples: Samples, shared: Path) -> Path:
-    """An index of the sample creatures; not to be written by a test."""
-    home = shared / "indexes" / "samples"
+    """Return an index of the sample creatures; tests must not change it."""
+    path = shared / "indexes" / "samples"
     with FileLock(shared / "index.lock"):
-        if not home.exists():
-            pokesim.build_index(samples.images, home, embedder="compact")
-    return home
+        if not path.exists():
+            pokesim.build_index(samples.images, path, embedder="compact")
+    return path
 
 
 @pytest.fixture(scope="session")
 def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
-    """Return a function (Keras class, with classifier) → a weights file, made once."""
-    home = shared / "weights"
-    home.mkdir(exist_ok=True)
+    """Return a function (Keras class, with classifier?) → weights file, created on first use."""
+    folder = shared / "weights"
+    folder.mkdir(exist_ok=True)
 
     def make(keras_class: str, top: bool = False) -> Path:
-        path = home / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
+        path = folder / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 command = [sys.executable, "-c", SEEDED, keras_class, "top" if top else "", path]
@@ -78,7 +78,7 @@ def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Return a function that runs `pokesim …` as a process of its own in an empty folder."""
+    """Return a function that runs `pokesim …` in a new process, in an empty folder."""
 
     def pokesim_process(
         *args: str | Path, stdin: bytes = b"", **env: str

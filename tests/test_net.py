@@ -1,4 +1,4 @@
-"""URLs: fetched within limits from a real server on loopback that is hostile in several ways."""
+"""Fetching URLs within limits, from a real server on loopback that misbehaves in many ways."""
 
 import contextlib
 import http.server
@@ -29,10 +29,10 @@ class Hostile(http.server.BaseHTTPRequestHandler):
             getattr(self, self.path.strip("/"))()
 
     def picture(self):
-        self._answer(PICTURE, "text/html")  # the header lies; only decoding counts
+        self._respond(PICTURE, "text/html")  # a false header: the content decides
 
     def words(self):
-        self._answer(b"<html>not found</html>", "image/png")
+        self._respond(b"<html>not found</html>", "image/png")
 
     def missing(self):
         self.send_error(404)
@@ -48,18 +48,18 @@ class Hostile(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def endless(self):
-        self._answer(b"", "image/png")
+        self._respond(b"", "image/png")
         for _ in range(200):
             self.wfile.write(bytes(1 << 20))
 
     def drip(self):
-        self._answer(b"", "image/png")
+        self._respond(b"", "image/png")
         for _ in range(100):
             self.wfile.write(b"x")
             self.wfile.flush()
             time.sleep(0.2)
 
-    def _answer(self, body: bytes, kind: str):
+    def _respond(self, body: bytes, kind: str):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.end_headers()
@@ -80,42 +80,42 @@ def server(samples: Samples) -> Iterator[str]:
     httpd.server_close()
 
 
-def test_a_picture_is_read_from_a_url_whatever_its_header_says(server):
+def test_a_picture_is_read_from_a_url_in_spite_of_a_false_content_type(server):
     assert pixels_of(f"{server}/picture", 16).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("words", "not a picture"),
+        ("words", "not an image pokesim can read"),
         ("missing", "404"),
         ("to_file", "cannot be fetched|302"),
         ("circle", "302|redirect"),
     ],
 )
-def test_what_is_no_picture_is_one_sentence(server, path, reason):
+def test_a_url_without_a_picture_gives_an_error_with_the_reason(server, path, reason):
     with pytest.raises(PictureError, match=reason):
         pixels_of(f"{server}/{path}", 16)
 
 
-def test_an_endless_answer_is_cut_off(server):
-    with pytest.raises(net.NetError, match="more than 4 MiB"):
+def test_an_endless_response_is_cut_off(server):
+    with pytest.raises(net.NetError, match="larger than 4 MiB"):
         net.fetch(f"{server}/endless", max_bytes=4 << 20)
 
 
-def test_a_dripping_server_cannot_hold_us(server):
+def test_a_slowly_dripping_server_runs_into_the_time_limit(server):
     start = time.monotonic()
     with pytest.raises(net.NetError, match="within 1 s"):
         net.fetch(f"{server}/drip", 1 << 20, seconds=1)
     assert time.monotonic() - start < 5
 
 
-def test_nobody_listening_is_one_sentence():
+def test_a_port_without_a_server_gives_a_picture_error():
     with pytest.raises(PictureError, match="cannot be fetched"):
         pixels_of("http://127.0.0.1:1/x.png", 16)
 
 
-def test_reachable_tells_yes_no_and_gives_up(server):
+def test_reachable_is_true_false_or_false_after_the_time_limit(server):
     assert net.reachable(f"{server}/picture")
     assert not net.reachable(f"{server}/gone")
     silent = socket.create_server(("127.0.0.1", 0))  # accepts, never answers

@@ -1,1 +1,1 @@
-"""Picture → vector: a catalogue of networks, their export to LiteRT, and the runner."""
+"""Picture → vector: the catalogue of embedders, their model files, and the runtimes."""

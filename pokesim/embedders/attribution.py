@@ -1,10 +1,10 @@
-"""What each position of a network's last feature map adds to the vector.
+"""How much each position of a network's last feature map contributes to the vector.
 
-Networks end by pooling a feature map (n, h, w, c) to (n, c); what comes then is linear, but for a
-last scaling to length 1. So the vector is a sum over positions: of a mean each position gives its
-share, of a maximum those that attain it, and the layers above are applied to each position alone.
-That is what class activation maps do below a classifier (Zhou et al. 2016, "Learning Deep Features
-for Discriminative Localization").
+A network ends by pooling a feature map (n, h, w, c) to (n, c), followed by linear layers and, in
+some, a scaling to length 1. The vector is therefore a sum over positions. In a mean, every position
+contributes its share; in a maximum, only the positions that attain it; and the linear layers can be
+applied to each position separately. Class activation maps do the same below a classifier (Zhou et
+al. 2016, "Learning Deep Features for Discriminative Localization").
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pokesim.embedders.model_cache import Model
 from pokesim.errors import PokesimError
 
 Parts: TypeAlias = NDArray[np.float32]
-"""Float32 (n, h, w, m), whose sum over positions is a tensor (n, m) of the network."""
+"""Attributions, float32 (n, h, w, m); summed over positions, they give a tensor (n, m)."""
 
 _PARALLEL = 0.9999
-"""Cosine of a vector and the sum of its parts, at least; rounding leaves 1 - 1e-6."""
+"""Least cosine between a vector and the sum of its parts; rounding alone leaves 1 - 1e-6."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One operator of the network: its code in LiteRT's schema, and its tensors."""
+    """One operator of the network: its code in LiteRT's schema, its input and output tensors."""
 
     code: int
     reads: list[int]
@@ -39,7 +39,11 @@ class _Step:
 
 
 class Attributor:
-    """A network run with all that it computes kept: some times slower than `LiteRTEmbedder`."""
+    """Attributes the vectors of pictures to positions in them.
+
+    It keeps every tensor that the network computes, which makes it several times slower than
+    `LiteRTEmbedder`.
+    """
 
     def __init__(self, model: Model) -> None:
         """Load a model file.
@@ -50,39 +54,41 @@ class Attributor:
         self._name = model.name
         self._network = LiteRTEmbedder(model.path, keep_tensors=True)
         self._steps = _steps_of(model.path)
-        self._lock = threading.Lock()  # what was computed is read after it was computed
+        self._lock = (
+            threading.Lock()
+        )  # the tensors must be read before the next run overwrites them
         self.side = self._network.side
 
     def parts(self, pixels: NDArray[np.uint8]) -> Parts:
-        """Take the vectors of pictures apart.
+        """Split the vectors of pictures into the contributions of positions.
 
         Args:
             pixels: uint8 (n, side, side, 3), RGB.
 
         Returns:
-            float32 (n, h, w, dimension); its sum over positions is the vectors, as embedded.
+            float32 (n, h, w, dimension); the sum over positions is the embedded vectors.
 
         Raises:
-            PokesimError: this network's vector is no sum over positions.
+            PokesimError: this network's vector is not a sum over positions.
         """
         with self._lock:
             vectors = self._network.embed(pixels)  # (n, d)
             parts = self._last_parts()
-        whole = parts.sum(axis=(1, 2))  # (n, d): the vectors, but for their lengths
+        whole = parts.sum(axis=(1, 2))  # (n, d): the vectors, before they are scaled
         lengths = np.linalg.norm(whole, axis=1)
-        wanted = np.linalg.norm(vectors, axis=1)
+        expected = np.linalg.norm(vectors, axis=1)
         if whole.shape != vectors.shape or np.any(
-            np.sum(whole * vectors, axis=1) < _PARALLEL * lengths * wanted
+            np.sum(whole * vectors, axis=1) < _PARALLEL * lengths * expected
         ):
             raise PokesimError(
-                f"{self._name} cannot be explained: its vector is no sum over places of a picture."
+                f"{self._name} cannot be explained: its vector is not a sum over positions."
             )
-        scale = wanted / np.where(lengths > 0, lengths, 1)
+        scale = expected / np.where(lengths > 0, lengths, 1)
         scaled: Parts = parts * scale[:, None, None, None].astype(np.float32)
         return scaled
 
     def _last_parts(self) -> Parts:
-        """Return the parts of the last tensor that pooling and linear steps lead to."""
+        """Return the parts of the last tensor that pooling and linear steps alone lead to."""
         known: dict[int, Parts] = {}
         last = np.zeros((1, 1, 1, 1), np.float32)
         for step in self._steps:
@@ -91,7 +97,7 @@ class Attributor:
         return last
 
     def _after(self, step: _Step, known: dict[int, Parts]) -> Parts | None:
-        """Return the parts of what a step writes, if it pools a map or is linear in known parts."""
+        """Return the parts of a step's output if it pools a map or is linear in known parts."""
         from ai_edge_litert.schema_py_generated import BuiltinOperator as Op
 
         first, *others = step.reads
@@ -103,13 +109,13 @@ class Attributor:
         if step.code == Op.FULLY_CONNECTED and first in known:
             weights, *bias = (self._network.tensor(at) for at in others if at >= 0)
             parts: Parts = known[first] @ weights.T
-            # A bias is of no place, so all places share it.
+            # A bias belongs to no position, so it is shared out equally.
             return parts + sum(bias) / np.float32(parts.shape[1] * parts.shape[2])
         return None
 
 
 def _pooled(features: NDArray[np.float32], by_mean: bool) -> Parts:
-    """Take the mean, or the maximum, of a map (n, h, w, c) over all positions apart."""
+    """Split the mean, or the maximum, of a map (n, h, w, c) into the parts of its positions."""
     shares = np.ones_like(features)
     if not by_mean:
         shares[features < features.max(axis=(1, 2), keepdims=True)] = 0
@@ -118,7 +124,7 @@ def _pooled(features: NDArray[np.float32], by_mean: bool) -> Parts:
 
 
 def _steps_of(path: Path) -> list[_Step]:
-    """Read the operators of a LiteRT file, in the order in which they are run."""
+    """Read the operators of a LiteRT file in execution order."""
     from ai_edge_litert.schema_py_generated import Model as Graph
 
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

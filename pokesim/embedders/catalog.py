@@ -1,4 +1,4 @@
-"""The table of embedders. Another backbone of `keras.applications` is one more row."""
+"""The table of embedders. To offer another network of `keras.applications`, add a row."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from enum import StrEnum
 from pokesim.errors import UsageError, did_you_mean
 
 AUTO = "auto"
-"""At build time: `PREFERRED` if its weights can be had, else `BUNDLED`."""
+"""The default when an index is built: `PREFERRED` if its weights are available, else `BUNDLED`."""
 
 PREFERRED = "resnet50"
+"""What `AUTO` chooses where its weights are on this machine or can be downloaded."""
 
 BUNDLED = "compact"
+"""The embedder whose model ships in this package, so that it needs no download."""
 
 
 class Runtime(StrEnum):
-    """What can run a network; see `runtimes`."""
+    """The software that runs a model; see `runtimes`."""
 
     LITERT = "litert"
     OPENVINO = "openvino"
@@ -24,7 +26,7 @@ class Runtime(StrEnum):
 
 
 class Precision(StrEnum):
-    """The numbers that a network computes with; its vectors are float32 in either case."""
+    """The number format that a model computes in; its vectors are float32 in either case."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -32,14 +34,14 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """What runs a network, and in which precision."""
+    """The runtime that runs a model, and its precision."""
 
     runtime: Runtime = Runtime.LITERT
     precision: Precision = Precision.FLOAT32
 
     @staticmethod
     def named(runtime: str, precision: str) -> Compute:
-        """Return the pair with these names.
+        """Return the runtime and precision with these names.
 
         Raises:
             UsageError: no such runtime or precision, or the runtime does not have the precision.
@@ -65,14 +67,14 @@ _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 @dataclass(frozen=True, slots=True)
 class KerasSource:
-    """Where in Keras a backbone is, and where its ImageNet weights are published.
+    """Where Keras keeps a network, and where its ImageNet weights are published.
 
     Attributes:
-        module: module of ``keras.applications`` that holds class and ``preprocess_input``.
-        class_name: the network's constructor.
-        classifier: keep the classifier (softmax probabilities) in place of average pooling.
-        weights_url: the published weights.
-        weights_hash: their MD5 or SHA-256 as in Keras' source, or "" where Keras states none.
+        module: the module of ``keras.applications`` with its class and ``preprocess_input``.
+        class_name: its constructor.
+        classifier: keep the classifier (softmax probabilities) instead of average pooling.
+        weights_url: address of the published weights.
+        weights_hash: their MD5 or SHA-256 from Keras' source; "" where Keras gives none.
     """
 
     module: str
@@ -83,24 +85,25 @@ class KerasSource:
 
     @property
     def weights_file(self) -> str:
-        """File name of the weights in Keras' own cache."""
+        """File name of the weights in Keras' cache."""
         return self.weights_url.rsplit("/", 1)[1]
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSpec:
-    """One row: what goes in, what comes out, under which licence.
+    """One row of the catalogue: input, output and licence of an embedder.
 
     Attributes:
-        name: what users call it.
-        side: the square input's side, in pixels.
+        name: as in ``--embedder``.
+        side: width and height of its input, in pixels.
         dimension: length of the vector.
-        licence: of the weights.
-        about: a few words for people who choose.
-        keras: its source in Keras, or None for the network that ships in this package.
-        shift: how far to the right of its cell, and below, lies what a place of the last feature
-            map sees, in cells. ResNet50's strided convolutions are of one pixel and take the first
-            of each two, so its places see what is half a cell to the left, and above.
+        licence: licence of the weights.
+        about: a short description for the list of embedders.
+        keras: its source in Keras; None for the model that ships in this package.
+        shift: offset, in cells and towards the lower right, of the region that a position of the
+            last feature map sees from the cell with the same row and column. ResNet50's strided
+            convolutions are 1 × 1 and read the first of every two pixels, so its positions see
+            half a cell further up and to the left.
     """
 
     name: str
@@ -151,7 +154,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             1280,
             "Apache-2.0",
-            "small and quick",
+            "small and fast",
             KerasSource(
                 "mobilenet_v2",
                 "MobileNetV2",
@@ -178,7 +181,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             768,
             "Apache-2.0",
-            "strongest of these, and slowest",
+            "the most accurate of these, and the slowest",
             KerasSource(
                 "convnext",
                 "ConvNeXtTiny",
@@ -191,10 +194,10 @@ CATALOG: dict[str, EmbedderSpec] = {
 
 
 def spec_of(name: str) -> EmbedderSpec:
-    """Return a row of the catalogue.
+    """Return the catalogue's row for an embedder.
 
     Raises:
-        UsageError: no embedder has this name; the message suggests the nearest.
+        UsageError: no embedder has this name; the message suggests the closest one.
     """
     if name in CATALOG:
         return CATALOG[name]

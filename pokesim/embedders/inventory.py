@@ -3,45 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec
-from pokesim.embedders.model_cache import (
-    BUNDLED_FILE,
-    _keras_cache,
-    exported_models,
-    published_model,
-)
+from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models
+from pokesim.embedders.prepare import downloaded_weights, published_model
+
+
+class Availability(StrEnum):
+    """Whether an embedder can be used on this machine at once, as shown to users."""
+
+    READY = "yes"
+    """Its model is here."""
+
+    EXPORTABLE = "after export"
+    """Its published weights are in Keras' cache; the model will be exported from them."""
+
+    OWN_WEIGHTS = "with --weights"
+    """A model exported from a user's weights is here; it is used only with that weights file."""
+
+    MISSING = "no"
+    """Neither its model nor its weights are here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Availability:
-    """An embedder of the catalogue and what of it is on this machine.
+class InventoryRow:
+    """An embedder of the catalogue and its state on this machine.
 
     Attributes:
-        spec: the catalogue's row.
-        state: are its weights at hand: "yes"; "yes, to export" (in Keras' cache); "own weights"
-            (exported from a file that was given; such files are not taken unasked); "no".
-        bytes: of the model file, or of the weights if it is yet to be exported; 0 if neither.
+        spec: its row of the catalogue.
+        availability: whether it can be used.
+        bytes: size of its model, or of its weights if it is yet to be exported; 0 if missing.
     """
 
     spec: EmbedderSpec
-    state: str
+    availability: Availability
     bytes: int
 
 
-def inventory() -> list[Availability]:
-    """List every embedder of the catalogue with what of it is on this machine."""
-    return [_availability(spec) for spec in CATALOG.values()]
+def inventory() -> list[InventoryRow]:
+    """List every embedder of the catalogue with its state on this machine."""
+    return [_row(spec) for spec in CATALOG.values()]
 
 
-def _availability(spec: EmbedderSpec) -> Availability:
+def _row(spec: EmbedderSpec) -> InventoryRow:
     if spec.keras is None:
         size = BUNDLED_FILE.stat().st_size if BUNDLED_FILE.is_file() else 0
-        return Availability(spec, "yes" if size else "no", size)
+        return InventoryRow(spec, Availability.READY if size else Availability.MISSING, size)
     if model := published_model(spec):
-        return Availability(spec, "yes", model.bytes)
-    if _keras_cache(spec).is_file():
-        return Availability(spec, "yes, to export", _keras_cache(spec).stat().st_size)
-    if own := exported_models(spec.name):
-        return Availability(spec, "own weights", own[0].bytes)
-    return Availability(spec, "no", 0)
+        return InventoryRow(spec, Availability.READY, model.bytes)
+    if weights := downloaded_weights(spec):
+        return InventoryRow(spec, Availability.EXPORTABLE, weights.stat().st_size)
+    if own := cached_models(spec.name):
+        return InventoryRow(spec, Availability.OWN_WEIGHTS, own[0].bytes)
+    return InventoryRow(spec, Availability.MISSING, 0)

@@ -1,7 +1,7 @@
-"""Keras application + weights → a network, and one LiteRT file of it.
+"""Download a Keras network's weights, build the network, and export it as a LiteRT file.
 
-The export runs as a process of its own, ``python -m pokesim.embedders.keras_export``, so that
-whoever builds an index neither loads tensorflow nor hears its log messages.
+`prepare` runs this module in a separate process, ``python -m pokesim.embedders.keras_export``, so
+that a build neither loads TensorFlow nor prints its log messages.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from pokesim.embedders.catalog import EmbedderSpec, KerasSource, spec_of
+from pokesim.files import atomic_path
 
 REASON_MARK = "pokesim-export-failed: "
-"""What stands before the reason, on the last line of standard error, when the export fails."""
+"""Prefix of the last line on standard error when the export fails; the reason follows it."""
 
 
 def download(spec: EmbedderSpec) -> Path:
-    """Fetch a backbone's ImageNet weights into Keras' own cache, checked by hash; return the file.
+    """Download a network's ImageNet weights into Keras' cache, check their hash, return the file.
 
     Raises:
-        Exception: as `keras.utils.get_file` does, a bare one among them.
+        Exception: whatever `keras.utils.get_file` raises, which may be a bare ``Exception``.
     """
     import keras
 
@@ -39,10 +40,10 @@ def download(spec: EmbedderSpec) -> Path:
 
 
 def build(spec: EmbedderSpec, weights: Path) -> Any:  # noqa: ANN401 - keras is untyped
-    """Build the Keras model from RGB pixels 0..255 (n, side, side, 3) to vectors (n, dimension).
+    """Build the Keras model: RGB pixels 0..255 (n, side, side, 3) → vectors (n, dimension).
 
     Raises:
-        ValueError, OSError: the weights do not fit, or cannot be read.
+        ValueError, OSError: the weights do not fit the network or cannot be read.
     """
     import keras
 
@@ -60,17 +61,14 @@ def build(spec: EmbedderSpec, weights: Path) -> Any:  # noqa: ANN401 - keras is 
 
 
 def export(spec: EmbedderSpec, weights: Path, out: Path) -> None:
-    """Write a backbone, its preprocessing inside, as a LiteRT file, whole or not at all.
+    """Export a network, including its preprocessing, as a LiteRT file, replaced in one step.
 
     Raises:
-        ValueError, OSError: the weights do not fit, cannot be read, or ``out`` not be written.
+        ValueError, OSError: the weights do not fit the network or cannot be read, or ``out``
+            cannot be written.
     """
-    part = out.with_name(f".{out.stem}.{os.getpid()}.tflite")
-    try:
+    with atomic_path(out) as part:
         build(spec, weights).export(os.fspath(part), format="litert", verbose=False)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _source_of(spec: EmbedderSpec) -> KerasSource:
@@ -80,7 +78,7 @@ def _source_of(spec: EmbedderSpec) -> KerasSource:
 
 
 def main() -> int:
-    """Run ``download NAME`` or ``export NAME WEIGHTS OUT``; a failure's reason ends stderr."""
+    """Run ``download NAME`` or ``export NAME WEIGHTS OUT``; print a failure's reason last."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("download").add_argument("name")
@@ -94,12 +92,12 @@ def main() -> int:
         if arguments.command == "download":
             download(spec)
         else:
-            # Converters print what they do; standard output is the caller's.
+            # Converters print their progress; standard output belongs to the caller.
             with contextlib.redirect_stdout(sys.stderr):
                 export(spec, arguments.weights, arguments.out)
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        words = (str(error) or type(error).__name__).strip().splitlines()[0]
-        print(f"\n{REASON_MARK}{words}", file=sys.stderr)
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        print(f"\n{REASON_MARK}{reason}", file=sys.stderr)
         return 1
     return 0
 

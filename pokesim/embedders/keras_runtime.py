@@ -1,4 +1,4 @@
-"""Runs a Keras network as it is, on a GPU where TensorFlow sees one."""
+"""The runtime Keras: runs the original network in TensorFlow, on a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 
 
 class KerasEmbedder:
-    """The network that a model was exported from, built from the same weights."""
+    """Runs the network that a model was exported from, built from the same weights."""
 
     def __init__(self, model: Model) -> None:
         """Import TensorFlow and build the network.
 
         Raises:
-            ModelError: the network is none of Keras', or its weights file is no longer at hand.
+            ModelError: the embedder is not a Keras network, or its weights file is missing.
         """
         spec = spec_of(model.name)
         if spec.keras is None:
-            raise ModelError(f"{spec.name} has no Keras form; leave --runtime keras away.")
+            raise ModelError(f"{spec.name} is not a Keras network; omit --runtime keras.")
         if model.weights is None:
             raise ModelError(
-                f"The weights file of {spec.name} is not at hand, and Keras needs it; "
+                f"Keras needs the weights file of {spec.name}, which is not on this machine; "
                 "give it with --weights."
             )
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,7 +39,7 @@ class KerasEmbedder:
         from pokesim.embedders.keras_export import build
 
         if not tf.config.list_physical_devices("GPU"):
-            log.info("TensorFlow sees no GPU; on the processor --runtime litert is faster.")
+            log.info("TensorFlow found no GPU; without one, --runtime litert is faster.")
         self._network: Any = build(spec, model.weights)
         self.side, self.dimension = spec.side, spec.dimension
 

@@ -1,4 +1,4 @@
-"""Runs a LiteRT (TensorFlow Lite) file: pixels in, vectors out."""
+"""The runtime LiteRT (formerly TensorFlow Lite): runs a ``.tflite`` file on the processor."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from pokesim.threads import usable_cores
 from pokesim.timing import span
 
 BATCH_SIZE = 32
-"""Pictures embedded at a time unless told otherwise; more is no faster, and takes more memory."""
+"""Default number of pictures in a batch; larger batches are no faster and take more memory."""
 
 
 class LiteRTEmbedder:
-    """A network loaded from a ``.tflite`` file with one input and one output.
+    """Runs a ``.tflite`` file with one input and one output.
 
-    The file takes RGB pixels 0..255 as float32 (n, side, side, 3), its preprocessing inside, and
-    gives float32 (n, dimension).
+    The model takes RGB pixels 0..255 as float32 (n, side, side, 3), includes its preprocessing, and
+    returns float32 (n, dimension).
     """
 
     def __init__(self, path: Path, keep_tensors: bool = False) -> None:
         """Load a model file.
 
         Args:
-            path: the file.
-            keep_tensors: keep all that is computed, for `tensor`; takes several times as long,
-                because XNNPACK's kernels, which keep nothing, are not used.
+            path: the model file.
+            keep_tensors: keep every intermediate tensor, for `tensor`. This takes several times as
+                long, because it rules out XNNPACK's kernels, which keep none.
 
         Raises:
-            ModelError: the file is missing or is no LiteRT model.
+            ModelError: the file is missing or not a LiteRT model.
         """
         with span("import LiteRT"):
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -68,7 +68,7 @@ class LiteRTEmbedder:
             pixels: uint8 (n, side, side, 3), RGB.
 
         Returns:
-            float32 (n, dimension), as the network gives them.
+            float32 (n, dimension), not normalized.
         """
         batch = len(pixels)  # n
         if batch != self._batch:
@@ -82,7 +82,7 @@ class LiteRTEmbedder:
         return vectors
 
     def tensor(self, number: int) -> NDArray[np.float32]:
-        """Return what the last `embed` computed for a tensor of the file; see ``keep_tensors``."""
+        """Return a tensor of the last `embed` by its number in the file; needs ``keep_tensors``."""
         values: NDArray[np.float32] = self._interpreter.get_tensor(number)
         return values
 
@@ -91,11 +91,11 @@ class LiteRTEmbedder:
 def _quiet_stderr() -> Iterator[None]:
     """Keep LiteRT's C++ notes ("Created TensorFlow Lite XNNPACK delegate…") off standard error.
 
-    They bypass Python, so the file descriptor itself is turned away for the moment.
+    They bypass Python, so the file descriptor itself is redirected meanwhile.
     """
     try:
         saved = os.dup(2)
-    except OSError:  # there is no standard error to keep clean
+    except OSError:  # this process has no standard error
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

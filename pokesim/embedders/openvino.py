@@ -1,4 +1,4 @@
-"""Runs a LiteRT file in OpenVINO, in float32 or bfloat16."""
+"""The runtime OpenVINO: runs a LiteRT file on the processor, in float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 
 
 class OpenVINOEmbedder:
-    """A network loaded from a ``.tflite`` file as `LiteRTEmbedder` loads it, on the processor."""
+    """Runs a ``.tflite`` file of the kind that `LiteRTEmbedder` runs, on the processor."""
 
     def __init__(self, path: Path, precision: Precision) -> None:
         """Load and compile a model file.
 
         Raises:
             ModelError: OpenVINO is not installed, the processor lacks the precision, or the file
-                is missing or no LiteRT model.
+                is missing or not a LiteRT model.
         """
         try:
             import openvino
         except ImportError as error:
             raise ModelError(
-                "OpenVINO is not installed here; `pip install 'pokesim[openvino]'` brings it."
+                "OpenVINO is not installed; install it with `pip install 'pokesim[openvino]'`."
             ) from error
         core = openvino.Core()
-        can = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision is Precision.BFLOAT16 and "BF16" not in can:
-            raise ModelError("This processor has no bfloat16 arithmetic; leave --precision away.")
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision is Precision.BFLOAT16 and "BF16" not in capabilities:
+            raise ModelError("This processor cannot compute in bfloat16; omit --precision.")
         if not path.is_file():
             raise ModelError(f"The model file {path} is missing.")
         settings = {
@@ -56,5 +56,5 @@ class OpenVINOEmbedder:
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
         self._request.infer([pixels.astype(np.float32)])
-        # A copy: the tensor is written again by the next batch.
+        # Copy it: the next batch overwrites the tensor.
         return np.array(self._request.get_output_tensor(0).data, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -12,32 +13,32 @@ from pokesim.embedders.catalog import AUTO, PREFERRED, EmbedderSpec, spec_of
 from pokesim.embedders.model_cache import (
     EXPORT_VERSION,
     Model,
-    _keras_cache,
-    _model_path,
-    _no_cache,
-    _read_card,
-    _write_card,
+    add_to_cache,
     bundled_model,
-    log,
-    published_model,
-    weights_at_hand,
+    cache_error,
+    cached_model,
+    cached_models,
+    new_model_path,
 )
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
 
 PROBE_SECONDS = 5.0
+"""Time limit for the test whether weights can be downloaded."""
+
+log = logging.getLogger(__name__)
 
 
 def prepare_model(name: str, weights: Path | None = None) -> Model:
-    """Make an embedder's model ready, exporting it if this is its first use.
+    """Return an embedder's model, exporting it on first use.
 
     Args:
         name: a name of the catalogue, or "auto".
-        weights: a local weights file in place of the published ImageNet weights.
+        weights: a local weights file, to use instead of the published ImageNet weights.
 
     Raises:
-        UsageError: no such embedder.
-        ModelError: the weights cannot be had, read or used.
+        UsageError: no embedder has this name.
+        ModelError: the weights cannot be found, downloaded, read or used.
     """
     if name == AUTO:
         return _prepare_auto(weights)
@@ -53,15 +54,36 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     return _export(spec, weights, is_published=False)
 
 
+def published_model(spec: EmbedderSpec) -> Model | None:
+    """Return the model that was exported from the published weights, if it is in the cache."""
+    found = next((model for model in cached_models(spec.name) if model.published), None)
+    weights = downloaded_weights(spec)
+    return replace(found, weights=weights) if found and weights else found
+
+
+def downloaded_weights(spec: EmbedderSpec) -> Path | None:
+    """Return the published weights of a Keras network, if they are in Keras' cache."""
+    path = _keras_cache(spec)
+    return path if path.is_file() else None
+
+
+def _keras_cache(spec: EmbedderSpec) -> Path:
+    """Return where Keras keeps the published weights of a network once they are downloaded."""
+    assert spec.keras is not None
+    root = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(root) / "models" / spec.keras.weights_file
+
+
 def _prepare_auto(weights: Path | None) -> Model:
+    """Return the model of `PREFERRED` if its weights are available, else the bundled one."""
     spec = spec_of(PREFERRED)
-    if weights or weights_at_hand(spec):
-        return _announced(prepare_model(PREFERRED, weights), "its weights are at hand")
+    if weights or published_model(spec) or downloaded_weights(spec):
+        return _announced(prepare_model(PREFERRED, weights), "its weights are on this machine")
     if not _downloadable(spec):
-        why = f"{PREFERRED}'s weights are neither on this machine nor can they be downloaded"
+        why = f"{PREFERRED}'s weights are not on this machine and cannot be downloaded"
         return _announced(bundled_model(why), why)
     try:
-        return _announced(prepare_model(PREFERRED), "its weights could be downloaded")
+        return _announced(prepare_model(PREFERRED), "its weights were downloaded")
     except ModelError as error:
         log.info("%s", error)
         return _announced(bundled_model(), f"{PREFERRED}'s weights could not be downloaded")
@@ -73,24 +95,24 @@ def _announced(model: Model, why: str) -> Model:
 
 
 def _published_weights(spec: EmbedderSpec) -> Path:
-    """Return the published weights in Keras' cache, downloading them if they are not there."""
+    """Return the published weights in Keras' cache, downloading them if necessary."""
     assert spec.keras is not None
+    if found := downloaded_weights(spec):
+        return found
     path = _keras_cache(spec)
-    if path.is_file():
-        return path
-    ways_out = (
+    remedy = (
         f"Either let this machine reach {spec.keras.weights_url}, "
         f"or give a local file: --embedder {spec.name} --weights FILE.h5."
     )
     if not _downloadable(spec):
         raise ModelError(
             f"The weights of {spec.name} are not in {path.parent} and cannot be downloaded. "
-            + ways_out
+            + remedy
         )
     log.info("Downloading the weights of %s …", spec.name)
     reason = _run_export("download", spec.name, progress=True)
     if reason or not path.is_file():
-        raise ModelError(f"The weights of {spec.name} did not arrive ({reason}). {ways_out}")
+        raise ModelError(f"The weights of {spec.name} could not be downloaded ({reason}). {remedy}")
     return path
 
 
@@ -101,45 +123,38 @@ def _downloadable(spec: EmbedderSpec) -> bool:
 
 
 def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
-    """Return the cached model of these weights, exported now if need be."""
+    """Return the cached model of these weights, exporting them if there is none yet."""
     try:
         digest = sha256_of(weights)
     except OSError as error:
         raise ModelError(
             f"The weights file {weights} cannot be read ({error.strerror})."
         ) from error
-    path = _model_path(spec.name, digest, EXPORT_VERSION)
-    if model := _read_card(path):
+    if model := cached_model(spec.name, digest):
         return replace(model, weights=weights)
     log.info("Exporting %s to LiteRT; this happens once for these weights …", spec.name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _no_cache(path.parent, error.strerror) from error
+    path = new_model_path(spec.name, digest)
     reason = _run_export("export", spec.name, os.fspath(weights), os.fspath(path))
     if (full := os.strerror(errno.ENOSPC)) in reason:
-        raise _no_cache(path.parent, full)
+        raise cache_error(path.parent, full)
     if reason:
         raise ModelError(f"The weights file {weights} cannot be used for {spec.name} ({reason}).")
     model = Model(
-        spec.name,
-        digest,
-        EXPORT_VERSION,
-        path.stat().st_size,
-        sha256_of(path),
-        is_published,
-        path,
-        weights,
+        name=spec.name,
+        weights_sha256=digest,
+        export_version=EXPORT_VERSION,
+        bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        published=is_published,
+        path=path,
+        weights=weights,
     )
-    try:
-        _write_card(model)
-    except OSError as error:
-        raise _no_cache(path.parent, error.strerror) from error
+    add_to_cache(model)
     return model
 
 
 def _run_export(*arguments: str, progress: bool = False) -> str:
-    """Run `keras_export` in a process of its own; return why it failed, or an empty string."""
+    """Run `keras_export` in a separate process; return why it failed, or an empty string."""
     import subprocess
     import tempfile
 
@@ -147,14 +162,14 @@ def _run_export(*arguments: str, progress: bool = False) -> str:
 
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "pokesim.embedders.keras_export", *arguments]
-    # Keras draws its download bar on standard output; ours is kept for results.
+    # Keras draws its progress bar on standard output, which pokesim keeps for results.
     show = sys.stderr.fileno() if progress and sys.stderr.isatty() else subprocess.DEVNULL
-    with tempfile.TemporaryFile() as noise:
+    with tempfile.TemporaryFile() as messages:
         done = subprocess.run(
-            command, env=os.environ | quiet, stdout=show, stderr=noise, check=False
+            command, env=os.environ | quiet, stdout=show, stderr=messages, check=False
         )
-        noise.seek(0)
-        lines = noise.read().decode(errors="replace").strip().splitlines()
+        messages.seek(0)
+        lines = messages.read().decode(errors="replace").strip().splitlines()
     if done.returncode == 0:
         return ""
     log.debug("%s", "\n".join(lines))

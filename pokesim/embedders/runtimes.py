@@ -1,7 +1,7 @@
-"""From a model that is at hand to a network that runs, in the runtime of one's choice.
+"""Load a model into a runtime: LiteRT, OpenVINO or Keras.
 
-LiteRT is the one that every installation has and that starts fastest. OpenVINO reads the same file,
-and computes in bfloat16 where the processor can. Keras is for machines with a GPU.
+LiteRT is part of every installation and starts fastest. OpenVINO reads the same file and can
+compute in bfloat16 on processors that support it. Keras is for machines with a GPU.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from pokesim.embedders.model_cache import Model
 
 
 class Embedder(Protocol):
-    """What every runtime gives: RGB pixels in, vectors out."""
+    """Runs a model: RGB pixels in, vectors out. There is one class for each runtime."""
 
     @property
     def side(self) -> int:
-        """Side of the square input, in pixels."""
+        """Width and height of the input, in pixels."""
 
     @property
     def dimension(self) -> int:
         """Length of a vector."""
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return float32 (n, dimension) for uint8 (n, side, side, 3)."""
+        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
 
 
 def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
-    """Load a model.
+    """Load a model into a runtime.
 
     Args:
-        model: what to load.
-        compute: what runs it, and in which precision.
+        model: the model to load.
+        compute: the runtime and its precision.
 
     Raises:
-        ModelError: the model is damaged, or the runtime or the precision is not to be had here.
+        ModelError: the model is damaged, or the runtime or precision is not available here.
     """
     if compute.runtime is Runtime.OPENVINO:
         from pokesim.embedders.openvino import OpenVINOEmbedder

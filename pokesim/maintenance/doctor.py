@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pokesim.cache import CONTENTS, cache_dir, size_of
-from pokesim.embedders.inventory import inventory
+from pokesim.embedders.inventory import Availability, inventory
 from pokesim.errors import PokesimError
 from pokesim.index import open_store
 from pokesim.threads import usable_cores
@@ -61,14 +61,16 @@ def examine(index: str | Path) -> Iterator[Finding]:
     yield Finding("cache", str(cache_dir()))
     for name in CONTENTS:
         yield Finding(f"cache: {name}", f"{size_of(name) / 1e6:.1f} MB")
-    for shelved in inventory():
-        name = shelved.spec.name
+    for row in inventory():
+        name = row.spec.name
+        prepare = f"pokesim embedders --prepare {name}"
         advice = {
-            "yes": "",
-            "yes, to export": f"pokesim embedders --prepare {name}",
-            "own weights": f"--embedder {name} --weights FILE takes them again",
-        }.get(shelved.state, f"pokesim embedders --prepare {name} (--weights FILE, if offline)")
-        yield Finding(f"embedder: {name}", f"ready: {shelved.state}", advice)
+            Availability.READY: "",
+            Availability.EXPORTABLE: prepare,
+            Availability.OWN_WEIGHTS: f"--embedder {name} --weights FILE uses your weights again",
+            Availability.MISSING: f"{prepare} (--weights FILE, if offline)",
+        }[row.availability]
+        yield Finding(f"embedder: {name}", f"ready: {row.availability}", advice)
     yield _index(index)
 
 

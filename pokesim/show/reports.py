@@ -13,7 +13,7 @@ from pokesim.show.text import columns, plain, readable_path
 if TYPE_CHECKING:
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
-    from pokesim.embedders.inventory import Availability
+    from pokesim.embedders.inventory import InventoryRow
     from pokesim.index.manifest import MetadataRecord, SearchRecord, Tuning
     from pokesim.index.store import Metadata, Snapshot
     from pokesim.maintenance.doctor import Finding
@@ -61,15 +61,23 @@ class Layout(StrEnum):
     JSON = "json"
 
 
-def embedder_table(shelf: Iterable[Availability]) -> str:
-    """Lay out the catalogue of embedders and what of it is on this machine."""
+def embedder_table(embedders: Iterable[InventoryRow]) -> str:
+    """Return a table of the embedders and their state on this machine."""
     rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "what it is")]
-    for entry in shelf:
+    for entry in embedders:
         spec = entry.spec
         size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "–"
         side = f"{spec.side} px"
         rows.append(
-            (spec.name, str(spec.dimension), side, size, spec.licence, entry.state, spec.about)
+            (
+                spec.name,
+                str(spec.dimension),
+                side,
+                size,
+                spec.licence,
+                entry.availability,
+                spec.about,
+            )
         )
     return columns(rows, right=(1, 2, 3))
 

@@ -28,7 +28,7 @@ class BoundedPool:
     """Threads with a bound on what waits for them."""
 
     def __init__(self, most: int) -> None:
-        self._threads = Threads(most_left_behind=usable_cores())
+        self._threads = Threads(max_abandoned=usable_cores())
         self._most = most
         self._waiting = 0
 
@@ -51,7 +51,7 @@ class BoundedPool:
         coming = asyncio.wrap_future(job.future)
         while not (await asyncio.wait([coming], timeout=min(READ_SECONDS, 1.0)))[0]:
             if time.monotonic() - job.started > READ_SECONDS:
-                self._threads.give_up(job)
+                self._threads.abandon(job)
                 coming.cancel()
                 raise RequestError(400, f"{what}: reading it took over {READ_SECONDS:g} s.")
         return coming.result()

@@ -215,7 +215,7 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
     ("args", "code", "told"),
     [
         (["add", "nope.png"], 1, "nope.png: No such file or directory."),
-        (["add", "words.txt"], 1, "words.txt: not a picture that Pillow reads."),
+        (["add", "words.txt"], 1, "words.txt: not an image pokesim can read."),
         (["add", "pictures"], 2, "pictures is a folder"),
         (["remove", "brumble"], 1, "no picture of label or path brumble. Did you mean brumbel?"),
         (["remove", *CREATURES[:20]], 1, "delete the index itself instead"),

@@ -62,7 +62,7 @@ def test_each_bad_file_is_listed_with_its_reason_and_all_others_are_indexed(run,
     named = [line.removeprefix("skipped ").partition(": ") for line in skipped]
     assert [name.removesuffix(".png").removesuffix(".jpg") for name, *_ in named] == BAD
     reasons = {name.partition(".")[0]: reason for name, _, reason in named}
-    assert "too many pixels (--max-pixels raises the cap)" in reasons["bomb"]
+    assert "too many pixels (--max-pixels raises the limit)" in reasons["bomb"]
     assert reasons["empty"] == "empty file"
     assert "a pipe, a socket or a device" in reasons["pipe"]
     assert "Too many levels of symbolic links" in reasons["one"]

@@ -1,4 +1,4 @@
-"""Embedders: names, weights found or asked for, the export and its parity with Keras."""
+"""Embedders: names, finding and downloading weights, the export and its parity with Keras."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ np.save(out, model.predict(np.load(pixels).astype("float32"), batch_size=4, verb
 
 
 @pytest.mark.parametrize("spec", KERAS, ids=lambda spec: spec.name)
-def test_an_exported_backbone_gives_what_keras_gives(spec, seeded_weights, samples, tmp_path):
+def test_an_exported_network_gives_the_vectors_of_keras(spec, seeded_weights, samples, tmp_path):
     weights = seeded_weights(spec.keras.class_name, spec.keras.classifier)
     pictures = sorted(samples.photos.iterdir())[:6]
     pixels = np.stack([pixels_of(path, spec.side) for path in pictures])
@@ -50,10 +50,10 @@ def test_an_exported_backbone_gives_what_keras_gives(spec, seeded_weights, sampl
 
     stamp = model.path.stat().st_mtime_ns
     assert prepare_model(spec.name, weights) == model
-    assert model.path.stat().st_mtime_ns == stamp, "the second use exports nothing"
+    assert model.path.stat().st_mtime_ns == stamp, "the second call exports nothing"
 
 
-def test_batches_of_any_size_give_the_same_vectors():
+def test_the_batch_size_does_not_change_the_vectors():
     model = prepare_model("compact")
     network = LiteRTEmbedder(model.path)
     shape = (7, network.side, network.side, 3)
@@ -66,12 +66,12 @@ def test_batches_of_any_size_give_the_same_vectors():
     assert network.side == spec_of("compact").side
 
 
-def test_unknown_names_suggest_the_nearest():
+def test_an_unknown_name_suggests_the_closest():
     with pytest.raises(UsageError, match="Did you mean resnet50"):
         spec_of("resnet5")
 
 
-def test_weights_that_do_not_fit_are_one_sentence(seeded_weights, tmp_path):
+def test_unusable_weights_give_a_clear_error(seeded_weights, tmp_path):
     broken = tmp_path / "broken.weights.h5"
     broken.write_bytes(seeded_weights("MobileNetV2").read_bytes()[:5000])
     with pytest.raises(ModelError, match=r"broken\.weights\.h5 cannot be used for mobilenet_v2"):
@@ -82,7 +82,7 @@ def test_weights_that_do_not_fit_are_one_sentence(seeded_weights, tmp_path):
         prepare_model("resnet50", tmp_path / "gone.h5")
 
 
-def test_without_network_the_two_ways_out_are_named(run):
+def test_the_error_without_a_connection_names_both_remedies(run):
     blocked = {"https_proxy": "http://127.0.0.1:1"}
     done = run("build-index", "--embedder", "resnet50", **blocked)
     assert done.returncode == 1
@@ -91,21 +91,21 @@ def test_without_network_the_two_ways_out_are_named(run):
     assert "--weights" in done.stderr
 
 
-def test_auto_falls_back_to_the_bundled_embedder_and_says_so(run, samples):
+def test_auto_falls_back_to_the_bundled_embedder_and_reports_it(run, samples):
     start = time.monotonic()
     done = run("build-index", samples.images, https_proxy="http://127.0.0.1:1")
     assert done.returncode == 0, done.stderr
-    assert "Embedder: compact (resnet50's weights are neither" in done.stderr
+    assert "Embedder: compact (resnet50's weights are not on this machine" in done.stderr
     assert "with compact" in done.stdout
     assert time.monotonic() - start < 60
 
 
-def test_embedders_lists_the_catalogue(run):
+def test_the_command_embedders_lists_the_catalogue(run):
     lines = run("embedders").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(CATALOG)
 
 
-def test_a_missing_model_is_named_with_the_way_to_get_it(run, samples, seeded_weights, tmp_path):
+def test_the_error_for_a_missing_model_says_how_to_make_it(run, samples, seeded_weights, tmp_path):
     weights = seeded_weights("MobileNetV2")
     built = run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights)
     assert built.returncode == 0, built.stderr
@@ -114,7 +114,9 @@ def test_a_missing_model_is_named_with_the_way_to_get_it(run, samples, seeded_we
     Image.open(indexed).save(photo, quality=95)
     elsewhere = {"POKESIM_CACHE": str(tmp_path / "other")}
     known = run("query", indexed, "-k", "1", "--format", "json", **elsewhere)
-    assert json.loads(known.stdout)[0]["matches"][0]["distance"] == 0, "it needs no model"
+    assert json.loads(known.stdout)[0]["matches"][0]["distance"] == 0, (
+        "a picture of the index needs no model"
+    )
     failed = run("query", photo, **elsewhere)
     assert failed.returncode == 1
     assert "pokesim embedders --prepare mobilenet_v2" in failed.stderr

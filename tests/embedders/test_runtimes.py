@@ -1,4 +1,4 @@
-"""Runtimes: other engines and precisions give the same neighbours, or say what they lack."""
+"""Runtimes: all runtimes and precisions give the same neighbours, or say what is missing."""
 
 import importlib.util
 import json
@@ -44,7 +44,7 @@ def test_openvino_gives_the_vectors_of_litert(precision, samples):
 
 @needs_openvino
 @pytest.mark.parametrize("precision", list(Precision))
-def test_an_index_of_one_runtime_is_queried_with_the_other(
+def test_an_index_built_by_one_runtime_can_be_queried_with_another(
     run, index_path, samples, tmp_path, precision
 ):
     if precision is Precision.BFLOAT16 and not has_bfloat16():
@@ -66,7 +66,7 @@ def test_an_index_of_one_runtime_is_queried_with_the_other(
         assert agree == len(photos) if precision is Precision.FLOAT32 else agree >= 38
 
 
-def test_keras_runs_the_network_that_was_exported(seeded_weights, samples):
+def test_keras_gives_the_vectors_of_the_exported_model(seeded_weights, samples):
     code = (
         "import sys, numpy as np; from pathlib import Path;"
         "from pokesim.embedders.prepare import prepare_model;"
@@ -85,25 +85,25 @@ def test_keras_runs_the_network_that_was_exported(seeded_weights, samples):
     assert float(done.stdout.split()[-1]) > 0.99999
 
 
-def test_what_a_runtime_lacks_is_one_sentence(run, samples, tmp_path):
+def test_an_unsupported_runtime_or_precision_gives_a_clear_error(run, samples, tmp_path):
     few = ("build-index", samples.photos, "--embedder", "compact")
     done = run(*few, "--precision", "bfloat16")
     assert done.returncode == 2
     assert "bfloat16 needs --runtime openvino" in done.stderr
-    assert "has no Keras form" in run(*few, "--runtime", "keras").stderr
+    assert "compact is not a Keras network" in run(*few, "--runtime", "keras").stderr
     with pytest.raises(UsageError, match="no runtime onnx; choose one of litert, openvino, keras"):
         pokesim.open_index(tmp_path, runtime="onnx")
     with pytest.raises(UsageError, match="no precision int4"):
         pokesim.open_index(tmp_path, precision="int4")
 
 
-def test_without_openvino_the_extra_is_named(monkeypatch):
+def test_without_openvino_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
     with pytest.raises(ModelError, match=r"pip install 'pokesim\[openvino\]'"):
         open_embedder(prepare_model("compact"), Compute(Runtime.OPENVINO))
 
 
-def test_keras_without_its_weights_asks_for_them(seeded_weights):
+def test_keras_without_the_weights_file_asks_for_it(seeded_weights):
     from dataclasses import replace
 
     model = prepare_model("mobilenet_v2", seeded_weights("MobileNetV2"))

@@ -172,7 +172,7 @@ def test_info_tells_what_may_be_asked(server):
 
 REFUSALS = [
     ("POST", "/api/search", b"", 400, "There is no photo in the request."),
-    ("POST", "/api/search", b"words", 400, "photo: not a picture that Pillow reads."),
+    ("POST", "/api/search", b"words", 400, "photo: not an image pokesim can read."),
     ("POST", "/api/search?k=0", b"x", 400, "k must be a number from 1 to 100."),
     ("POST", "/api/search?k=ten", b"x", 400, "k must be a number from 1 to 100."),
     ("POST", "/api/search?group=yes", b"x", 400, "group must be true or false."),
