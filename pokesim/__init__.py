@@ -1,10 +1,33 @@
-"""Search a folder of pictures with a photo: exact nearest neighbours, offline.
+"""Find the pictures in a folder that look most like a photo: exactly and offline.
+
+Build an index of a folder once, then query it with photos:
 
 >>> import pokesim
->>> pokesim.build_index("images")                     # doctest: +SKIP
->>> index = pokesim.open_index()                      # doctest: +SKIP
->>> index.query("photo.jpg", k=5)[0].label            # doctest: +SKIP
-'brumbel'
+>>> pokesim.build_index("images", "indexes/mine")     # doctest: +SKIP
+>>> index = pokesim.open_index("indexes/mine")        # doctest: +SKIP
+>>> for match in index.query("photo.jpg", k=5):       # doctest: +SKIP
+...     print(match.rank, match.label, match.similarity, match.path)
+1 brumbel 72.4 images/brumbel.png
+
+Build and update an index
+    build_index, add_pictures, remove_pictures; open_workers embeds on several processes or machines
+
+Search
+    open_index returns an Index with the methods query (photos), search (vectors) and explain (why)
+
+Measure, tune, analyse
+    evaluate_index, tune_index, reset_index, find_duplicates
+
+Maintain
+    check_index, repair_index; push_index and pull_index copy an index to and from a Milvus server
+
+Get pictures
+    fetch_dataset, write_samples
+
+Wherever an index is expected, give the path of its folder or the address of a Milvus collection,
+``milvus://HOST:PORT/COLLECTION``. Every error is a PokesimError with a one-sentence message; the
+module `pokesim.errors` lists its subclasses. Importing pokesim loads nothing heavy: each name is
+imported on first use. The same functions are commands of ``pokesim``; see ``pokesim --help``.
 """
 
 from __future__ import annotations
@@ -14,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# A name's home is imported when the name is first used, so `import pokesim` costs nothing.
-_HOMES = {
+# The module of each name, imported when the name is first used, so `import pokesim` is fast.
+_MODULES = {
     "Answer": "pokesim.search.matches",
     "BuildReport": "pokesim.build.options",
     "CorruptIndexError": "pokesim.errors",
@@ -125,9 +148,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -181,7 +181,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             768,
             "Apache-2.0",
-            "the most accurate of these, and the slowest",
+            "most accurate on ImageNet, and the slowest",
             KerasSource(
                 "convnext",
                 "ConvNeXtTiny",
