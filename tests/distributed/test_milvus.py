@@ -1,6 +1,7 @@
-"""An index on a real Milvus server answers as the same index in a folder does.
+"""An index on a real Milvus server gives the same answers as in a folder.
 
-`make test-distributed` runs this in a network namespace, because the server listens everywhere.
+`make test-distributed` runs this in a network namespace, because the server listens on all
+interfaces.
 """
 
 import csv
@@ -33,8 +34,9 @@ from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
 from pokesim.index.item import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.metadata.table import read_table
+from pokesim.index.milvus import store as milvus_store
 from pokesim.index.milvus.client import TOKEN as TOKEN_NAME
-from pokesim.index.milvus.collection import MilvusSnapshot
+from pokesim.index.milvus.collection import Collection
 
 if [name for _, name in socket.if_nameindex()] != ["lo"]:
     pytest.skip("needs a network namespace: make test-distributed", allow_module_level=True)
@@ -58,17 +60,17 @@ def client(milvus):
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
-    """A folder's index of 809 pictures, and what is told of each."""
-    home = tmp_path_factory.mktemp("described") / "index"
+    """The index of 809 pictures in a folder, its vectors, and the metadata of each picture."""
+    index = tmp_path_factory.mktemp("described") / "index"
     random.seed(9)
     rows = [(random.choice(TYPES), random.choice([None, *range(100), 1.5])) for _ in range(809)]
-    table = home.with_suffix(".jsonl")
+    table = index.with_suffix(".jsonl")
     with table.open("w") as file:
         for at, (kind, hp) in enumerate(rows):
             if at % 5:
                 print(json.dumps({"n": f"p{at}", "Type": kind, "HP": hp}), file=file)
         print(json.dumps({"n": "nobody", "Type": "ghost", "HP": 7}), file=file)
-    # Every fourth name is no UTF-8, and has what an escape could be mistaken for.
+    # Every fourth name is not UTF-8, and contains what looks like an escape.
     odd = os.fsdecode(b'\xff\\x41 \n"')
     names = [f"{at // 100}/p{at}{odd if at % 4 == 1 else ''}.png" for at in range(809)]
     items = [
@@ -76,14 +78,14 @@ def described(tmp_path_factory):
         for at, name in enumerate(names)
     ]
     xb = np.random.default_rng(9).integers(-2, 3, (809, 6)).astype(np.float32)
-    write(home, xb, items, read_table(table).keyed([item.path for item in items]))
-    told = [row if at % 5 and at % 4 != 1 else (None, None) for at, row in enumerate(rows)]
-    return home, xb, told
+    write(index, xb, items, read_table(table).keyed([item.path for item in items]))
+    cells = [row if at % 5 and at % 4 != 1 else (None, None) for at, row in enumerate(rows)]
+    return index, xb, cells
 
 
-def write(home, xb, items, table=None, embedder="compact"):
+def write(index, xb, items, table=None, embedder="compact"):
     with (
-        new_snapshot(IndexFolder(home)) as draft,
+        new_snapshot(IndexFolder(index)) as draft,
         closing(SnapshotWriter(draft.path, xb.shape[1], table)) as writer,
     ):
         writer.add(xb, items)
@@ -103,10 +105,10 @@ def facts(manifest):
     return replace(manifest, created="", files={}, search=None)
 
 
-def test_what_was_pushed_is_what_comes_back(described, pushed, tmp_path):
+def test_a_pushed_index_is_pulled_unchanged(described, pushed, tmp_path):
     here = pokesim.open_index(described[0])
     there = pokesim.open_index(pushed)
-    assert not pokesim.push_index(described[0], pushed), "the same again is nothing to do"
+    assert not pokesim.push_index(described[0], pushed), "pushing the same index again does nothing"
     assert facts(there.manifest) == facts(here.manifest)
     pokesim.pull_index(pushed, tmp_path / "pulled")
     back = pokesim.open_index(tmp_path / "pulled")
@@ -132,14 +134,14 @@ def test_what_was_pushed_is_what_comes_back(described, pushed, tmp_path):
     assert there.items.find("0") is None
 
 
-def same_answers(here, there, xq, k, **asked):
-    D, I = here.search(xq, k, **asked)  # noqa: E741
-    found_d, found_i = there.search(xq, k, **asked)
+def same_answers(here, there, xq, k, **options):
+    D, I = here.search(xq, k, **options)  # noqa: E741
+    found_d, found_i = there.search(xq, k, **options)
     np.testing.assert_array_equal(found_i, I)
     np.testing.assert_allclose(found_d, D, rtol=1e-6, atol=1e-9)
 
 
-def test_ties_come_in_the_order_of_ids(described, pushed):
+def test_ties_are_in_the_order_of_ids(described, pushed):
     here, there = pokesim.open_index(described[0]), pokesim.open_index(pushed)
     rng = np.random.default_rng(1)
     near = described[1][rng.integers(0, 809, 100)]
@@ -148,16 +150,16 @@ def test_ties_come_in_the_order_of_ids(described, pushed):
         same_answers(here, there, xq, k)
 
 
-def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, pushed):
+def test_a_filtered_search_equals_brute_force_on_the_filtered_rows(described, pushed):
     from hypothesis import given, settings
 
-    home, xb, rows = described
-    here, there = pokesim.open_index(home), pokesim.open_index(pushed)
+    index, xb, rows = described
+    here, there = pokesim.open_index(index), pokesim.open_index(pushed)
 
     @settings(max_examples=60, deadline=None, database=None)
-    @given(asked=filters())
-    def compare(asked):
-        where, passes = asked
+    @given(case=filters())
+    def compare(case):
+        where, passes = case
         ids = np.array([at for at, row in enumerate(rows) if passes(row)], np.int64)
         np.testing.assert_array_equal(there.select(where), ids)
         same_answers(here, there, xb[:3] + np.float32(0.25), 5, where=where)
@@ -176,18 +178,18 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, pushed
     ):
         same_answers(here, there, xb[:3] + np.float32(0.25), 5, where=where)
         np.testing.assert_array_equal(there.select(where), here.select(where), where)
-    assert len(there.select("Type=ghost")) == 0, "known from a row that no picture has"
+    assert len(there.select("Type=ghost")) == 0, "a known value, from a row that matches no picture"
     with pytest.raises(pokesim.UsageError, match="Did you mean grass"):
         there.select("Type=gras")
 
 
-def test_what_the_server_has_let_go_is_loaded_again(described, pushed, client):
+def test_a_released_collection_is_loaded_again(described, pushed, client):
     there = pokesim.open_index(pushed)
     client.release_collection(open_store(pushed).snapshot().name)
     same_answers(pokesim.open_index(described[0]), there, described[1][:3], 5)
 
 
-def test_by_tls(described, pushed, run, tmp_path):
+def test_tls(described, pushed, run, tmp_path):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     trusting = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(tmp_path / "ca.pem")}
@@ -205,13 +207,13 @@ def test_by_tls(described, pushed, run, tmp_path):
     assert (strange.returncode, strange.stderr.count("\n")) == (1, 1)
     assert "named by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in strange.stderr
     assert (plain.returncode, plain.stderr.count("\n")) == (1, 1)
-    assert "write milvus+https:// if it asks for TLS" in plain.stderr
+    assert "write milvus+https:// if it requires TLS" in plain.stderr
 
 
 def test_twenty_thousand_vectors_of_2048(milvus, tmp_path, run):
     rng = np.random.default_rng(2)
     xb = rng.standard_normal((20_000, 2048), np.float32)
-    xb[10_000:10_100] = xb[0]  # more ties than are asked for at first
+    xb[10_000:10_100] = xb[0]  # more ties than are requested at first
     here = index_of(tmp_path / "large", xb)
     done = run("push", tmp_path / "large", f"{AT}/large")
     assert done.returncode == 0, done.stderr
@@ -226,7 +228,7 @@ def test_twenty_thousand_vectors_of_2048(milvus, tmp_path, run):
         there.search(np.zeros((1, 6)))
 
 
-def test_every_command_takes_an_address(milvus, samples, run, tmp_path):
+def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
     address = f"{AT}/whole"
     for name in ("brumbel", "ribbet", "octavin"):
         (tmp_path / "images").mkdir(exist_ok=True)
@@ -264,7 +266,7 @@ def test_every_command_takes_an_address(milvus, samples, run, tmp_path):
     assert f"{address} has 3." in ok("remove", "ribbet")
 
 
-def test_a_tuned_index_keeps_its_metric_and_its_plain_vectors(milvus, run, samples, tmp_path):
+def test_a_tuned_index_keeps_its_metric_and_its_base_vectors(milvus, run, samples, tmp_path):
     index, address = tmp_path / "index", f"{AT}/tuned"
     pokesim.build_index(samples.images, index, embedder="compact")
     pokesim.tune_index(samples.photos, index, dims=8, force=True)
@@ -276,28 +278,28 @@ def test_a_tuned_index_keeps_its_metric_and_its_plain_vectors(milvus, run, sampl
     list(pokesim.check_index(address))
     done = run("tune", "--reset", "--index", address)
     assert done.returncode == 0, done.stderr
-    plain = pokesim.open_index(address)
-    assert plain.manifest.tuning is None
-    assert plain.manifest.dimension == 256
+    reset = pokesim.open_index(address)
+    assert reset.manifest.tuning is None
+    assert reset.manifest.dimension == 256
     found = there.query(photo, k=5)
-    assert found == here.query(photo, k=5), "what was opened before stays"
+    assert found == here.query(photo, k=5), "an index that was opened before still answers"
 
 
 @pytest.fixture(scope="module")
 def switched(milvus, tmp_path_factory):
-    """An address that stands for the first of three indexes that differ in vectors and labels."""
+    """Three indexes that differ in vectors and labels, and an address where the first is."""
     home = tmp_path_factory.mktemp("switched")
-    homes = [home / name for name in "abc"]
-    for at, one in enumerate(homes):
+    indexes = [home / name for name in "abc"]
+    for at, one in enumerate(indexes):
         xb = (np.arange(500, dtype=np.float32) + 100 * at)[:, None].repeat(4, axis=1)
         names = [f"{one.name}{n}" for n in range(500)]
         items = [Item(n, f"{name}.png", name, 1, 1, "") for n, name in enumerate(names)]
         write(one, xb, items, embedder="mobilenet_v2")
-    pokesim.push_index(homes[0], f"{AT}/switched")
-    return f"{AT}/switched", homes
+    pokesim.push_index(indexes[0], f"{AT}/switched")
+    return f"{AT}/switched", indexes
 
 
-def test_a_query_from_elsewhere_says_which_model_is_missing(switched, run, samples):
+def test_a_query_on_another_machine_names_the_missing_model(switched, run, samples):
     done = run("query", samples.photos / "brumbel.jpg", "--index", switched[0])
     assert done.returncode == 1
     assert "mobilenet_v2" in done.stderr
@@ -309,8 +311,8 @@ def two_nearest(index):
     return [(float(d), index.items[int(at)].label) for d, at in zip(D[0], I[0], strict=True)]
 
 
-def test_a_switch_under_a_querying_client_is_no_error_and_no_mixed_answer(switched):
-    address, homes = switched
+def test_a_switch_during_queries_causes_no_error_and_no_mixed_answer(switched):
+    address, indexes = switched
     of_a, of_b = [(0.0, "a100"), (2.0, "a99")], [(0.0, "b0"), (2.0, "b1")]
     opened = pokesim.open_index(address)
     answers, errors, ended = [], [], threading.Event()
@@ -328,7 +330,7 @@ def test_a_switch_under_a_querying_client_is_no_error_and_no_mixed_answer(switch
     clients = [threading.Thread(target=ask, args=[again]) for again in kinds]
     for one in clients:
         one.start()
-    pokesim.push_index(homes[1], address)
+    pokesim.push_index(indexes[1], address)
     seen = len(answers)
     while len(answers) < seen + 20 and not errors:
         time.sleep(0.05)
@@ -338,39 +340,39 @@ def test_a_switch_under_a_querying_client_is_no_error_and_no_mixed_answer(switch
     assert not errors
     assert (answers[0], answers[-1]) == (of_a, of_b)
     assert all(answer in (of_a, of_b) for answer in answers)
-    assert two_nearest(opened) == of_a, "what was open answers on"
+    assert two_nearest(opened) == of_a, "the open index still answers"
 
 
-def test_who_builds_from_what_no_longer_counts_is_told(switched, client, monkeypatch):
-    address, homes = switched
+def test_a_push_fails_if_someone_else_has_pushed_meanwhile(switched, client, monkeypatch):
+    address, indexes = switched
     store = open_store(address)
     now = store.snapshot().name
-    monkeypatch.setattr(type(store), "_current", lambda self: f"{now}_of_before")
-    monkeypatch.setattr(MilvusSnapshot, "written", None)
-    with pytest.raises(pokesim.IndexFolderError, match="built by somebody else meanwhile"):
-        pokesim.push_index(homes[2], address)
+    monkeypatch.setattr(
+        milvus_store, "current_collection", lambda client, address: f"{now}_of_before"
+    )
+    monkeypatch.setattr(Collection, "manifest", None)
+    with pytest.raises(pokesim.IndexFolderError, match=r"Someone else has built .* meanwhile"):
+        pokesim.push_index(indexes[2], address)
     monkeypatch.undo()
     assert store.snapshot().name == now
-    pokesim.push_index(homes[2], address)
+    pokesim.push_index(indexes[2], address)
     latest = store.snapshot().name
     kept = {name for name in client.list_collections() if name.startswith("switched_")}
-    assert kept == {now, f"{now}_files", latest, f"{latest}_files"}, "the one before, no more"
+    assert kept == {now, f"{now}_files", latest, f"{latest}_files"}, "only the previous one is kept"
 
 
-def test_what_is_damaged_on_the_server_is_told_and_made_again(
-    milvus, client, run, samples, tmp_path
-):
+def test_damage_on_the_server_is_reported_and_rebuilt(milvus, client, run, samples, tmp_path):
     address = f"{AT}/damaged"
     shutil.copy(samples.images / "brumbel.png", tmp_path)
     built = ["build-index", tmp_path, "--index", address, "--embedder", "compact"]
     assert run(*built).returncode == 0
-    found = open_store(address).snapshot()
-    client.upsert(found.name, [{**found.rows(found.name, "id == 0", ["*"])[0], "size": 7}])
+    found = open_store(address).snapshot().collection
+    client.upsert(found.name, [{**found.rows("id == 0", ["*"])[0], "size": 7}])
     done = run("check", "--index", address)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "has other rows than were written; build it with --rebuild" in done.stderr
+    assert "has rows that differ from those written; build it with --rebuild" in done.stderr
     pulled = run("pull", address, "pulled")
-    assert "has other rows than were written" in pulled.stderr
+    assert "has rows that differ from those written" in pulled.stderr
     client.drop_collection(f"{found.name}_files")
     assert "lacks its manifest.json" in run("info", "--index", address).stderr
     shutil.rmtree(os.environ["POKESIM_CACHE"] + "/copies/127.0.0.1_19530/damaged")
@@ -380,21 +382,21 @@ def test_what_is_damaged_on_the_server_is_told_and_made_again(
     assert run("check", "--index", address).returncode == 0
 
 
-def test_what_cannot_be_is_one_sentence(client, pushed, run, samples, tmp_path):
+def test_errors_are_one_line(client, pushed, run, samples, tmp_path):
     client.create_collection("theirs", dimension=4)
 
-    def told(index, **env):
+    def error_of(index, **env):
         done = run("query", "x.png", "--index", index, **env)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         return done.stderr
 
-    assert "no index at" in told(f"{AT}/nothing")
-    assert "pokesim did not make" in told(f"{AT}/theirs")
-    assert "does not answer" in told("milvus://127.0.0.1:1/x")
-    assert "does not answer" in told("milvus://nowhere.invalid/x")
-    assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="root:wrong")
-    assert "put its token" in told(pushed, POKESIM_MILVUS_TOKEN="")
+    assert "no index at" in error_of(f"{AT}/nothing")
+    assert "pokesim did not make" in error_of(f"{AT}/theirs")
+    assert "does not answer" in error_of("milvus://127.0.0.1:1/x")
+    assert "does not answer" in error_of("milvus://nowhere.invalid/x")
+    assert "put its token" in error_of(pushed, POKESIM_MILVUS_TOKEN="root:wrong")
+    assert "put its token" in error_of(pushed, POKESIM_MILVUS_TOKEN="")
     write(tmp_path / "i", np.ones((1, 4), np.float32), [Item(0, "a", "a", 1, 1, "")])
     with pytest.raises(IncompatibleIndexError, match="pokesim did not make"):
         pokesim.push_index(tmp_path / "i", f"{AT}/theirs")
@@ -410,18 +412,18 @@ def test_what_cannot_be_is_one_sentence(client, pushed, run, samples, tmp_path):
         "compact",
     )
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert "Milvus is asked for exact answers" in wrong.stderr
+    assert "Milvus searches exactly" in wrong.stderr
 
 
 def test_nothing_is_lost_when_the_server_is_killed(milvus, described, pushed, caplog):
-    """Last: the server takes half a minute to come back."""
+    """The last test: the server takes half a minute to start again."""
     opened = pokesim.open_index(pushed)
     milvus.kill()
     milvus.start()
     here = pokesim.open_index(described[0])
     with caplog.at_level("INFO", "pokesim"):
         there = pokesim.open_index(pushed)
-    assert "Waiting until the Milvus server 127.0.0.1:19530 has loaded pushed_" in caplog.text
+    assert "Waiting for the Milvus server 127.0.0.1:19530 to load pushed_" in caplog.text
     for one in (there, opened):
         same_answers(here, one, described[1][:200] + np.float32(0.1), 5)
     assert list(there.items) == list(here.items)

@@ -1,7 +1,8 @@
-"""An index on a Milvus server: the same pictures, vectors and manifest, searched by Milvus.
+"""An index on a Milvus server: the same pictures, vectors and manifest as in a folder.
 
-An address ``milvus://HOST:PORT/NAME`` names an alias. It stands for the collection of the snapshot
-that counts, one of several ``NAME_TIME``, which never change once they are filled. Beside each are
-``NAME_TIME_files``, with the manifest and what else the snapshot has as a file, and, of a tuned
-index, ``NAME_TIME_plain``, the vectors before the learned metric. indexes/README.md describes them.
+An address ``milvus://HOST:PORT/NAME`` names an alias, which points to the collection of the current
+snapshot, ``NAME_TIME``. A collection never changes once it is filled. Each snapshot also has the
+collection ``NAME_TIME_files``, with its manifest and other files, and, if the index is tuned,
+``NAME_TIME_plain``, with its base vectors: those before the learned metric. indexes/README.md
+describes their fields.
 """

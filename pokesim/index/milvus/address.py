@@ -1,4 +1,4 @@
-"""``milvus://HOST:PORT/COLLECTION``."""
+"""The address of an index on a Milvus server: ``milvus://HOST:PORT/COLLECTION``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pokesim.errors import UsageError
 
 PORT = 19530
-"""Milvus's own, where an address names none."""
+"""Milvus's default port, used if an address names none."""
 
 _ADDRESS = re.compile(
     r"milvus(?P<tls>\+https)?://(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>\d{1,5}))?"
@@ -22,9 +22,9 @@ class Address:
     """Where an index is.
 
     Attributes:
-        host, port: of the server; an IPv6 host in brackets.
-        name: the collection's; an alias.
-        secure: by TLS.
+        host, port: of the server; an IPv6 host is in brackets.
+        name: the collection, which is an alias.
+        secure: connect over TLS.
     """
 
     host: str
@@ -42,15 +42,15 @@ class Address:
 
     @staticmethod
     def of(text: str) -> Address:
-        """Read an address.
+        """Parse an address.
 
         Raises:
-            UsageError: it is none.
+            UsageError: it is not valid.
         """
         found = _ADDRESS.fullmatch(text)
         if not found:
             raise UsageError(
-                f"{text} is no address of an index; write milvus://HOST:PORT/COLLECTION, or "
-                "milvus+https:// for TLS, the collection in up to 200 letters, digits and _."
+                f"{text} is not a valid index address; write milvus://HOST:PORT/COLLECTION, or "
+                "milvus+https:// for TLS; a collection's name has up to 200 letters, digits and _."
             )
         return Address(found["host"], int(found["port"] or PORT), found["name"], bool(found["tls"]))

@@ -1,23 +1,34 @@
-"""The Milvus server, asked through pymilvus; whatever it refuses becomes one sentence."""
+"""A connection to a Milvus server: the calls that pokesim makes, and their errors."""
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError, PokesimError
 from pokesim.index.milvus.address import Address
+from pokesim.index.milvus.schema import MAX_ROWS, Row
 from pokesim.timing import span
 
 TOKEN = "POKESIM_MILVUS_TOKEN"
-"""Names the environment variable with the server's token, such as ``user:password``."""
+"""The environment variable that holds the server's token, such as ``user:password``."""
 
 _ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"  # gRPC's own environment variable
 
 _CONNECT_SECONDS, _SECONDS = 10, 60
 
 _NO_CONNECTION, _NO_COLLECTION, _NOT_LOADED = 2, 100, 101  # pymilvus's codes
+
+# A snapshot's collections never change once they are filled, so any replica has all their rows.
+_EVENTUALLY = "Eventually"
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +38,12 @@ class NoCollectionError(IndexFolderError):
 
 
 class Client:
-    """A connection to the server of an address; safe to use from several threads."""
+    """A connection to the server of an address; safe to use from several threads.
+
+    Calls have a minute to answer, except those that move or build data: they may take any time.
+    Every method raises NoCollectionError if the collection does not exist, and PokesimError if the
+    server is unreachable, or rejects the token or the call.
+    """
 
     def __init__(self, address: Address) -> None:
         """Connect. Raises PokesimError."""
@@ -41,72 +57,169 @@ class Client:
                 ) from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs what it raises
         scheme = "https" if address.secure else "http"
-        self._failed: Any = pymilvus.MilvusException
-        try:
-            self._client: Any = pymilvus.MilvusClient(
+        self._error: Any = pymilvus.MilvusException
+        with self._translated_errors():
+            self._milvus = pymilvus.MilvusClient(
                 f"{scheme}://{address.server}",
                 token=os.environ.get(TOKEN, ""),
                 timeout=_CONNECT_SECONDS,
             )
-        except self._failed as error:
-            raise self._told(error) from error
 
     def __str__(self) -> str:
         return self._address.server
 
-    def ask(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - pymilvus is untyped
-        """Call a method of pymilvus's client, which answers within a minute, and as long to load.
+    def query(
+        self, collection: str, expression: str, fields: Sequence[str], limit: int = MAX_ROWS
+    ) -> list[Row]:
+        """Return fields of up to ``limit`` rows that match an expression, in any order."""
+        rows: list[Row] = self._read(
+            collection,
+            lambda: self._milvus.query(
+                collection,
+                filter=expression,
+                output_fields=list(fields),
+                limit=limit,
+                consistency_level=_EVENTUALLY,
+                timeout=_SECONDS,
+            ),
+        )
+        return rows
 
-        Raises:
-            NoCollectionError: the collection is not there.
-            PokesimError: the server is away, lets nobody in, or refuses.
+    def count(self, collection: str, expression: str = "", *, latest: bool = False) -> int:
+        """Return how many rows match an expression; ``latest`` includes rows just inserted."""
+        (row,) = self._read(
+            collection,
+            lambda: self._milvus.query(
+                collection,
+                filter=expression,
+                output_fields=["count(*)"],
+                consistency_level="Strong" if latest else _EVENTUALLY,
+                timeout=_SECONDS,
+            ),
+        )
+        return int(row["count(*)"])
+
+    def search(
+        self, collection: str, xq: NDArray[np.float32], k: int, expression: str
+    ) -> list[list[Row]]:
+        """Return the ``id`` and ``distance`` of the k nearest matching rows of each query (nq, d).
+
+        Distances are squared L2, ascending.
         """
-        return self.do(what, *args, timeout=_SECONDS, **named)
+        hits: list[list[Row]] = self._read(
+            collection,
+            lambda: self._milvus.search(
+                collection,
+                data=list(xq),
+                filter=expression,
+                limit=k,
+                search_params={"metric_type": "L2"},
+                consistency_level=_EVENTUALLY,
+                timeout=_SECONDS,
+            ),
+        )
+        return hits
 
-    def do(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-        """Do the same with what may take as long as it takes."""
+    def describe(self, name: str) -> Row:
+        """Return the ``collection_name`` and ``description`` of a collection or alias."""
+        with self._translated_errors():
+            described: Row = self._milvus.describe_collection(name, timeout=_SECONDS)
+            return described
+
+    def collections(self) -> list[str]:
+        """Return the names of all collections."""
+        with self._translated_errors():
+            names: list[str] = self._milvus.list_collections(timeout=_SECONDS)
+            return names
+
+    def create_collection(self, collection: str, schema: Any) -> None:  # noqa: ANN401 - untyped
+        """Create a collection with a schema of `pokesim.index.milvus.schema`."""
+        with self._translated_errors():
+            self._milvus.create_collection(collection, schema=schema, timeout=_SECONDS)
+
+    def insert(self, collection: str, rows: Sequence[Row]) -> None:
+        """Insert rows."""
+        with self._translated_errors():
+            self._milvus.insert(collection, rows, timeout=_SECONDS)
+
+    def flush(self, collection: str) -> None:
+        """Write inserted rows to the server's disk."""
+        with self._translated_errors():
+            self._milvus.flush(collection)
+
+    def create_index(self, collection: str, index_params: Any) -> None:  # noqa: ANN401 - untyped
+        """Build the search indexes described by `pokesim.index.milvus.schema`."""
+        with self._translated_errors():
+            self._milvus.create_index(collection, index_params)
+
+    def load(self, collection: str) -> None:
+        """Load a collection into the server's memory, where it can be queried."""
+        with self._translated_errors():
+            self._milvus.load_collection(collection)
+
+    def release(self, collection: str) -> None:
+        """Release a collection from the server's memory."""
+        with self._translated_errors():
+            self._milvus.release_collection(collection)
+
+    def create_alias(self, alias: str, collection: str) -> None:
+        """Create an alias of a collection."""
+        with self._translated_errors():
+            self._milvus.create_alias(collection, alias, timeout=_SECONDS)
+
+    def switch_alias(self, alias: str, collection: str) -> None:
+        """Point an existing alias to another collection, in one step."""
+        with self._translated_errors():
+            self._milvus.alter_alias(collection, alias, timeout=_SECONDS)
+
+    def drop(self, collection: str) -> None:
+        """Drop a collection, if it exists."""
+        with self._translated_errors():
+            self._milvus.drop_collection(collection, timeout=_SECONDS)
+
+    def _read(self, collection: str, call: Callable[[], Answer]) -> Answer:
+        """Make a call that needs a collection in memory; load it if it is not there."""
+        with self._translated_errors():
+            try:
+                return call()
+            except self._error as error:
+                if error.code != _NOT_LOADED:
+                    raise
+            # A server loads for half a minute after its start; or somebody released the collection.
+            log.info("Waiting for the Milvus server %s to load %s.", self, collection)
+            self._milvus.load_collection(collection, timeout=_SECONDS)
+            return call()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn an error of pymilvus into one of ours, whose message says what to do."""
         try:
-            return self._called(what, *args, **named)
-        except self._failed as error:
-            raise self._told(error) from error
+            yield
+        except self._error as error:
+            raise self._translated(error) from error
 
-    def _called(self, what: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
-        call = getattr(self._client, what)
-        try:
-            return call(*args, **named)
-        except self._failed as error:
-            if error.code != _NOT_LOADED:
-                raise
-        # A server loads for half a minute after its start; or somebody had it let go.
-        log.info("Waiting until the Milvus server %s has loaded %s.", self, args[0])
-        self._client.load_collection(args[0], timeout=_SECONDS)
-        return call(*args, **named)
-
-    def _told(self, error: Any) -> PokesimError:  # noqa: ANN401
+    def _translated(self, error: Any) -> PokesimError:  # noqa: ANN401 - pymilvus is untyped
         if error.code == _NO_COLLECTION:
             return NoCollectionError(
-                f"What was opened of {self._address} has been cleared away since; open it again."
+                f"The open snapshot of {self._address} has since been removed; open it again."
             )
         cause = error.__cause__ or error.__context__
         status = cause.code().name if hasattr(cause, "code") and callable(cause.code) else ""
         if status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
             return PokesimError(
-                f"The Milvus server {self} does not let us in; put its token, "
+                f"The Milvus server {self} denies access; put its token, "
                 f"such as user:password, into {TOKEN}."
             )
         if error.code == _NO_CONNECTION or status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            # pymilvus tells no more where TLS is what fails.
+            # pymilvus does not say whether TLS is what failed.
             tls = (
                 f"that its certificate is trusted here or named by {_ROOTS}"
                 if self._address.secure
-                else "write milvus+https:// if it asks for TLS"
+                else "write milvus+https:// if it requires TLS"
             )
             return PokesimError(
-                f"The Milvus server {self} does not answer; see that it runs and can be reached "
+                f"The Milvus server {self} does not answer; check that it runs and is reachable "
                 f"from here, and {tls}."
             )
-        return PokesimError(f"The Milvus server {self} refuses: {_first_line(error)}.")
-
-
-def _first_line(error: Any) -> str:  # noqa: ANN401
-    return str(error.message or error).strip().splitlines()[0].rstrip(".")
+        message = str(error.message or error).strip().splitlines()[0].rstrip(".")
+        return PokesimError(f"The Milvus server {self} reports: {message}.")

@@ -1,8 +1,9 @@
-"""What a filter asks → an expression of Milvus.
+"""A metadata filter → a Milvus expression.
 
-A picture's row is JSON in the field ``metadata``, where ``c0``, ``c1``, … are the columns; an empty
-cell is left out. What JSON ``not`` means of a key that is not there differs between versions of
-Milvus, so a ``not`` is carried down to the tests, and there the empty cell is named.
+A picture's metadata are JSON in the field ``metadata``, with a key ``c0``, ``c1``, … for each
+column; an empty cell is left out. What ``not`` means for a missing JSON key differs between
+versions of Milvus, so negation is pushed down to the comparisons, which handle the empty cell
+explicitly.
 """
 
 from __future__ import annotations
@@ -17,36 +18,40 @@ _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _ESCAPED = re.compile(r'[\x00-\x1f\x7f"\\]')
 
 
-def filter_expression(asked: Condition, columns: Sequence[str], *, negated: bool = False) -> str:
-    """Return the expression of what is asked, or of the rest.
+def filter_expression(
+    condition: Condition, columns: Sequence[str], *, negated: bool = False
+) -> str:
+    """Return the Milvus expression of a condition.
 
     Args:
-        asked: what a filter asks.
-        columns: the columns of the metadata, in their order.
-        negated: the rest is meant.
+        condition: the filter.
+        columns: all columns of the metadata, in their order.
+        negated: return the expression of its negation.
     """
-    if isinstance(asked, Not):
-        return filter_expression(asked.asked, columns, negated=not negated)
-    if isinstance(asked, Comparison):
-        return _compared(asked, cell_of(columns.index(asked.column)), negated)
-    if isinstance(asked, In):
-        return _one_of(asked, cell_of(columns.index(asked.column)), negated)
-    word = "and" if isinstance(asked, And) != negated else "or"
-    return _joined(word, [filter_expression(one, columns, negated=negated) for one in asked.asked])
+    if isinstance(condition, Not):
+        return filter_expression(condition.asked, columns, negated=not negated)
+    if isinstance(condition, Comparison):
+        return _comparison(condition, cell(columns.index(condition.column)), negated)
+    if isinstance(condition, In):
+        return _in(condition, cell(columns.index(condition.column)), negated)
+    operator = "and" if isinstance(condition, And) != negated else "or"
+    return _joined(
+        operator, [filter_expression(one, columns, negated=negated) for one in condition.asked]
+    )
 
 
-def cell_name(at: int) -> str:
-    """Return the key of a column, by its place."""
-    return f"c{at}"
+def cell_key(column: int) -> str:
+    """Return the JSON key of a column, by its number."""
+    return f"c{column}"
 
 
-def cell_of(at: int) -> str:
-    """Return the cell of a column, by its place."""
-    return f'metadata["{cell_name(at)}"]'
+def cell(column: int) -> str:
+    """Return the expression of a column's cell, by its number."""
+    return f'metadata["{cell_key(column)}"]'
 
 
 def literal(value: str | int | float) -> str:
-    """Return a value as Milvus reads it."""
+    """Return a value as a literal of an expression."""
     if not isinstance(value, str):
         return repr(value)
     return '"' + _ESCAPED.sub(lambda found: _escape(found[0]), value) + '"'
@@ -56,32 +61,33 @@ def _escape(character: str) -> str:
     return f"\\{character}" if character in '"\\' else f"\\x{ord(character):02x}"
 
 
-def _compared(asked: Comparison, cell: str, negated: bool) -> str:
-    mark = _OPPOSITE[asked.mark] if negated else asked.mark
-    test = f"({cell} {mark} {literal(asked.value)})"
-    return _joined("or", [_empty(cell), test]) if negated else test
+def _comparison(condition: Comparison, operand: str, negated: bool) -> str:
+    mark = _OPPOSITE[condition.mark] if negated else condition.mark
+    test = f"({operand} {mark} {literal(condition.value)})"
+    return _joined("or", [_is_empty(operand), test]) if negated else test
 
 
-def _one_of(asked: In, cell: str, negated: bool) -> str:
+def _in(condition: In, operand: str, negated: bool) -> str:
     lists = [
-        [literal(value) for value in asked.values if type(value) is kind]
-        for kind in dict.fromkeys(map(type, asked.values))  # a list must be of one kind
+        [literal(value) for value in condition.values if type(value) is kind]
+        for kind in dict.fromkeys(map(type, condition.values))  # a list must be of one type
     ]
     if not negated:
-        same = [f"({cell} in [{', '.join(some)}])" for some in lists]
-        return _joined("or", [*same, *([_empty(cell)] if asked.or_empty else [])])
-    others = [f"({cell} not in [{', '.join(some)}])" for some in lists]
-    if asked.or_empty:
-        return _joined("and", [f"(exists {cell})", *others])
-    return _joined("or", [_empty(cell), _joined("and", others)])
+        tests = [f"({operand} in [{', '.join(values)}])" for values in lists]
+        return _joined("or", [*tests, *([_is_empty(operand)] if condition.or_empty else [])])
+    tests = [f"({operand} not in [{', '.join(values)}])" for values in lists]
+    if condition.or_empty:
+        return _joined("and", [f"(exists {operand})", *tests])
+    return _joined("or", [_is_empty(operand), _joined("and", tests)])
 
 
-def _empty(cell: str) -> str:
-    return f"(not (exists {cell}))"
+def _is_empty(operand: str) -> str:
+    return f"(not (exists {operand}))"
 
 
-def _joined(word: str, parts: Sequence[str]) -> str:
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2  # in halves, as Milvus takes no deep nesting, and a chain nests
-    return f"({_joined(word, parts[:middle])} {word} {_joined(word, parts[middle:])})"
+def _joined(operator: str, tests: Sequence[str]) -> str:
+    if len(tests) == 1:
+        return tests[0]
+    middle = len(tests) // 2  # Milvus limits nesting, and a chain nests once for each test
+    left, right = _joined(operator, tests[:middle]), _joined(operator, tests[middle:])
+    return f"({left} {operator} {right})"

@@ -1,8 +1,7 @@
-"""A snapshot on a Milvus server, searched.
+"""Search a snapshot on a Milvus server.
 
-A search sends its vectors and gets ids and distances, then the rows of the few candidates, vectors
-with them, because float64 arithmetic on these decides here as it does in a folder. Rows that came
-once are kept for a while; a snapshot never changes.
+Milvus returns ids and float32 distances of the candidates. Their rows are then fetched with their
+vectors, because float64 arithmetic decides among them here, as in a folder.
 """
 
 from __future__ import annotations
@@ -14,96 +13,104 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.index.metadata.filter import Condition
-from pokesim.index.milvus.collection import MilvusSnapshot
+from pokesim.index.milvus.collection import Collection
 from pokesim.index.milvus.filter_expression import filter_expression
 from pokesim.index.milvus.rows import CollectionItems, CollectionMetadata, RowCache
-from pokesim.index.milvus.schema import MOST
+from pokesim.index.milvus.schema import MAX_ROWS
 
-_HITS = 1 << 16  # neighbours that a request brings
+_HITS = 1 << 16  # neighbours that are fetched at a time
 
 
 class CollectionReader:
-    """A `pokesim.index.store.Reader`."""
+    """A `pokesim.index.store.Reader`.
 
-    def __init__(self, snapshot: MilvusSnapshot) -> None:
-        self._snapshot, self._dimension = snapshot, snapshot.manifest.dimension
-        self.projection = snapshot.projection()
-        self._rows = RowCache(snapshot)
-        self.items = CollectionItems(snapshot, self._rows)
+    Attributes:
+        items: what each vector is a picture of.
+        projection: the learned metric of a tuned index.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        """Read the manifest and the projection. Raises PokesimError."""
+        self._collection, self._dimension = collection, collection.manifest.dimension
+        self._rows = RowCache(collection)
+        self.projection = collection.projection()
+        self.items = CollectionItems(collection, self._rows)
 
     @cached_property
     def metadata(self) -> CollectionMetadata | None:
-        """What a table tells of the pictures, if the index has one."""
-        record = self._snapshot.manifest.metadata
-        return CollectionMetadata(self._snapshot, self._rows, record) if record else None
+        """The table that describes the pictures, if the index has one."""
+        record = self._collection.manifest.metadata
+        return CollectionMetadata(self._collection, self._rows, record) if record else None
 
-    def view(self, asked: Condition | None) -> CollectionView:
-        """Return the vectors of the pictures that are as asked; None: of all."""
-        if asked is None or self.metadata is None:
-            return CollectionView(self._snapshot, "", self._snapshot.manifest.count)
-        passing = filter_expression(asked, list(self.metadata.record.columns))
-        return CollectionView(self._snapshot, passing, self._snapshot.count(passing))
+    def view(self, condition: Condition | None) -> CollectionView:
+        """Return the vectors of the pictures that meet a condition; None means all."""
+        if condition is None or self.metadata is None:
+            return CollectionView(self._collection, "", self._collection.manifest.count)
+        expression = filter_expression(condition, list(self.metadata.record.columns))
+        return CollectionView(self._collection, expression, self._collection.count(expression))
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of some ids (n,)."""
+        """Return the vectors, float32 (n, d), of ids (n,)."""
         rows = self._rows.vectors(ids.tolist())
         return np.array(rows, np.float32).reshape(-1, self._dimension)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield all vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
-        return self._snapshot.blocks(self._snapshot.name, self._dimension)
+        """Yield all vectors in the order of their ids, float32 (≤ 1024, d) at a time."""
+        return self._collection.blocks()
 
     def close(self) -> None:
-        """Keep the connection; it is the store's."""
+        """Do nothing: the connection belongs to the store."""
 
 
 class CollectionView:
-    """A `VectorView` of the rows that pass an expression."""
+    """A `pokesim.index.vectors.knn.VectorView` of the rows that match an expression.
+
+    Attributes:
+        exact: Milvus compares all vectors, so no neighbour is missed.
+        max_k: the most neighbours that Milvus returns.
+    """
 
     exact = True
-    max_k = MOST
+    max_k = MAX_ROWS
 
-    def __init__(self, snapshot: MilvusSnapshot, passing: str, count: int) -> None:
-        self._snapshot, self._passing, self._count = snapshot, passing, count
+    def __init__(self, collection: Collection, expression: str, count: int) -> None:
+        self._collection, self._expression, self._count = collection, expression, count
 
     def __len__(self) -> int:
         return self._count
 
     @cached_property
     def ids(self) -> NDArray[np.int64]:
-        """Their ids, ascending."""
-        snapshot, passing = self._snapshot, self._passing
-        if not passing:
+        """Their ids, int64 (n,), ascending."""
+        if not self._expression:
             return np.arange(self._count)
         ranges = [""]
-        if self._count > MOST:
-            starts = range(0, snapshot.manifest.count, MOST)
-            ranges = [f" and id >= {start} and id < {start + MOST}" for start in starts]
+        if self._count > MAX_ROWS:
+            starts = range(0, self._collection.manifest.count, MAX_ROWS)
+            ranges = [f" and id >= {start} and id < {start + MAX_ROWS}" for start in starts]
         found = [
             row["id"]
-            for part in ranges
-            for row in snapshot.rows(snapshot.name, passing + part, ["id"])
+            for id_range in ranges
+            for row in self._collection.rows(self._expression + id_range, ["id"])
         ]
         return np.sort(np.array(found, np.int64))
 
     def candidates(
         self, xq: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances, ascending, and ids, (nq, k), of the nearest."""
+        """Return squared distances, ascending, and ids, (nq, k), of the nearest.
+
+        Where fewer than k vectors match, the rest is inf and -1.
+        """
         D = np.full((len(xq), k), np.inf, np.float32)
-        I = np.full((len(xq), k), -1, np.int64)  # noqa: E741
+        I = np.full((len(xq), k), -1, np.int64)  # noqa: E741 - FAISS's name
+        collection = self._collection
         size = max(1, _HITS // k)
         for start in range(0, len(xq), size):
-            found = self._snapshot.server.ask(
-                "search",
-                self._snapshot.name,
-                data=list(xq[start : start + size]),
-                filter=self._passing,
-                limit=k,
-                search_params={"metric_type": "L2"},
-                consistency_level="Eventually",
+            found = collection.client.search(
+                collection.name, xq[start : start + size], k, self._expression
             )
-            for at, hits in enumerate(found, start):
-                D[at, : len(hits)] = [hit["distance"] for hit in hits]
-                I[at, : len(hits)] = [hit["id"] for hit in hits]
+            for query, hits in enumerate(found, start):
+                D[query, : len(hits)] = [hit["distance"] for hit in hits]
+                I[query, : len(hits)] = [hit["id"] for hit in hits]
         return D, I

@@ -1,90 +1,87 @@
-"""What the vectors of a snapshot on a Milvus server are pictures of, and what a table tells."""
+"""The items and metadata of a snapshot on a Milvus server, and a cache of its rows."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from pokesim.index.item import Item
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.table import Table, Value
-from pokesim.index.milvus.collection import ROWS, MilvusSnapshot, rows_at_a_time
-from pokesim.index.milvus.filter_expression import cell_of, literal
-from pokesim.index.milvus.schema import ITEM_FIELDS, MOST, Row, cells_of, item_of, text_of
+from pokesim.index.milvus.collection import BATCH_ROWS, Collection, rows_per_batch
+from pokesim.index.milvus.filter_expression import cell, literal
+from pokesim.index.milvus.schema import ITEM_FIELDS, MAX_ROWS, Row, cells_of, item_of, text_of
 
-_KEPT = 64 << 20  # bytes of vectors that are kept
+_VECTOR_BYTES = 64 << 20  # of vectors that are cached
 
 
 class RowCache:
-    """Rows by id, those of late kept; safe to use from several threads."""
+    """Rows by id, the last used in memory; safe to use from several threads.
 
-    def __init__(self, snapshot: MilvusSnapshot) -> None:
-        self._snapshot = snapshot
-        self._size = rows_at_a_time(snapshot.manifest.dimension)
-        self._most = max(self._size, _KEPT // (4 * snapshot.manifest.dimension))
-        self._told: dict[int, Row] = {}
-        self._vectors: dict[int, NDArray[np.float32]] = {}
+    A snapshot never changes, so a cached row is never stale.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        dimension = collection.manifest.dimension
+        self._collection = collection
+        self._batch = rows_per_batch(dimension)
+        self._rows: LRUCache[int, Row] = LRUCache(2 * MAX_ROWS)
+        self._vectors: LRUCache[int, NDArray[np.float32]] = LRUCache(
+            max(self._batch, _VECTOR_BYTES // (4 * dimension))
+        )
         self._lock = threading.Lock()
 
     def vectors(self, ids: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return the vectors of some ids, each float32 (d,)."""
+        """Return the vectors of ids, each float32 (d,). Raises KeyError for an unknown id."""
         with self._lock:
             found = {one: self._vectors[one] for one in ids if one in self._vectors}
         missing = [one for one in dict.fromkeys(ids) if one not in found]
-        for start in range(0, len(missing), self._size):
-            found |= self._fetched(missing[start : start + self._size])
+        for start in range(0, len(missing), self._batch):
+            for row in self._fetch(missing[start : start + self._batch]):
+                found[row["id"]] = row["vector"]
         return [found[one] for one in ids]
 
-    def told(self, item_id: int) -> Row:
-        """Return the row of a picture, but for its vector. Raises KeyError if there is none."""
+    def row(self, item_id: int) -> Row:
+        """Return the row of a picture. Raises KeyError if there is none."""
         with self._lock:
-            known = self._told.get(item_id)
-        if known is None:
-            self._fetched([item_id])
-            with self._lock:
-                known = self._told[item_id]
-        return known
+            if item_id in self._rows:
+                return self._rows[item_id]
+        for row in self._fetch([item_id]):
+            return row
+        raise KeyError(item_id)
 
-    def _fetched(self, ids: Sequence[int]) -> dict[int, NDArray[np.float32]]:
-        """Fetch rows, keep them, and return their vectors."""
-        snapshot = self._snapshot
+    def _fetch(self, ids: Sequence[int]) -> list[Row]:
+        """Fetch rows, with ``vector`` as float32 (d,), and cache them."""
         fields = [*ITEM_FIELDS, "metadata", "vector"]
-        found = {}
-        rows = snapshot.rows(snapshot.name, f"id in {list(ids)}", fields)
+        rows = self._collection.rows(f"id in {list(ids)}", fields)
+        for row in rows:
+            row["vector"] = np.array(row["vector"], np.float32)
         with self._lock:
             for row in rows:
-                told = {name: row[name] for name in fields[:-1]}
-                found[row["id"]] = np.array(row["vector"], np.float32)
-                _keep(self._told, row["id"], told, 2 * MOST)
-                _keep(self._vectors, row["id"], found[row["id"]], self._most)
-        return found
-
-
-def _keep(kept: dict[int, Any], key: int, value: Any, most: int) -> None:  # noqa: ANN401
-    while len(kept) >= most:
-        kept.pop(next(iter(kept)))
-    kept[key] = value
+                self._rows[row["id"]] = {name: row[name] for name in fields[:-1]}
+                self._vectors[row["id"]] = row["vector"]
+        return rows
 
 
 class CollectionItems:
     """The items of a snapshot; a `pokesim.index.store.Items`."""
 
-    def __init__(self, snapshot: MilvusSnapshot, rows: RowCache) -> None:
-        self._snapshot, self._rows = snapshot, rows
+    def __init__(self, collection: Collection, rows: RowCache) -> None:
+        self._collection, self._rows = collection, rows
 
     def __len__(self) -> int:
-        return self._snapshot.manifest.count
+        return self._collection.manifest.count
 
     def __getitem__(self, item_id: int) -> Item:
-        return item_of(self._rows.told(item_id))
+        return item_of(self._rows.row(item_id))
 
     def __iter__(self) -> Iterator[Item]:
-        for rows in self._snapshot.in_order(self._snapshot.name, ITEM_FIELDS, 4 * ROWS):
+        for rows in self._collection.in_order(ITEM_FIELDS, 4 * BATCH_ROWS):
             yield from map(item_of, rows)
 
     def find(self, sha256: str) -> int | None:
@@ -101,49 +98,52 @@ class CollectionItems:
 
     @property
     def in_folders(self) -> bool:
-        """Whether the pictures lie in more than one folder."""
-        return bool(self._snapshot.facts["in_folders"])
+        """Whether the pictures are in more than one folder."""
+        return bool(self._collection.facts["in_folders"])
 
-    def _ids(self, passing: str) -> list[int]:
-        return [int(row["id"]) for row in self._snapshot.rows(self._snapshot.name, passing, ["id"])]
+    def _ids(self, expression: str) -> list[int]:
+        return [int(row["id"]) for row in self._collection.rows(expression, ["id"])]
 
 
 class CollectionMetadata:
-    """What a table tells of the pictures; a `pokesim.index.store.Metadata`."""
+    """The metadata of a snapshot's pictures; a `pokesim.index.store.Metadata`.
 
-    def __init__(self, snapshot: MilvusSnapshot, rows: RowCache, record: MetadataRecord) -> None:
-        self._snapshot, self._rows, self.record = snapshot, rows, record
+    Attributes:
+        record: the manifest's record of the table.
+    """
+
+    def __init__(self, collection: Collection, rows: RowCache, record: MetadataRecord) -> None:
+        self._collection, self._rows, self.record = collection, rows, record
 
     def of(self, item_id: int) -> dict[str, Value]:
-        """Return what the table tells of a picture, by column; None in each if nothing."""
-        return cells_of(self._rows.told(item_id), list(self.record.columns))
+        """Return a picture's metadata, by column; all are None if no row matches the picture."""
+        return cells_of(self._rows.row(item_id), list(self.record.columns))
 
     def known(self, column: str, value: str) -> Sequence[Value] | None:
-        """Return None if a column has a value, else all the values it has."""
-        snapshot = self._snapshot
-        same = f"{cell_of(self._place(column))} == {literal(value)}"
-        if snapshot.rows(snapshot.name, same, ["id"], 1):
+        """Return None if a column contains a value, else all the values it contains."""
+        expression = f"{self._cell(column)} == {literal(value)}"
+        if self._collection.rows(expression, ["id"], 1):
             return None
-        there = self._column(column)
-        return None if value in there else there
+        values = self._values(column)
+        return None if value in values else values
 
     def values(self, column: str, most: int) -> list[Value]:
-        """Return up to ``most`` of the values that a column has, sorted."""
-        return self._column(column)[:most]
+        """Return up to ``most`` distinct values of a column, sorted."""
+        return self._values(column)[:most]
 
     def unmatched(self) -> Iterator[str]:
-        """Yield the keys of the rows that no picture has."""
+        """Yield the keys of the rows that match no picture."""
         table = self.table()
-        at = self._place(self.record.key)
-        used = {table.row_of(item.path) for item in CollectionItems(self._snapshot, self._rows)}
-        for place, row in enumerate(table.rows):
-            if place not in used:
-                yield str(row[at] or "")
+        key = self._position(self.record.key)
+        used = {table.row_of(item.path) for item in CollectionItems(self._collection, self._rows)}
+        for number, row in enumerate(table.rows):
+            if number not in used:
+                yield str(row[key] or "")
 
     def undescribed(self) -> Iterator[str]:
-        """Yield the paths of the pictures that have no row."""
+        """Yield the paths of the pictures that no row matches."""
         table = self.table()
-        for item in CollectionItems(self._snapshot, self._rows):
+        for item in CollectionItems(self._collection, self._rows):
             if table.row_of(item.path) is None:
                 yield item.path
 
@@ -152,17 +152,20 @@ class CollectionMetadata:
         return self._table
 
     def fit(self, count: int) -> bool:
-        """Say whether this is of so many pictures."""
-        described = self._snapshot.count(f"exists {cell_of(self._place(self.record.key))}")
-        return described == self.record.described and count == self._snapshot.manifest.count
+        """Return whether the metadata describe an index of ``count`` pictures."""
+        described = self._collection.count(f"exists {self._cell(self.record.key)}")
+        return described == self.record.described and count == self._collection.manifest.count
 
-    def _column(self, column: str) -> list[Value]:
-        at = self._place(column)
+    def _values(self, column: str) -> list[Value]:
+        at = self._position(column)
         return sorted({row[at] for row in self._table.rows if row[at] is not None})  # type: ignore[type-var]
 
-    def _place(self, column: str) -> int:
+    def _cell(self, column: str) -> str:
+        return cell(self._position(column))
+
+    def _position(self, column: str) -> int:
         return list(self.record.columns).index(column)
 
     @cached_property
     def _table(self) -> Table:
-        return self._snapshot.table()
+        return self._collection.table()

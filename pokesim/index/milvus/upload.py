@@ -1,8 +1,8 @@
-"""A snapshot from a folder → collections on a Milvus server, and the alias that makes it count.
+"""A snapshot of a folder → collections on a Milvus server, and the alias that points to them.
 
-All of it travels: every vector once (of a tuned index those before the metric too), and each
-picture's item and metadata. Nothing that is read changes meanwhile. The alias is switched when
-everything is flushed, loaded and counted, in one step.
+Everything is sent: every vector once (also the base vectors of a tuned index), and each picture's
+item and metadata. What readers use does not change meanwhile: the alias is switched in one step,
+when everything is flushed, loaded and counted.
 """
 
 from __future__ import annotations
@@ -26,140 +26,159 @@ from pokesim.errors import IndexFolderError, PokesimError
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.reader import SnapshotReader
 from pokesim.index.folder.snapshot import FolderSnapshot
-from pokesim.index.manifest import Manifest
+from pokesim.index.manifest import MANIFEST_FILE, Manifest
 from pokesim.index.milvus.address import Address
-from pokesim.index.milvus.client import Client, NoCollectionError
+from pokesim.index.milvus.client import Client
+from pokesim.index.milvus.collection import FACTS_FILE, TABLE_FILE, current_collection
 from pokesim.index.milvus.schema import (
     Row,
+    base_collection,
+    checksum_line,
     file_rows,
-    files_of,
+    files_collection,
     files_schema,
+    index_params,
     item_row,
-    line_of,
-    plain_of,
-    schema,
+    items_schema,
+    vectors_schema,
 )
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
 from pokesim.metric import PROJECTION_FILE
 from pokesim.progress import Progress
 
-_BYTES = 8 << 20
-"""Sent at a time."""
+_BATCH_BYTES = 8 << 20
+"""Sent at a time, approximately."""
+
+_PROGRESS_ROWS = 1000
 
 
 def upload(
-    server: Client, address: Address, snapshot: FolderSnapshot, before: str | None, tell: Progress
+    client: Client,
+    address: Address,
+    snapshot: FolderSnapshot,
+    current: str | None,
+    on_progress: Progress,
 ) -> str:
-    """Copy a snapshot to a server and make it the one that counts.
+    """Copy a snapshot to a server and make it the current one.
 
     Args:
-        server: where.
-        address: which index there.
-        snapshot: from a folder.
-        before: the collection that counts so far, if any; it is kept, older ones are dropped.
-        tell: called as pictures are sent.
+        client: the server.
+        address: the index there.
+        snapshot: of a folder.
+        current: the current collection on the server, if any; it is kept, older ones are dropped.
+        on_progress: called with (pictures sent, all pictures).
 
     Returns:
         the new collection.
 
     Raises:
-        PokesimError: the server refuses or is lost. What counted before does so still.
+        IndexFolderError: someone else has replaced the current collection meanwhile.
+        PokesimError: the server reports an error, or the connection is lost.
+            After every error but one of the final switch, ``current`` is still the current one.
     """
     now = datetime.datetime.now(datetime.UTC)
     collection = f"{address.name}_{now:%Y%m%dT%H%M%S%f}"
     try:
-        with snapshot.locked(), contextlib.closing(snapshot.open()) as opened:
-            _send(server, collection, snapshot, opened, tell)
-        _check_unchanged(server, address, before)
+        with snapshot.locked(), contextlib.closing(snapshot.open()) as reader:
+            _send(client, collection, snapshot, reader, on_progress)
+        if current_collection(client, address) != current:
+            raise IndexFolderError(
+                f"Someone else has built {address} meanwhile; repeat the command to start from "
+                "their index."
+            )
     except BaseException:
-        _drop(server, collection)
+        _drop(client, collection)
         raise
-    # If this fails, nobody knows whether it was done; so what was sent stays.
-    server.ask("create_alias" if before is None else "alter_alias", collection, address.name)
-    _drop_older(server, address, {collection, before})
+    # If this fails, the server may have done it or not, so the new collection stays.
+    switch = client.create_alias if current is None else client.switch_alias
+    switch(address.name, collection)
+    _drop_older(client, address, {collection, current})
     return collection
 
 
-def without_structure(manifest: Manifest) -> Manifest:
-    """Return the manifest of a folder's snapshot as it is sent: what FAISS searches with stays."""
-    files = {name: told for name, told in manifest.files.items() if name not in CANDIDATE_FILES}
+def without_candidate_index(manifest: Manifest) -> Manifest:
+    """Return a folder's manifest as it is sent: without the files of its candidate index."""
+    files = {name: file for name, file in manifest.files.items() if name not in CANDIDATE_FILES}
     return replace(manifest, files=files)
 
 
 def _send(
-    server: Client,
+    client: Client,
     collection: str,
     snapshot: FolderSnapshot,
-    opened: SnapshotReader,
-    tell: Progress,
+    reader: SnapshotReader,
+    on_progress: Progress,
 ) -> None:
+    """Fill the collections of a snapshot, index and load them, and count the rows."""
     manifest = snapshot.manifest
+    facts = _send_items(client, collection, manifest, reader, on_progress)
+    files = {
+        MANIFEST_FILE: without_candidate_index(manifest).to_json().encode(),
+        FACTS_FILE: json.dumps(facts).encode(),
+    }
+    if reader.metadata:
+        files[TABLE_FILE] = json.dumps(list(reader.metadata.table().rows)).encode()
+    sent = [collection, files_collection(collection)]
+    if reader.projection:
+        files[PROJECTION_FILE] = snapshot.file(PROJECTION_FILE).read_bytes()
+        _send_base_vectors(client, base_collection(collection), BaseVectors(snapshot))
+        sent.append(base_collection(collection))
+    _fill(client, files_collection(collection), files_schema(), file_rows(files))
+    with ThreadPoolExecutor() as pool:  # each takes seconds, even for a few rows
+        list(pool.map(partial(_finish, client, collection), sent))
+    count = client.count(collection, latest=True)
+    if count != manifest.count:
+        raise PokesimError(
+            f"The Milvus server {client} has {count:,} of {manifest.count:,} pictures; try again."
+        )
+
+
+def _send_items(
+    client: Client,
+    collection: str,
+    manifest: Manifest,
+    reader: SnapshotReader,
+    on_progress: Progress,
+) -> dict[str, Any]:
+    """Send vectors, items and metadata; return the facts to be recorded."""
     digest = hashlib.sha256()
     folders: set[PurePosixPath] = set()
 
     def rows() -> Iterator[Row]:
-        for item, vector in zip(opened.items, _each(opened.blocks()), strict=True):
-            row = item_row(item, opened.metadata.of(item.id) if opened.metadata else {})
-            digest.update(line_of(row))
+        for item, vector in zip(reader.items, _rows_of(reader.blocks()), strict=True):
+            row = item_row(item, reader.metadata.of(item.id) if reader.metadata else {})
+            digest.update(checksum_line(row))
             if len(folders) < 2:
                 folders.add(PurePosixPath(item.path).parent)
             yield row | {"vector": vector}
-            if not (item.id + 1) % 1000:
-                tell(item.id + 1, manifest.count)
+            if not (item.id + 1) % _PROGRESS_ROWS:
+                on_progress(item.id + 1, manifest.count)
 
-    tell(0, manifest.count)
-    _fill(server, collection, schema(manifest.dimension, with_items=True), rows())
-    tell(manifest.count, manifest.count)
-    facts = {"rows_sha256": digest.hexdigest(), "in_folders": len(folders) > 1}
-    files = {
-        "manifest.json": without_structure(manifest).to_json().encode(),
-        "facts.json": json.dumps(facts).encode(),
-    }
-    if opened.metadata:
-        files["table.json"] = json.dumps(list(opened.metadata.table().rows)).encode()
-    sent = [collection, files_of(collection)]
-    if opened.projection:
-        files[PROJECTION_FILE] = snapshot.file(PROJECTION_FILE).read_bytes()
-        plain = BaseVectors(snapshot)
-        numbered = enumerate(_each(plain.blocks()))
-        sent.append(plain_of(collection))
-        _fill(
-            server,
-            plain_of(collection),
-            schema(plain.manifest.dimension, with_items=False),
-            ({"id": number, "vector": vector} for number, vector in numbered),
-        )
-    _fill(server, files_of(collection), files_schema(), file_rows(files))
-    with ThreadPoolExecutor() as pool:  # each takes seconds, whatever there is to do
-        list(pool.map(partial(_settle, server, collection), sent))
-    counting: dict[str, Any] = {"output_fields": ["count(*)"], "consistency_level": "Strong"}
-    (row,) = server.ask("query", collection, filter="", **counting)
-    if row["count(*)"] != manifest.count:
-        raise PokesimError(
-            f"The Milvus server {server} has {row['count(*)']:,} of {manifest.count:,} pictures; "
-            "try again."
-        )
+    on_progress(0, manifest.count)
+    _fill(client, collection, items_schema(manifest.dimension), rows())
+    on_progress(manifest.count, manifest.count)
+    return {"rows_sha256": digest.hexdigest(), "in_folders": len(folders) > 1}
 
 
-def _fill(server: Client, collection: str, fields: Any, rows: Iterable[Row]) -> None:  # noqa: ANN401
-    """Make a collection and send its rows."""
-    server.ask("create_collection", collection, schema=fields)
+def _send_base_vectors(client: Client, collection: str, base: BaseVectors) -> None:
+    numbered = enumerate(_rows_of(base.blocks()))
+    rows = ({"id": number, "vector": vector} for number, vector in numbered)
+    _fill(client, collection, vectors_schema(base.manifest.dimension), rows)
+
+
+def _fill(client: Client, collection: str, schema: Any, rows: Iterable[Row]) -> None:  # noqa: ANN401 - pymilvus is untyped
+    """Create a collection and insert its rows."""
+    client.create_collection(collection, schema)
     for batch in _batches(rows):
-        server.ask("insert", collection, batch)
+        client.insert(collection, batch)
 
 
-def _settle(server: Client, main: str, collection: str) -> None:
-    """Bring what was sent to the server's disk, and into its memory if it is to be asked."""
-    from pymilvus import MilvusClient
-
-    server.do("flush", collection)
-    indexes: Any = MilvusClient.prepare_index_params()
-    indexes.add_index("vector", index_type="FLAT", metric_type="L2")
-    if collection == main:  # each query looks for the photo's own bytes
-        indexes.add_index("sha256", index_type="Trie")
-    server.do("create_index", collection, indexes)
-    if collection != plain_of(main):
-        server.do("load_collection", collection)
+def _finish(client: Client, main: str, collection: str) -> None:
+    """Flush and index a collection, and load it if it will be queried."""
+    client.flush(collection)
+    client.create_index(collection, index_params(items=collection == main))
+    if collection != base_collection(main):
+        client.load(collection)
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -170,40 +189,30 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         size += 4 * len(row["vector"]) + sum(
             len(str(row[name])) for name in row if name != "vector"
         )
-        if size >= _BYTES:
+        if size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def _each(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def _rows_of(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     for block in blocks:
         yield from block
 
 
-def _check_unchanged(server: Client, address: Address, before: str | None) -> None:
-    now = None
-    with contextlib.suppress(NoCollectionError):
-        now = server.ask("describe_collection", address.name)["collection_name"]
-    if now != before:
-        raise IndexFolderError(
-            f"{address} was built by somebody else meanwhile; the same command starts from that."
-        )
-
-
-def _drop_older(server: Client, address: Address, kept: set[str | None]) -> None:
-    """Drop the collections of snapshots before these, and what a push has left that was killed."""
-    ours = re.compile(rf"({re.escape(address.name)}_\d{{8}}T\d{{12}})(_files|_plain)?")
-    newest = max(one for one in kept if one)
-    for name in server.ask("list_collections"):
-        found = ours.fullmatch(name)
+def _drop_older(client: Client, address: Address, kept: set[str | None]) -> None:
+    """Drop the collections of earlier snapshots, and those left by a push that was killed."""
+    snapshots = re.compile(rf"({re.escape(address.name)}_\d{{8}}T\d{{12}})(_files|_plain)?")
+    newest = max(name for name in kept if name)
+    for name in client.collections():
+        found = snapshots.fullmatch(name)
         if found and found[1] not in kept and found[1] < newest:
-            server.ask("drop_collection", name)
+            client.drop(name)
 
 
-def _drop(server: Client, collection: str) -> None:
-    """Drop what a push has made that came to nothing, as far as the server lets us."""
+def _drop(client: Client, collection: str) -> None:
+    """Drop the collections of a push that failed, as far as the server allows."""
     with contextlib.suppress(PokesimError):
-        for name in (collection, files_of(collection), plain_of(collection)):
-            server.ask("drop_collection", name)
+        for name in (collection, files_collection(collection), base_collection(collection)):
+            client.drop(name)
