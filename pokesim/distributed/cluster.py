@@ -1,4 +1,4 @@
-"""Worker processes that read and embed in place of this one: here, or on a dask cluster."""
+"""Connect to workers that embed instead of this process: on this machine, or on a dask cluster."""
 
 from __future__ import annotations
 
@@ -16,79 +16,80 @@ if TYPE_CHECKING:
     from pokesim.distributed.embedder import DaskWorkers
 
 SECONDS = 5
-"""Time that a scheduler may take to answer."""
+"""How long a scheduler may take to answer."""
 
-_HERE = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def open_workers(where: str | int) -> Iterator[DaskWorkers]:
-    """Start worker processes on this machine, or take those of a dask scheduler.
+    """Start worker processes on this machine, or connect to those of a dask scheduler.
 
-    Give what it yields to `pokesim.build_index`. A script of one's own does so below
-    ``if __name__ == "__main__":``, because the processes that it starts read it too.
+    Pass the result to `pokesim.build_index`. A script must do so under
+    ``if __name__ == "__main__":``, because the processes that it starts import the script too.
 
     Args:
-        where: how many processes, which share this machine's cores; or a scheduler's address.
+        where: the number of processes, which share this machine's cores; or a scheduler's address.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: ``where`` is neither.
         PokesimError: dask is not installed, or no scheduler answers.
     """
     number = int(where) if str(where).isdecimal() else None
     if number == 0 or not (number or re.fullmatch(r"((tcp|tls|ws|wss)://)?[^/]+:\d+", str(where))):
         raise UsageError(
-            f"Workers are a number, or a scheduler's address such as tcp://HOST:8786, not {where}."
+            "Workers are given as a number of processes, or as a scheduler's address such as "
+            f"tcp://HOST:8786, not {where}."
         )
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise PokesimError(
-            "dask.distributed is not installed here; `pip install 'pokesim[dask]'` brings it."
+            "dask.distributed is not installed; install it with `pip install 'pokesim[dask]'`."
         ) from error
     from pokesim.distributed.embedder import DaskWorkers
 
-    if not log.isEnabledFor(logging.DEBUG):  # dask tells of each worker that it loses
+    if not log.isEnabledFor(logging.DEBUG):  # dask logs every worker that it loses
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as stack:
         scheduler: Any = where
         if number:
-            scheduler = opened.enter_context(
+            scheduler = stack.enter_context(
                 LocalCluster(
                     n_workers=number,
-                    host=_HERE,
-                    dashboard_address=f"{_HERE}:0",
-                    worker_dashboard_address=f"{_HERE}:0",
+                    host=_LOOPBACK,
+                    dashboard_address=f"{_LOOPBACK}:0",
+                    worker_dashboard_address=f"{_LOOPBACK}:0",
                     silence_logs=logging.CRITICAL,
                 )
             )
         try:
             if not number:
-                _greet(str(where))
+                _check_scheduler(str(where))
             client = Client(scheduler, timeout=SECONDS, set_as_default=False)
         except (OSError, TypeError, ValueError) as error:  # TypeError: TLS is not set up
             raise PokesimError(
                 f"No dask scheduler answers at {where}{f' ({error})' if str(error) else ''}."
             ) from error
-        yield DaskWorkers(opened.enter_context(client), str(where))
+        yield DaskWorkers(stack.enter_context(client), str(where))
 
 
-def _greet(scheduler: str) -> None:
-    """See that a scheduler answers; dask's own client waits on where something else listens.
+def _check_scheduler(address: str) -> None:
+    """Check that a scheduler answers: dask's client waits without end if something else listens.
 
     Raises:
-        OSError: it does not.
+        OSError: none answers.
     """
     from distributed import Security
     from distributed.core import rpc
 
-    async def greet() -> None:
-        secured = Security().get_connection_args("client")
-        async with rpc(scheduler, connection_args=secured) as asked:
-            await asyncio.wait_for(asked.identity(), SECONDS)
+    async def identify() -> None:
+        connection_args = Security().get_connection_args("client")
+        async with rpc(address, connection_args=connection_args) as scheduler:
+            await asyncio.wait_for(scheduler.identity(), SECONDS)
 
-    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own in this thread
-        pool.submit(asyncio.run, greet()).result()
+    with ThreadPoolExecutor(1) as pool:  # in a notebook, this thread already runs an event loop
+        pool.submit(asyncio.run, identify()).result()

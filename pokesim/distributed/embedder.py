@@ -1,4 +1,4 @@
-"""A build's files to the workers of a dask cluster: what is checked first, and what is sent."""
+"""Embed the files of a build on the workers of a dask cluster, after checking the workers."""
 
 from __future__ import annotations
 
@@ -29,133 +29,151 @@ from pokesim.distributed.worker_plugin import (
 from pokesim.embedders.catalog import BUNDLED, Compute, spec_of
 from pokesim.embedders.model_cache import Model
 from pokesim.errors import PokesimError
+from pokesim.index.item import Item
 
-_BATCHES = 4
-"""Batches in a chunk: enough that sending it costs little, few enough to do again."""
+_CHUNK_BATCHES = 4
+"""Batches in a chunk: enough that sending it costs little, few enough to embed again."""
 
 _SAMPLE = 16
-"""So many of the files are looked at on each worker before the work begins."""
+"""Files whose size each worker compares before the first chunk."""
 
 _SECONDS = 5
-"""Time that the first worker may take to be there."""
+"""How long to wait for the first worker."""
 
-_Seen: TypeAlias = tuple[str, LoadedFile, bool]
-"""A file, what it is, and whether it is to be embedded."""
+_Checked: TypeAlias = tuple[str, LoadedFile, bool]
+"""A path, its file, and whether it must be embedded."""
 
 log = logging.getLogger(__name__)
 
 
 class DaskWorkers:
-    """The workers of one cluster.
+    """The workers of one cluster; a `pokesim.build.batches.Workers`.
 
     Attributes:
-        count: how many there were when last looked at.
+        count: how many there were at the last count.
     """
 
     def __init__(self, client: Client, where: str) -> None:
+        """Count the workers.
+
+        Args:
+            client: the cluster.
+            where: the scheduler's address, or the number of local processes, for messages.
+        """
         self._client = client
         self._where = where
         self.count = len(client.nthreads())
 
     def embedder(self, model: Model, compute: Compute) -> EmbedBatches:
-        """Return what has them embed with a model."""
+        """Return a function that embeds with a model on the workers."""
         return partial(self._embed, model, compute)
 
     def _embed(
         self,
         model: Model,
         compute: Compute,
-        reader: FileLoader,
+        loader: FileLoader,
         paths: Sequence[str],
         batch_size: int,
     ) -> Generator[Batch, None, None]:
-        there = replace(reader, root=reader.root.absolute(), is_known=nothing_known)
-        size = _BATCHES * batch_size
-        parts = ((None, paths[at : at + size]) for at in range(0, len(paths), size))
+        remote = replace(loader, root=loader.root.absolute(), is_known=nothing_known)
+        size = _CHUNK_BATCHES * batch_size
+        chunks = ((None, paths[start : start + size]) for start in range(0, len(paths), size))
         self._check_versions()
         content = self._content_for(model)
-        station = EmbedderPlugin(model, compute, content, list(_sizes(there.root, paths)))
-        with self._stationed(station) as plugin:
+        plugin = EmbedderPlugin(model, compute, content, list(_sizes(remote.root, paths)))
+        with self._installed(plugin) as name:
             dimension = spec_of(model.name).dimension
-            chunks = Dispatcher(self._client, plugin, batch_size, dimension, self._counted)
-            if reader.is_known is nothing_known:
-                for _, batch in chunks.in_order(there, parts):
+            dispatcher = Dispatcher(self._client, name, batch_size, dimension, self._set_count)
+            if loader.is_known is nothing_known:
+                for _, batch in dispatcher.map_chunks(remote, chunks):
                     yield batch
                 return
-            # Only this process knows which pictures it has, by their content. So the workers look
-            # at all files first, and embed what is new among them in a second round.
-            looked = chunks.in_order(replace(there, is_known=everything_known), parts)
-            reads = (read for _, batch in looked for read in batch.reads)
-            for seen, batch in chunks.in_order(there, _unknown(reader, paths, reads, size)):
-                fresh = iter(batch.reads)
-                yield Batch([next(fresh) if new else read for _, read, new in seen], batch.vectors)
+            # Only this process knows the vectors of the previous snapshot, by the pictures' hashes.
+            # So the workers first hash all files, and then embed those that are new.
+            hashed = dispatcher.map_chunks(replace(remote, is_known=everything_known), chunks)
+            files = (file for _, batch in hashed for file in batch.reads)
+            new_chunks = _chunks_to_embed(loader.is_known, paths, files, size)
+            for checked, batch in dispatcher.map_chunks(remote, new_chunks):
+                embedded = iter(batch.reads)
+                yield Batch(
+                    [next(embedded) if new else file for _, file, new in checked], batch.vectors
+                )
 
     def _check_versions(self) -> None:
+        """Check that there are workers, with the same version of pokesim. Raises PokesimError."""
         try:
             self._client.wait_for_workers(1, timeout=_SECONDS)
         except TimeoutError as error:
             raise PokesimError(
-                f"The dask scheduler at {self._where} has no workers; start one, or more, with "
+                f"The dask scheduler at {self._where} has no workers; start one or more with "
                 f"`dask worker {self._where}`."
             ) from error
         own = metadata.version("pokesim")
-        for address, found in self._asked(metadata.version, "pokesim").items():
+        for address, found in self._run_on_all(metadata.version, "pokesim").items():
             if found != own:
                 has = "no pokesim" if isinstance(found, Exception) else f"pokesim {found}"
                 raise PokesimError(
                     f"The worker {address} has {has}, and this machine {own}; "
-                    f"`pip install 'pokesim[dask]=={own}'` there."
+                    f"run `pip install 'pokesim[dask]=={own}'` there."
                 )
 
     def _content_for(self, model: Model) -> bytes | None:
         """Return the model file, if a worker lacks the model."""
-        if model.name == BUNDLED or not any(self._asked(lacks_model, model).values()):
+        if model.name == BUNDLED or not any(self._run_on_all(lacks_model, model).values()):
             return None
         log.info("Sending the model of %s to the workers.", model.name)
         return model.path.read_bytes()
 
     @contextlib.contextmanager
-    def _stationed(self, station: EmbedderPlugin) -> Iterator[str]:
-        """Have a station on each worker, also on those that come later; yield its name."""
+    def _installed(self, plugin: EmbedderPlugin) -> Iterator[str]:
+        """Install a plugin on each worker, also on those that join later; yield its name.
+
+        Raises:
+            PokesimError: a worker cannot embed.
+        """
         name = f"pokesim-{uuid.uuid4().hex}"
-        self._client.register_plugin(station, name=name)
+        self._client.register_plugin(plugin, name=name)
         try:
-            for address, problem in self._asked(check_worker, name).items():
-                if isinstance(problem, PokesimError):
-                    raise problem
-                if isinstance(problem, Exception):
+            for address, error in self._run_on_all(check_worker, name).items():
+                if isinstance(error, PokesimError):
+                    raise error
+                if isinstance(error, Exception):
                     raise PokesimError(
-                        f"The worker {address} failed when it loaded the network ({problem})."
-                    )
+                        f"The worker {address} failed to load the model ({error})."
+                    ) from error
             yield name
         finally:
-            with contextlib.suppress(Exception):  # what ends the build is told, not this
+            with contextlib.suppress(Exception):  # the error that ended the build matters more
                 self._client.unregister_worker_plugin(name)
 
-    def _asked(self, call: Callable[..., object], *args: object) -> dict[str, object]:
-        """Call something on every worker; return what it gave or raised, by address."""
+    def _run_on_all(self, call: Callable[..., object], *args: object) -> dict[str, object]:
+        """Call a function on every worker; return its result or its exception, by address."""
         found: dict[str, object] = self._client.run(call, *args, on_error="return")
-        self._counted(len(found))
+        self._set_count(len(found))
         return found
 
-    def _counted(self, count: int) -> None:
+    def _set_count(self, count: int) -> None:
         self.count = count
 
 
-def _unknown(
-    reader: FileLoader, paths: Sequence[str], reads: Iterable[LoadedFile], size: int
-) -> Iterator[tuple[list[_Seen], list[str]]]:
-    """Yield files that were looked at, some at a time, and those of them to be embedded."""
-    files = (
-        (path, read, read.item is not None and not reader.is_known(read.item))
-        for path, read in zip(paths, reads, strict=True)
+def _chunks_to_embed(
+    is_known: Callable[[Item], bool],
+    paths: Sequence[str],
+    files: Iterable[LoadedFile],
+    size: int,
+) -> Iterator[tuple[list[_Checked], list[str]]]:
+    """Divide hashed files into chunks; yield each with the paths of its files to embed."""
+    marked = (
+        (path, file, file.item is not None and not is_known(file.item))
+        for path, file in zip(paths, files, strict=True)
     )
-    for seen in batches(files, size, itemgetter(2)):
-        yield seen, [path for path, _, new in seen if new]
+    for checked in batches(marked, size, itemgetter(2)):
+        yield checked, [path for path, _, new in checked if new]
 
 
 def _sizes(root: Path, paths: Sequence[str]) -> Iterator[tuple[Path, int]]:
-    """Yield some of the files that can be read here, and their bytes."""
+    """Yield a sample of the files that can be read here, with their sizes in bytes."""
     for path in paths[:: math.ceil(len(paths) / _SAMPLE)]:
         with contextlib.suppress(OSError):
             yield root / path, readable_size(root / path)

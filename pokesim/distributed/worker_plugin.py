@@ -1,8 +1,4 @@
-"""What a worker of a dask cluster has while a build lasts: one network, loaded once.
-
-This module runs on the workers. A `Station` comes to each of them as a dask plugin, also to those
-that join later.
-"""
+"""What runs on a worker of a dask cluster: one model, loaded once for a build."""
 
 from __future__ import annotations
 
@@ -27,7 +23,10 @@ from pokesim.threads import use_cores
 
 
 class EmbedderPlugin(WorkerPlugin):
-    """Checks a worker and loads its network, before it looks into the first files."""
+    """A dask plugin that checks its worker, then loads the model and embeds with it.
+
+    dask installs it on each worker, also on those that join later.
+    """
 
     def __init__(
         self,
@@ -36,60 +35,61 @@ class EmbedderPlugin(WorkerPlugin):
         content: bytes | None,
         sizes: Sequence[tuple[Path, int]],
     ) -> None:
-        """Say what is to run.
+        """Set what the worker needs.
 
         Args:
-            model: the network's model, as it is on the machine that builds.
+            model: the model, as found on the machine that builds.
             compute: what runs it.
-            content: the model file, for workers that lack it; None: they have it.
-            sizes: some of the files, and the bytes that each has on the machine that builds.
+            content: the model file, for workers that lack it; None: no worker does.
+            sizes: a sample of the files, with their sizes in bytes on the machine that builds.
         """
         self._model = model
         self._compute = compute
         self._content = content
         self._sizes = sizes
-        self._network: Embedder | None = None
+        self._embedder: Embedder | None = None
 
     def setup(self, worker: Worker) -> None:
-        """Arrive on a worker. Loading would keep it from answering, so it is left for later."""
+        """Record the worker; `embedder` loads the model, which would keep it from starting."""
         self._lock = threading.Lock()
         self._address = worker.address
         self._cores = worker.state.nthreads
 
-    def network(self) -> Embedder:
-        """Return the network; only after this worker has turned out to be fit for the build.
+    def embedder(self) -> Embedder:
+        """Return the embedder; the first call checks the worker and loads the model.
 
         Raises:
-            PokesimError: it is not.
+            PokesimError: the worker cannot embed.
         """
-        if self._network is None:
+        if self._embedder is None:
             try:
                 self._check_files()
                 use_cores(self._cores)
-                self._network = open_embedder(self._own_model(), self._compute)
+                self._embedder = open_embedder(self._local_model(), self._compute)
             except PokesimError as error:
-                told = f"The worker {self._address} cannot embed: {error}"
-                raise PokesimError(told) from error
-        return self._network
+                message = f"The worker {self._address} cannot embed: {error}"
+                raise PokesimError(message) from error
+        return self._embedder
 
-    def embed(self, reader: FileLoader, paths: Sequence[str], batch_size: int) -> Batch:
-        """Look into some files; one call at a time, which has all threads of the worker."""
+    def embed(self, loader: FileLoader, paths: Sequence[str], batch_size: int) -> Batch:
+        """Load and embed files, one call at a time, with all threads of the worker."""
         with self._lock:
-            network = self.network()
-            reads, vectors = [], [np.empty((0, network.dimension), np.float32)]
-            for batch in embed_locally(lambda: network, reader, paths, batch_size):
-                reads += [replace(read, pixels=None) for read in batch.reads]
+            embedder = self.embedder()
+            files, vectors = [], [np.empty((0, embedder.dimension), np.float32)]
+            for batch in embed_locally(lambda: embedder, loader, paths, batch_size):
+                files += [replace(file, pixels=None) for file in batch.reads]
                 vectors.append(batch.vectors)
-        return Batch(reads, np.concatenate(vectors))
+        return Batch(files, np.concatenate(vectors))
 
     def _check_files(self) -> None:
+        """Check that the worker sees the same files. Raises PokesimError."""
         for path, size in self._sizes:
             try:
                 found = readable_size(path)
             except OSError as error:
                 raise PokesimError(
                     f"it cannot read {path} ({error.strerror}); the pictures must be at the same "
-                    "path on every worker, as on a shared disk."
+                    "path on every worker, for example on a shared disk."
                 ) from error
             if found != size:
                 raise PokesimError(
@@ -97,8 +97,8 @@ class EmbedderPlugin(WorkerPlugin):
                     "same on every worker."
                 )
 
-    def _own_model(self) -> Model:
-        """Return the model on this worker, put into its cache if it was sent."""
+    def _local_model(self) -> Model:
+        """Return the model on this worker; if it was sent, put it into the worker's cache."""
         model = self._model
         try:
             found = find_model(model)
@@ -112,37 +112,37 @@ class EmbedderPlugin(WorkerPlugin):
 
 
 def readable_size(path: Path) -> int:
-    """Return the bytes of a regular file that can be read. Raises OSError."""
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe may wait for ever
+    """Return the size in bytes of a regular file that can be read. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe may block without end
         raise OSError(None, "not a regular file", os.fspath(path))
     with path.open("rb") as file:
         return os.fstat(file.fileno()).st_size
 
 
-def embed_chunk(plugin: str, reader: FileLoader, paths: Sequence[str], batch_size: int) -> Batch:
-    """Look into some files on this worker.
+def embed_chunk(plugin: str, loader: FileLoader, paths: Sequence[str], batch_size: int) -> Batch:
+    """Load and embed files on this worker.
 
     Raises:
-        PokesimError: whatever went wrong. Other errors might not survive the way back, and dask
-            would wait for them in vain.
+        PokesimError: for any error. Others might not be picklable, and dask would wait for the
+            result without end.
     """
     worker = get_worker()
     try:
-        return _plugin_of(worker, plugin).embed(reader, paths, batch_size)
+        return _plugin_of(worker, plugin).embed(loader, paths, batch_size)
     except PokesimError as error:
-        told = str(error)
+        message = str(error)
     except Exception as error:
-        told = f"The worker {worker.address} failed ({type(error).__name__}: {error})."
-    raise PokesimError(told)
+        message = f"The worker {worker.address} failed ({type(error).__name__}: {error})."
+    raise PokesimError(message)
 
 
 def check_worker(plugin: str, dask_worker: Worker) -> None:
-    """Load the network of a worker. Raises PokesimError."""
-    _plugin_of(dask_worker, plugin).network()
+    """Check a worker, and load its model. Raises PokesimError."""
+    _plugin_of(dask_worker, plugin).embedder()
 
 
 def lacks_model(model: Model) -> bool:
-    """Say whether a worker is without a model."""
+    """Return whether this worker lacks a model."""
     try:
         find_model(model)
     except ModelError:
@@ -150,12 +150,12 @@ def lacks_model(model: Model) -> bool:
     return False
 
 
-def everything_known(_: Any) -> bool:  # noqa: ANN401
-    """Say that the vector of any picture is at hand: a reader then looks, and decodes nothing."""
+def everything_known(_: Any) -> bool:  # noqa: ANN401 - of the type of FileLoader.is_known
+    """Return True: a loader then hashes files, and decodes no pixels."""
     return True
 
 
-def _plugin_of(worker: Worker, plugin: str) -> EmbedderPlugin:
-    station = worker.plugins[plugin]
-    assert isinstance(station, EmbedderPlugin)
-    return station
+def _plugin_of(worker: Worker, name: str) -> EmbedderPlugin:
+    plugin = worker.plugins[name]
+    assert isinstance(plugin, EmbedderPlugin)
+    return plugin

@@ -1,4 +1,4 @@
-"""The real Milvus server; only for a network namespace with nothing but loopback."""
+"""A real Milvus server; only for a network namespace that has nothing but loopback."""
 
 import asyncio
 import contextlib
@@ -15,18 +15,18 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-TOKEN = "root:Milvus"  # as the server comes
+TOKEN = "root:Milvus"  # the server's default
 PORTS = (19530, 9091)
 HEALTH = "http://127.0.0.1:9091/healthz"
 
 
-def wait_until(is_so):
-    """Look every tenth of a second, for two minutes."""
+def wait_until(condition):
+    """Check a condition every tenth of a second; raise TimeoutError after two minutes."""
     for _ in range(1200):
-        if is_so():
+        if condition():
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{is_so} is not so after two minutes")
+    raise TimeoutError(f"{condition} is still false after two minutes")
 
 
 def is_free(port):
@@ -43,20 +43,20 @@ def is_healthy():
 
 
 class Server:
-    """The real server, of its data in a folder."""
+    """A server with its data in a folder."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.start()
 
     def start(self) -> None:
         for port in PORTS:
             wait_until(lambda port=port: is_free(port))
         program = Path(sys.executable).with_name("milvus-server")
-        options = ["--data", str(self.home), "--authorization-enabled", "True"]
+        options = ["--data", str(self.folder), "--authorization-enabled", "True"]
         self.process = subprocess.Popen(
             [program, *options],
-            cwd=self.home,
+            cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -77,21 +77,21 @@ class Server:
 
 @contextlib.contextmanager
 def behind_tls(port: int, context: ssl.SSLContext) -> Iterator[None]:
-    """Pass on what comes to a port by TLS, as a proxy does that stands before a server."""
+    """Listen on a port with TLS and forward to the server, as a reverse proxy does."""
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
                 writer.write(data)
                 await writer.drain()
 
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", PORTS[0])
-        await asyncio.gather(carry(reader, to_server), carry(from_server, writer))
+        await asyncio.gather(copy(reader, to_server), copy(from_server, writer))
 
     async def listen() -> None:
         ended = asyncio.Event()
-        async with await asyncio.start_server(meet, "127.0.0.1", port, ssl=context):
+        async with await asyncio.start_server(forward, "127.0.0.1", port, ssl=context):
             started.set_result((asyncio.get_running_loop(), ended))
             await ended.wait()
 

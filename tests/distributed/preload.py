@@ -1,4 +1,4 @@
-"""What the tests' dask workers load first: a reader that ends the process on some files."""
+"""Preloaded by the tests' dask workers: a reader that crashes or raises on certain files."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A build by the workers of a real dask scheduler is the build that this machine makes alone."""
+"""Workers of a real dask scheduler build the same index as this machine alone."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ LOOPBACK = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
 
 @contextlib.contextmanager
 def process(*command, **options):
-    """Run something in the background, and end it with its children."""
+    """Run a command in the background; kill it and its children at the end."""
     started = subprocess.Popen(
         list(map(str, command)),
         stdout=subprocess.DEVNULL,
@@ -43,7 +43,7 @@ def process(*command, **options):
 
 @contextlib.contextmanager
 def scheduler(home, **env):
-    """Start a scheduler and give its address, and its process."""
+    """Start a scheduler; give its address and its process."""
     file = home / "scheduler.json"
     options = ("--port", "0", "--scheduler-file", file)
     command = (*DASK, "scheduler", *LOOPBACK, *options)
@@ -57,7 +57,7 @@ def scheduler(home, **env):
 
 
 def worker(address, home, *options, **env):
-    """Start one worker, with the nanny that starts it again."""
+    """Start one worker, with the nanny that restarts it."""
     home.mkdir(exist_ok=True)
     command = (*DASK, "worker", address, *LOOPBACK, "--nthreads", "1", *options)
     command = (*command, "--local-directory", home, "--preload", PRELOAD)
@@ -66,7 +66,7 @@ def worker(address, home, *options, **env):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The address of a scheduler with two workers, whose cache is their own."""
+    """The address of a scheduler with two workers, which have a cache of their own."""
     home = tmp_path_factory.mktemp("cluster")
     own = {"POKESIM_CACHE": str(home / "cache")}
     with (
@@ -81,7 +81,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(samples, tmp_path_factory):
-    """Pictures that differ, among them some that cannot be read and a name that is no text."""
+    """Different pictures; two files that cannot be read, and one name that is not UTF-8."""
     home = tmp_path_factory.mktemp("pictures")
     (home / "below").mkdir()
     for number in range(3):
@@ -99,15 +99,15 @@ def folder(samples, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(folder, tmp_path_factory):
-    """What this machine makes of them by itself."""
-    home = tmp_path_factory.mktemp("alone") / "index"
-    pokesim.build_index(folder, home, embedder="compact")
-    return contents(home)
+def local(folder, tmp_path_factory):
+    """The contents of the index that this machine builds alone."""
+    index = tmp_path_factory.mktemp("local") / "index"
+    pokesim.build_index(folder, index, embedder="compact")
+    return contents(index)
 
 
 def contents(index):
-    """All items, but for their times, and what was skipped; and the vectors."""
+    """The items, without their times, and the skipped files; and the vectors."""
     with pokesim.open_index(index) as opened:
         items = [(one.id, one.path, one.label, one.size, one.sha256) for one in opened.items]
         return (items, opened.manifest.skipped), opened.vectors(np.arange(len(opened)))
@@ -125,7 +125,7 @@ def command(folder, index, address, *options):
 
 @contextlib.contextmanager
 def begun(folder, index, address):
-    """Start a build, and go on once it has embedded something, but by far not all."""
+    """Start a build, and give it when it has embedded some pictures, but far from all."""
     build = subprocess.Popen(
         command(folder, index, address, "--batch-size", "2"),
         stdout=subprocess.PIPE,
@@ -146,14 +146,14 @@ def worker_pids(address):
         return list(client.run(os.getpid).values())
 
 
-def test_the_snapshot_is_the_one_of_a_local_build(run, cluster, folder, alone, tmp_path):
+def test_the_index_is_the_same_as_a_local_build(run, cluster, folder, local, tmp_path):
     done = run(*command(folder, tmp_path / "i", cluster)[3:])
     assert done.returncode == 0, done.stderr
     assert "Indexed 454 pictures, skipped 2" in done.stdout
-    assert_same(contents(tmp_path / "i"), alone)
+    assert_same(contents(tmp_path / "i"), local)
 
 
-def test_an_update_embeds_what_is_new_alone(run, cluster, folder, samples, tmp_path):
+def test_an_update_embeds_only_new_pictures(run, cluster, folder, samples, tmp_path):
     pictures, index = tmp_path / "pictures", tmp_path / "i"
     shutil.copytree(folder, pictures)
     run(*command(pictures, index, cluster)[3:])
@@ -172,58 +172,56 @@ def test_an_update_embeds_what_is_new_alone(run, cluster, folder, samples, tmp_p
     assert ": 0 embedded" in done.stdout
 
 
-def test_a_worker_that_is_killed_costs_nothing(cluster, folder, alone, tmp_path):
+def test_a_killed_worker_does_not_change_the_index(cluster, folder, local, tmp_path):
     with begun(folder, tmp_path / "i", cluster) as build:
         os.kill(worker_pids(cluster)[0], signal.SIGKILL)
-        out, told = build.communicate(timeout=100)
-    assert build.returncode == 0, told
+        out, error = build.communicate(timeout=100)
+    assert build.returncode == 0, error
     assert ": 454 embedded" in out
-    assert_same(contents(tmp_path / "i"), alone)
+    assert_same(contents(tmp_path / "i"), local)
 
 
-def test_a_picture_that_ends_its_worker_is_skipped_and_named(run, cluster, folder, alone, tmp_path):
+def test_a_picture_that_kills_its_worker_is_skipped(run, cluster, folder, local, tmp_path):
     pictures = tmp_path / "pictures"
     shutil.copytree(folder, pictures)
     shutil.copy2(pictures / "below" / "brumbel-1.png", pictures / "poison.png")
     done = run(*command(pictures, tmp_path / "i", cluster, "--batch-size", "8")[3:])
     assert done.returncode == 0, done.stderr
-    assert "Workers end over one of 32 files; looking for it." in done.stderr
-    assert "skipped poison.png: 4 workers ended while they read it" in done.stderr
+    assert "One of 32 files kills its workers; looking for it." in done.stderr
+    assert "skipped poison.png: 4 workers died while reading it" in done.stderr
     (items, skipped), vectors = contents(tmp_path / "i")
     rest = tuple(one for one in skipped if one.path != "poison.png")
-    assert_same(((items, rest), vectors), alone)
+    assert_same(((items, rest), vectors), local)
 
 
-def test_ctrl_c_keeps_what_is_embedded_and_a_local_build_goes_on(
-    run, cluster, folder, alone, tmp_path
-):
+def test_a_local_build_continues_after_ctrl_c(run, cluster, folder, local, tmp_path):
     with begun(folder, tmp_path / "i", cluster) as build:
         build.send_signal(signal.SIGINT)
-        _, told = build.communicate(timeout=60)
-    assert (build.returncode, told.count("\n")) == (130, 1)
-    assert "of 457 pictures are embedded, and the same command goes on from there" in told
+        _, error = build.communicate(timeout=60)
+    assert (build.returncode, error.count("\n")) == (130, 1)
+    assert "of 457 pictures are embedded, and the same command goes on from there" in error
     done = run("build-index", folder, "--index", tmp_path / "i", "--embedder", "compact")
     assert "Going on after" in done.stderr
-    assert_same(contents(tmp_path / "i"), alone)
+    assert_same(contents(tmp_path / "i"), local)
 
 
-def test_a_scheduler_that_goes_away_is_one_sentence(run, folder, alone, tmp_path):
+def test_a_lost_scheduler_is_an_error_of_one_line(run, folder, local, tmp_path):
     with (
         scheduler(tmp_path) as (address, started),
         worker(address, tmp_path / "w"),
         begun(folder, tmp_path / "i", address) as build,
     ):
         os.killpg(started.pid, signal.SIGKILL)
-        _, told = build.communicate(timeout=100)
-    assert (build.returncode, told.count("\n")) == (1, 1)
-    assert "The dask scheduler is gone; what is embedded is kept" in told
+        _, error = build.communicate(timeout=100)
+    assert (build.returncode, error.count("\n")) == (1, 1)
+    assert "The connection to the dask scheduler is lost; what is embedded is kept" in error
     done = run("build-index", folder, "--index", tmp_path / "i", "--embedder", "compact")
     assert "Going on after" in done.stderr
-    assert_same(contents(tmp_path / "i"), alone)
+    assert_same(contents(tmp_path / "i"), local)
 
 
-def test_workers_that_all_go_away_are_waited_for_but_not_for_ever(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(dispatch, "PATIENCE", 1)
+def test_a_build_ends_if_there_is_no_worker_for_long(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "NO_WORKER_SECONDS", 1)
     with (
         scheduler(tmp_path) as (address, _),
         worker(address, tmp_path / "w", "--no-nanny") as only,
@@ -241,8 +239,8 @@ def test_workers_that_all_go_away_are_waited_for_but_not_for_ever(folder, tmp_pa
             )  # fmt: skip
 
 
-def test_workers_that_end_whatever_they_read_end_the_build(samples, tmp_path, monkeypatch):
-    monkeypatch.setattr(dispatch, "ENOUGH", 2)
+def test_a_build_ends_if_every_file_kills_its_workers(samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "MAX_KILLERS", 2)
     (tmp_path / "pictures").mkdir()
     for number in range(4):
         shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures" / f"poison{number}.png")
@@ -251,18 +249,20 @@ def test_workers_that_end_whatever_they_read_end_the_build(samples, tmp_path, mo
         scheduler(tmp_path, **env) as (address, _),
         worker(address, tmp_path / "w"),
         pokesim.open_workers(address) as workers,
-        pytest.raises(pokesim.PokesimError, match="end whatever they read, last poison1"),
+        pytest.raises(
+            pokesim.PokesimError, match="Every file kills its workers, most recently poison1"
+        ),
     ):
         pokesim.build_index(
             tmp_path / "pictures", tmp_path / "i", embedder="compact", workers=workers
         )
 
 
-def test_a_worker_that_fails_is_one_sentence(run, cluster, samples, tmp_path):
+def test_an_error_on_a_worker_is_one_line(run, cluster, samples, tmp_path):
     (tmp_path / "pictures").mkdir()
     shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures" / "raises.png")
     done = run(*command(tmp_path / "pictures", tmp_path / "i", cluster)[3:])
-    assert_told(done, "failed (LookupError: raises.png).")
+    assert_error(done, "failed (LookupError: raises.png).")
 
 
 def test_a_model_is_sent_to_workers_that_lack_it(run, cluster, seeded_weights, samples, tmp_path):
@@ -279,35 +279,35 @@ def test_a_model_is_sent_to_workers_that_lack_it(run, cluster, seeded_weights, s
     assert_same(contents(tmp_path / "sent"), contents(tmp_path / "alone"))
     with scheduler(tmp_path) as (address, _), worker(address, home, POKESIM_CACHE="/dev/null"):
         done = run(*build, "other", "--workers", address)
-    assert_told(done, "cannot embed: The cache /dev/null/models cannot be written (Not a ", 2)
+    assert_error(done, "cannot embed: The cache /dev/null/models cannot be written (Not a ", 2)
 
 
-def test_what_is_wrong_with_a_cluster_is_one_sentence(run, samples, tmp_path, monkeypatch):
+def test_an_unusable_cluster_is_an_error_of_one_line(run, samples, tmp_path, monkeypatch):
     for place in (tmp_path, tmp_path / "w", tmp_path / "old"):  # working folders
         (place / "pictures").mkdir(parents=True)
     shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures")
-    # Each process sees its own working folder here, as machines see disks of their own.
+    # Each process sees its own working folder at this path, as each machine sees its own disk.
     build = command("/proc/self/cwd/pictures", tmp_path / "i", "")[3:-1]
     with scheduler(tmp_path) as (address, _):
-        assert_told(run(*build, address), f"scheduler at {address} has no workers; start one")
+        assert_error(run(*build, address), f"scheduler at {address} has no workers; start one")
         with worker(address, tmp_path / "w", "--no-nanny"):
-            told = "cannot embed: it cannot read /proc/self/cwd/pictures/brumbel.png (No such file"
-            assert_told(run(*build, address), told)
+            error = "cannot embed: it cannot read /proc/self/cwd/pictures/brumbel.png (No such file"
+            assert_error(run(*build, address), error)
             (tmp_path / "w" / "pictures" / "brumbel.png").write_bytes(b"another")
-            assert_told(run(*build, address), "brumbel.png has 7 bytes there and ")
+            assert_error(run(*build, address), "brumbel.png has 7 bytes there and ")
         info = tmp_path / "old" / "pokesim-0.0.1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pokesim\nVersion: 0.0.1\n")
         old = {"PYTHONPATH": str(info.parent)}
         with worker(address, tmp_path / "old", "--no-nanny", **old):
-            told = f"has pokesim 0.0.1, and this machine {pokesim.__version__}"
-            assert_told(run(*build, address), told)
-    assert_told(run(*build, address), f"No dask scheduler answers at {address}")
+            error = f"has pokesim 0.0.1, and this machine {pokesim.__version__}"
+            assert_error(run(*build, address), error)
+    assert_error(run(*build, address), f"No dask scheduler answers at {address}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         other = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        assert_told(run(*build, other), f"No dask scheduler answers at {other}")
+        assert_error(run(*build, other), f"No dask scheduler answers at {other}")
 
 
-def assert_told(done, told, lines=1):
+def assert_error(done, message, lines=1):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", lines), done.stderr
-    assert told in done.stderr
+    assert message in done.stderr

@@ -127,9 +127,9 @@ class CollectionMetadata:
         values = self._values(column)
         return None if value in values else values
 
-    def values(self, column: str, most: int) -> list[Value]:
-        """Return up to ``most`` distinct values of a column, sorted."""
-        return self._values(column)[:most]
+    def values(self, column: str, limit: int) -> list[Value]:
+        """Return up to ``limit`` distinct values of a column, sorted."""
+        return self._values(column)[:limit]
 
     def unmatched(self) -> Iterator[str]:
         """Yield the keys of the rows that match no picture."""
