@@ -1,7 +1,7 @@
-"""What an index is: pictures, their vectors and metadata, in a folder or on a Milvus server.
+"""An index: pictures, their vectors and metadata, in a folder or on a Milvus server.
 
-`open_store` is the door: it returns the store that an index's folder or address names. The
-protocols in `store` say what every store offers; `folder` and `milvus` implement them.
+`open_store` returns the store that a folder or an address names. The protocols in `store` define
+what every store offers; `folder` and `milvus` implement them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_INDEX = "indexes/default"
 
 
 def open_store(index: str | Path) -> Store:
-    """Return the store that an index's folder or address names.
+    """Return the store of an index, given its folder or its address.
 
     Raises:
         UsageError: it looks like an address, but is not a valid one.

@@ -1,6 +1,7 @@
-"""``items.sqlite``: what each vector is a picture of, in the order of the vectors.
+"""An item: what an index records of one picture, next to its vector.
 
-SQLite, so that a query reads only the rows that it shows, however large the collection.
+Every store keeps a list of items in the order of their vectors, so a vector's row number is the id
+of its item.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ class Item:
     """One picture of an index.
 
     Attributes:
-        id: row of its vector.
-        path: relative to the picture folder, "/" between parts.
-        label: what it shows; the file's stem.
-        size: of the file, in bytes.
-        mtime_ns: when the file was last changed, as `changed_ns` has it; or `RACY`.
-        sha256: of the file's bytes.
+        id: row of its vector, from 0.
+        path: relative to the picture folder, with "/" as separator; absolute for a picture that
+            was added from outside that folder.
+        label: name of what it shows; the stem of its file name.
+        size: size of the file in bytes.
+        mtime_ns: when the file last changed, as `changed_ns` returns it; or `RACY`.
+        sha256: SHA-256 of the file, hexadecimal.
     """
 
     id: int
@@ -32,31 +34,31 @@ class Item:
 
 
 COLUMNS = ", ".join(field.name for field in fields(Item))
-"""An item's columns, in the order of its fields."""
+"""The fields of an item, as SQL columns."""
 
 RACY = -1
-"""In place of an ``mtime_ns``: the file had just been changed when it was read, so that a further
-change may have the same time; only its content tells."""
+"""In place of ``mtime_ns``: the file had changed so shortly before it was read that a later change
+may have the same time. Only its SHA-256 shows whether it has changed since."""
 
 
 def changed_ns(found: os.stat_result) -> int:
-    """Return when a file was last changed, in nanoseconds since 1970.
+    """Return when a file last changed, in nanoseconds since 1970.
 
-    The later of the times of its content and of its entry, which changes too when another file
-    takes its name.
+    This is the later of the times of its content and of its inode, which also changes when another
+    file is renamed to its name.
     """
     return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def path_in(root: Path, file: str | Path) -> str:
-    """Return a file's path as items have it: relative to the picture folder, if it is in there."""
+    """Return a file's path as items record it: relative to the picture folder if it is inside."""
     path = Path(file).parent.resolve() / Path(file).name
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def named_bytes(item: Item) -> tuple[bytes, bytes]:
-    """Return path and label as SQLite is given them.
+    """Return path and label in the bytes of the file system.
 
-    A file name need not be UTF-8. As bytes cast to TEXT it survives the round trip.
+    A file name need not be UTF-8; bytes that SQLite casts to TEXT survive the round trip.
     """
     return os.fsencode(item.path), os.fsencode(item.label)

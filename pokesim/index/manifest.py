@@ -1,4 +1,4 @@
-"""``manifest.json``: what an index is, and the size and hash of each of its other files."""
+"""``manifest.json``: the description of an index, and the size and hash of its other files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 MANIFEST_FILE = "manifest.json"
 
 FORMAT = 1
-"""Version of the layout on disk; a newer one is refused with a sentence."""
-
+"""Version of the layout on disk; a newer one is refused."""
 
 FLAT, PANORAMA, AUTO_SEARCH = "flat", "panorama", "auto"
-"""How vectors can be searched exactly, by `SearchRecord.used`; ``auto`` chooses by size."""
+"""The exact searches; ``auto`` chooses one of the other two by the size of the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that claims to be a picture but could not be read, and why."""
+    """A file that has the name of a picture but could not be read, and the reason."""
 
     path: str
     reason: str
@@ -26,15 +25,15 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderRecord:
-    """Which embedder made the vectors; a query must use the same.
+    """The embedder that made the vectors; a query must use the same one.
 
     Attributes:
-        name: in the catalogue.
-        weights_sha256: of the weights.
-        export_version: of the export that made the model file.
-        side: of the square input, in pixels.
+        name: its name in the catalogue.
+        weights_sha256: SHA-256 of its weights.
+        export_version: version of the export that made the model file.
+        side: side of the square input, in pixels.
         reading: how a picture becomes that square.
-        normalized: vectors were scaled to length 1.
+        normalized: whether the vectors were scaled to length 1.
     """
 
     name: str
@@ -47,12 +46,13 @@ class EmbedderRecord:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What a learned metric was fitted on, and what it was worth on labels held out from the fit.
+    """What a learned metric was fitted to, and its accuracy on labels held out from the fit.
 
     Attributes:
-        labels, pictures: what it was fitted on.
-        held_out: pictures of held-out labels that it was measured with.
-        before, after: percent of these whose right label came first, and among the first five.
+        labels, pictures: number of each that it was fitted to.
+        held_out: number of pictures of held-out labels that it was evaluated on.
+        before, after: R@1 and R@5 on these, in percent: the share whose correct label ranked
+            first, and among the first five.
     """
 
     labels: int
@@ -64,15 +64,15 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class MetadataRecord:
-    """What a manifest says of an index's metadata.
+    """The manifest's entry for the metadata of an index.
 
     Attributes:
-        source: the table's file, absolute.
-        sha256: of the file's bytes when it was read.
+        source: the table's file, as an absolute path.
+        sha256: SHA-256 of the file when it was read.
         key: the column that names pictures.
-        columns: all columns; True where each cell is a number or empty.
-        described: pictures that have a row.
-        unmatched: rows that no picture has.
+        columns: all columns; True if each cell is a number or empty.
+        described: number of pictures that have a row.
+        unmatched: number of rows that match no picture.
     """
 
     source: str
@@ -88,10 +88,11 @@ class SearchRecord:
     """How an index is searched.
 
     Attributes:
-        requested: what the user named: "auto", "flat", "panorama" or a factory string.
-        used: what that came to.
-        recall: for an approximate search, the share of the true ten nearest vectors that it found,
-            with vectors of the index as queries (the query itself not counted); else None.
+        requested: the user's choice: "auto", "flat", "panorama" or a FAISS factory string.
+        used: the search that "auto" chose, else the same as ``requested``.
+        recall: for an approximate search, the share of the true ten nearest vectors among its
+            candidates, with vectors of the index as queries (a query itself is not counted); else
+            None.
     """
 
     requested: str = AUTO_SEARCH
@@ -101,21 +102,21 @@ class SearchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an index is.
+    """The description of an index.
 
     Attributes:
-        images: the picture folder, absolute; item paths are relative to it.
-        embedder: what made the vectors.
+        images: the picture folder, as an absolute path; item paths are relative to it.
+        embedder: the embedder that made the vectors.
         dimension, count: shape of the vectors.
         skipped: files that could not be read.
-        created: UTC, ISO 8601.
+        created: time in UTC, ISO 8601.
         metric: how vectors are compared; always "L2".
-        tuning: the learned metric that the vectors were projected by, if any.
+        tuning: the learned metric that projected the vectors, if any.
         search: how the vectors are searched.
-        metadata: the table that describes its pictures, if it has one.
-        runtime, precision: what computed the vectors; any other may compute a query's.
+        metadata: the table that describes the pictures, if any.
+        runtime, precision: what computed the vectors; a query's may be computed by others.
         files: size in bytes and SHA-256 of each other file of the snapshot.
-        pokesim: version that wrote it.
+        pokesim: version of pokesim that wrote it.
         format: version of the layout.
     """
 
@@ -138,13 +139,13 @@ class Manifest:
     def to_json(self) -> str:
         """Return the manifest as indented JSON."""
         data = asdict(self)
-        # The format's name for it is older than ours.
+        # The format has always called it "asked".
         data["search"] = {"asked": data["search"].pop("requested"), **data["search"]}
         return json.dumps(data, indent=1) + "\n"
 
     @staticmethod
     def from_json(text: str | bytes) -> Manifest:
-        """Read what `to_json` wrote. Raises ValueError, KeyError or TypeError on anything else."""
+        """Parse the output of `to_json`; raise ValueError, KeyError or TypeError on anything else."""
         data = json.loads(text)
         data["embedder"] = EmbedderRecord(**data["embedder"])
         if tuning := data["tuning"]:

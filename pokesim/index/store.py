@@ -1,8 +1,7 @@
-"""Where an index is kept: in a folder, or on a Milvus server.
+"""The interface of a store, which keeps an index in a folder or on a Milvus server.
 
-What asks an index, and what builds one, knows a store only by what is written here. It is read
-where it is, and written by way of a folder: a build works in `Store.folder`, and what it publishes
-there is then published in the store, whole and at once.
+Searching and building use only these protocols. A search reads the index where the store keeps it.
+A build writes a folder, `Store.folder`, and the store then publishes the result as a whole.
 """
 
 from __future__ import annotations
@@ -30,58 +29,59 @@ class Items(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, item_id: int, /) -> Item: ...
+    def __getitem__(self, item_id: int, /) -> Item:
+        """Return an item. Raises KeyError if there is none with this id."""
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield all, in the order of their ids."""
+        """Yield all items in the order of their ids."""
 
     def find(self, sha256: str) -> int | None:
-        """Return the first id of a picture with these bytes, or None."""
+        """Return the lowest id of the pictures with this SHA-256, or None."""
 
-    def of_bytes(self, sha256: str) -> list[int]:
-        """Return the ids of the pictures with these bytes."""
+    def ids_of_bytes(self, sha256: str) -> list[int]:
+        """Return the ids of the pictures with this SHA-256."""
 
-    def of_path(self, path: str) -> int | None:
-        """Return the id of the picture with this path, as `path_in` gives it, or None."""
+    def id_of_path(self, path: str) -> int | None:
+        """Return the id of the picture with this path, as `path_in` returns it, or None."""
 
     @property
     def in_folders(self) -> bool:
-        """Whether the pictures lie in more than one folder."""
+        """Whether the pictures are in more than one folder."""
 
 
 class Metadata(Protocol):
-    """What a table tells of the pictures of a snapshot.
+    """The table that describes the pictures of a snapshot.
 
     Attributes:
-        record: what the manifest says of it.
+        record: the table's entry in the manifest.
     """
 
     record: MetadataRecord
 
-    def of(self, item_id: int) -> dict[str, Value]:
-        """Return what the table tells of a picture, by column; None in each if nothing."""
+    def row(self, item_id: int) -> dict[str, Value]:
+        """Return a picture's row, by column; all cells are None if it has no row."""
 
-    def known(self, column: str, value: str) -> Sequence[Value] | None:
-        """Return None if a column has a value, else all the values it has."""
+    def alternatives(self, column: str, value: str) -> Sequence[Value] | None:
+        """Return None if a column has a value, else the values that it has."""
 
-    def values(self, column: str, most: int) -> list[Value]:
-        """Return up to ``most`` of the values that a column has, sorted."""
+    def values(self, column: str, limit: int) -> list[Value]:
+        """Return up to ``limit`` distinct values of a column, sorted."""
 
     def unmatched(self) -> Iterator[str]:
-        """Yield the keys of the rows that no picture has."""
+        """Yield the keys of the rows that match no picture."""
 
     def undescribed(self) -> Iterator[str]:
         """Yield the paths of the pictures that have no row."""
 
     def table(self) -> Table:
-        """Return the table as it was read."""
+        """Return the whole table."""
 
-    def fit(self, count: int) -> bool:
-        """Say whether this is of so many pictures."""
+    def fits(self, count: int) -> bool:
+        """Say whether it belongs to a snapshot of ``count`` pictures."""
 
 
 class Reader(Protocol):
-    """A snapshot opened to be searched.
+    """A snapshot that is open for searching.
 
     Attributes:
         projection: the learned metric of a tuned index.
@@ -91,83 +91,83 @@ class Reader(Protocol):
 
     @property
     def items(self) -> Items:
-        """What each vector is a picture of."""
+        """The items, one for each vector."""
 
     @property
     def metadata(self) -> Metadata | None:
-        """What a table tells of the pictures, if the index has one."""
+        """The table that describes the pictures, if the index has one."""
 
-    def view(self, asked: Condition | None) -> VectorView:
-        """Return the vectors of the pictures that are as asked; None: of all."""
+    def view(self, condition: Condition | None) -> VectorView:
+        """Return the vectors of the pictures that meet a condition; None means all."""
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of some ids (n,)."""
+        """Return the vectors, float32 (n, d), of ids (n,)."""
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
 
     def close(self) -> None:
-        """Let go of what it holds; it answers no more."""
+        """Release its resources; it cannot be used afterwards."""
 
 
 class Snapshot(Protocol):
-    """A snapshot that counted when it was looked for."""
+    """One immutable state of an index."""
 
     @property
     def name(self) -> str:
-        """What tells it from every other of its store."""
+        """Its name, unique in its store."""
 
     @property
     def location(self) -> str:
-        """Where it is, for people."""
+        """Where it is, for messages."""
 
     @property
     def manifest(self) -> Manifest:
-        """What it is, verified."""
+        """Its manifest, verified."""
 
     def open(self) -> Reader:
-        """Open it to be searched.
+        """Open it for searching.
 
         Raises:
             IndexFolderError: it is damaged.
-            OSError, sqlite3.Error: it was cleared away, or cannot be read.
+            OSError, sqlite3.Error: it has been removed, or cannot be read.
         """
 
     def locked(self) -> AbstractContextManager[object]:
-        """Keep it from being cleared away meanwhile, where that is possible. Raises OSError."""
+        """Keep it from being removed while the block runs, if the store can. Raises OSError."""
 
     def verify(self) -> Iterator[str]:
-        """Compare every byte with what was written, yielding a line for each thing found right.
+        """Compare every byte with what was written; yield a line for each match.
 
         Raises:
-            DamagedIndexError: something is another; the sentence says how to go on.
+            CorruptIndexError: something differs; the message says how to recover.
         """
 
 
 class Store(Protocol):
-    """Where an index is kept."""
+    """A place that keeps an index."""
 
     def snapshot(self) -> Snapshot:
-        """Return the snapshot that counts.
+        """Return the current snapshot.
 
         Raises:
-            NoIndexError: there is none.
-            IndexFolderError: it is damaged, or of a newer format, or out of reach.
+            IndexNotFoundError: there is no index.
+            IndexFolderError: it is damaged, or in a newer format, or unreachable.
         """
 
-    def resolve_search(self, asked: str, dimension: int) -> str:
-        """Return how an index here is to be searched where a user has asked for that.
+    def resolve_search(self, requested: str, dimension: int) -> str:
+        """Return the search that this store uses when the user requests one.
 
         Raises:
-            UsageError: it cannot be.
+            UsageError: the store does not offer it.
         """
 
     def folder(self, *, write: bool) -> AbstractContextManager[Path]:
-        """Give the index as a folder: what `build_index` writes, or nothing if there is none.
+        """Give the index as a folder that `build_index` can write; empty if there is no index.
 
         Args:
-            write: at the end, what counts in the folder is to count in the store.
+            write: when the block ends, publish the folder's current snapshot in the store.
 
         Raises:
-            IndexFolderError: the store cannot be read or written; it is as it was then.
+            IndexFolderError: the store cannot be read or written; the index there is unchanged.
         """

@@ -52,7 +52,7 @@ def _rows(snapshot: Snapshot, opened: Reader) -> Iterator[str]:
         )
     yield f"items: {count:,}, numbered as the vectors are"
     if record and opened.metadata:
-        if not opened.metadata.fit(count):
+        if not opened.metadata.fits(count):
             raise IndexFolderError(
                 f"{snapshot.location} has metadata of other pictures; build the index again."
             )

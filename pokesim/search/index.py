@@ -263,11 +263,11 @@ class Index:
     def _own_ids(self, photo: PictureSource) -> Set[int]:
         """Return the ids of a photo's path, or else of its very bytes."""
         if isinstance(photo, str | Path):
-            own = self.items.of_path(path_in(Path(self.manifest.images), photo))
+            own = self.items.id_of_path(path_in(Path(self.manifest.images), photo))
             if own is not None:
                 return {own}
         digest = _digest_of(photo)
-        return frozenset(self.items.of_bytes(digest)) if digest else frozenset()
+        return frozenset(self.items.ids_of_bytes(digest)) if digest else frozenset()
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3), as indexed."""
@@ -323,7 +323,7 @@ class Index:
 
             if self.metadata is None:
                 raise no_metadata(where)
-            asked = parse_filter(where, self.metadata.record.columns, self.metadata.known)
+            asked = parse_filter(where, self.metadata.record.columns, self.metadata.alternatives)
             found = self._opened.view(asked)
             with self._lock:
                 while len(self._parts) >= _FILTERS:

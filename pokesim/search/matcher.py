@@ -70,7 +70,7 @@ class Matcher:
                 yield [self._match(at, one) for at, one in enumerate(near[: question.k], 1)]
 
     def _match(self, rank: int, near: _Near, pictures: int | None = None) -> Match:
-        metadata = self._metadata.of(near.item.id) if self._metadata else {}
+        metadata = self._metadata.row(near.item.id) if self._metadata else {}
         path = self._root / near.item.path
         found = (near.label, path, near.distance, near.similarity, near.item.id)
         return Match(rank, *found, metadata, pictures)
@@ -90,7 +90,7 @@ class Matcher:
             )
 
         def cell(item: Item) -> str:
-            value = metadata.of(item.id)[label]
+            value = metadata.row(item.id)[label]
             return item.label if value is None else str(value)
 
         return cell

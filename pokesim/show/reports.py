@@ -123,8 +123,7 @@ def metadata_text(metadata: MetadataRecord, pictures: int) -> str:
     )
     if metadata.unmatched or metadata.described < pictures:
         line += (
-            f"; {metadata.unmatched:,} rows are of no picture (`pokesim info --metadata` lists "
-            "both)"
+            f"; {metadata.unmatched:,} rows match no picture (`pokesim info --metadata` lists both)"
         )
     return f"{line}."
 

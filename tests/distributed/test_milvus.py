@@ -117,8 +117,8 @@ def test_a_pushed_index_is_pulled_unchanged(described, pushed, tmp_path):
     for one in (back, there):
         np.testing.assert_array_equal(np.concatenate(list(one.blocks())), described[1])
         assert one.items.in_folders
-        assert [one.metadata.of(at) for at in range(0, 809, 50)] == [
-            here.metadata.of(at) for at in range(0, 809, 50)
+        assert [one.metadata.row(at) for at in range(0, 809, 50)] == [
+            here.metadata.row(at) for at in range(0, 809, 50)
         ]
         for column in ("Type", "HP"):
             assert one.metadata.values(column, 1000) == here.metadata.values(column, 1000)
@@ -127,10 +127,10 @@ def test_a_pushed_index_is_pulled_unchanged(described, pushed, tmp_path):
         assert one.metadata.table() == here.metadata.table()
         for item in list(here.items)[:20]:
             assert one.items[item.id] == item
-            assert one.items.of_path(item.path) == item.id
-            assert one.items.of_bytes(item.sha256) == here.items.of_bytes(item.sha256)
+            assert one.items.id_of_path(item.path) == item.id
+            assert one.items.ids_of_bytes(item.sha256) == here.items.ids_of_bytes(item.sha256)
             assert one.items.find(item.sha256) == here.items.find(item.sha256)
-    assert there.items.of_path("nowhere.png") is None
+    assert there.items.id_of_path("nowhere.png") is None
     assert there.items.find("0") is None
 
 

@@ -105,8 +105,9 @@ def test_what_an_approximate_search_does_not_find_is_left_open(tmp_path):
 
 @pytest.mark.parametrize(
     ("search", "told"),
-    [("IVFx", "FAISS makes no index of it"), ("IVF20,Flat nprob=3", "could not set parameter"),
-     ("IVF400,Flat", "FAISS cannot build IVF400,Flat of 300 vectors")],
+    [("IVFx", "is neither auto, flat or panorama nor a FAISS factory string"),
+     ("IVF20,Flat nprob=3", "could not set parameter"),
+     ("IVF400,Flat", "FAISS cannot build IVF400,Flat from 300 vectors")],
 )  # fmt: skip
 def test_a_search_that_faiss_cannot_build_is_a_sentence(tmp_path, search, told):
     with pytest.raises(pokesim.PokesimError, match=told):

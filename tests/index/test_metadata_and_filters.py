@@ -61,7 +61,7 @@ def built(run, few, *options):
 
 def test_a_table_describes_the_pictures_in_every_format(run, few, table):
     done = built(run, few, "--metadata", table)
-    assert "describes 8 of 10 pictures, by its column Name; 1 rows are of no picture" in done.stderr
+    assert "describes 8 of 10 pictures, by its column Name; 1 rows match no picture" in done.stderr
     photo = few / f"{CREATURES[4]}.png"
     texts = {
         form: run("query", photo, "-k", "10", "--format", form).stdout
@@ -121,7 +121,7 @@ def test_an_index_without_a_table_has_nothing_to_filter_by(run, few):
         (b"Name,,Type1\na,b,c\n", "has a column without a name"),
         (b"Name,Type1\n", "has no rows"),
         (b"Name,name\na,b\n", "has two columns named name"),
-        (b"Name,Type1\na,b,c\n", "has 3 cells in line 2, and 2 columns"),
+        (b"Name,Type1\na,b,c\n", "has 3 cells in line 2, but 2 columns"),
         (b'Name,Type1\na,"b\n', "line 2"),
         (b"Name\n\xff\n", "is not UTF-8 text (byte 5)"),
         (b"Name,Type1\nnobody,fire\n", "names a picture by its label"),
@@ -267,28 +267,32 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, data):
 
 
 @pytest.mark.parametrize(
-    ("where", "told"),
+    ("where", "message"),
     [
         ("Typ=grass", "no column Typ. Did you mean Type?"),
         ("Type=Gras", "Type has no value Gras. Did you mean grass?"),
         ("Type=x", "Type has no value x. It has fire, grass, very odd, 'indeed', water."),
-        ("HP > many", "HP holds numbers; many is none."),
-        ('HP < ""', "Nothing is < the empty cell"),
-        ("Type", "needs =, !=, <, <=, >, >= or in at its end"),
-        ("Type=grass HP", "needs and, or, or the end at 'HP'"),
-        ("(Type=grass", "needs a closing bracket at its end"),
-        ("(Type=grass HP", "needs a closing bracket at 'HP'"),
-        ("Type=gr*ss", "cannot be read from '*ss' on"),
-        ("Type=\udcff", "is not text"),
-        ("", "needs a column at its end"),
-        ("(" * 60, "more than 20 brackets"),
+        ("HP > many", "HP holds numbers; many is not a number."),
+        ('HP < ""', 'An empty cell is not < anything; write HP="" or HP!="".'),
+        ("Type", "Expected =, !=, <, <=, >, >= or in at the end of the filter 'Type'."),
+        ("Type=grass HP", "Expected and, or, or the end at 'HP' in the filter 'Type=grass HP'."),
+        ("(Type=grass", "Expected a closing bracket at the end of the filter"),
+        ("(Type=grass HP", "Expected a closing bracket at 'HP' in the filter"),
+        ("Type=gr*ss", "Unexpected '*ss' in the filter 'Type=gr*ss'; put a value"),
+        ("Type=\udcff", "is not valid text"),
+        ("", "Expected a column at the end"),
+        ("Type==fire", "Unexpected second '='; write Type=fire."),
+        ("Type !== 'very odd'", "Unexpected second '='; write Type!=\"very odd\"."),
+        ("HP<==3", "Unexpected second '='; write HP<=3."),
+        ("Type==", "Unexpected second '='; write Type=VALUE."),
+        ("(" * 60, "nests more than 20 brackets"),
         (" or ".join(["HP=1"] * 401), "more than 400 tests"),
         ("HP in " + ",".join(["1"] * 20_001), "more than 20,000 values"),
         ('Type="; DROP TABLE metadata"', "has no value ; DROP"),
     ],
 )  # fmt: skip
-def test_a_filter_without_a_meaning_is_a_sentence(described, where, told):
-    with pytest.raises(pokesim.UsageError, match=re.escape(told)):
+def test_an_invalid_filter_is_a_usage_error(described, where, message):
+    with pytest.raises(pokesim.UsageError, match=re.escape(message)):
         described[2][0].select(where)
 
 

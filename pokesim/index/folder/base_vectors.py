@@ -1,4 +1,4 @@
-"""The base vectors of a snapshot: as the embedder gave them, before any learned projection."""
+"""The base vectors of a snapshot: the embedder's output, before any learned projection."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class BaseVectors:
 
     Attributes:
         path: their file.
-        manifest: the manifest that the index would have without its tuning.
+        manifest: the manifest that the snapshot would have without tuning.
     """
 
     def __init__(self, snapshot: FolderSnapshot) -> None:
-        """Open them. Raises IndexFolderError if their file is damaged, OSError if it is gone."""
+        """Open them. Raises IndexFolderError if the file is damaged, OSError if it is missing."""
         projection = snapshot.projection()
         name = BASE_FILE if projection else VECTORS_FILE
         dimension = projection.base_dimension if projection else snapshot.manifest.dimension

@@ -1,4 +1,7 @@
-"""``items.sqlite``: what each vector is a picture of, in the order of the vectors."""
+"""``items.sqlite``: the item of each vector, in the order of the vectors.
+
+It is an SQLite file, so that a query reads only the rows that it shows, however large the index.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ ITEMS_FILE = "items.sqlite"
 
 
 class ItemWriter:
-    """Writes items into a new SQLite file; what describes them may be written beside them.
+    """Writes items into a new SQLite file.
 
     Attributes:
-        db: the opened file.
+        db: the open file; the metadata are written through it too.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # The file counts only once its snapshot is published, so a journal would protect nothing.
+        # No reader sees the file before its snapshot is published: a journal would protect nothing.
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = OFF")
         self.db.execute("PRAGMA synchronous = OFF")
@@ -44,7 +47,7 @@ class ItemWriter:
         )
 
     def finish(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk."""
         self.db.execute("CREATE INDEX items_sha256 ON items (sha256)")
         self.db.execute("COMMIT")
         self.db.close()
@@ -52,23 +55,25 @@ class ItemWriter:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Close the file as it is."""
+        """Close the file without finishing it."""
         self.db.close()
 
 
 class Items:
-    """Reads the items of a snapshot; safe to use from several threads.
+    """A `pokesim.index.store.Items`; safe to use from several threads.
 
-    Raises DamagedIndexError where the file is damaged, sqlite3.Error where it cannot be opened.
+    It raises CorruptIndexError if the file is damaged, sqlite3.Error if it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # immutable: nobody writes a published snapshot, so no lock and no journal is looked for.
+        # immutable: a published snapshot is never written, so SQLite needs no lock and no journal.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._db.text_factory = os.fsdecode
-        self._db.execute("PRAGMA schema_version").fetchone()  # SQLite opens the file only now
+        self._db.execute(
+            "PRAGMA schema_version"
+        ).fetchone()  # opens the file, which connect() does not
 
     def __len__(self) -> int:
         return int(self._first("SELECT count(*) FROM items")[0])
@@ -80,49 +85,49 @@ class Items:
         return Item(*row)
 
     def find(self, sha256: str) -> int | None:
-        """Return the first id of a picture with these bytes, or None."""
+        """Return the lowest id of the pictures with this SHA-256, or None."""
         (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
         return None if found is None else int(found)
 
-    def of_bytes(self, sha256: str) -> list[int]:
-        """Return the ids of the pictures with these bytes."""
+    def ids_of_bytes(self, sha256: str) -> list[int]:
+        """Return the ids of the pictures with this SHA-256."""
         return [row[0] for row in self.all("SELECT id FROM items WHERE sha256 = ?", sha256)]
 
-    def of_path(self, path: str) -> int | None:
-        """Return the id of the picture with this path, as `path_in` gives it, or None."""
-        asked = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
-        found = self._first(asked, os.fsencode(path))
+    def id_of_path(self, path: str) -> int | None:
+        """Return the id of the picture with this path, as `path_in` returns it, or None."""
+        query = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
+        found = self._first(query, os.fsencode(path))
         return None if found is None else int(found[0])
 
     @cached_property
     def in_folders(self) -> bool:
-        """Whether the pictures lie in more than one folder."""
+        """Whether the pictures are in more than one folder."""
         folder = "rtrim(path, replace(path, '/', ''))"
         first = f"(SELECT {folder} FROM items WHERE id = 0)"
         found = self._first(f"SELECT EXISTS (SELECT 1 FROM items WHERE {folder} != {first})")
         return bool(found[0])
 
     def __iter__(self) -> Iterator[Item]:
-        with self._damage_named():
+        with self._damage_reported():
             for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"):
                 yield Item(*row)
 
     def all(self, query: str, *values: object) -> list[Any]:
         """Return the rows of a query."""
-        with self._damage_named():
+        with self._damage_reported():
             return self._db.execute(query, values).fetchall()
 
-    def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row is as it is
-        with self._damage_named():
+    def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row of any types
+        with self._damage_reported():
             return self._db.execute(query, values).fetchone()
 
     @contextlib.contextmanager
-    def _damage_named(self) -> Iterator[None]:
+    def _damage_reported(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise CorruptIndexError(
-                f"{self._path} is damaged ({error}); `pokesim check` tells more."
+                f"{self._path} is damaged ({error}); `pokesim check` shows more."
             ) from error
 
     def close(self) -> None:

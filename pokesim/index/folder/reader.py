@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class SnapshotReader:
-    """A `pokesim.index.store.Reader`; vectors are memory-mapped, not read, however many there are.
+    """A `pokesim.index.store.Reader`; vectors are memory-mapped, however many there are.
 
     Attributes:
-        items: what each vector is a picture of.
+        items: the items, one for each vector.
         projection: the learned metric of a tuned index.
     """
 
@@ -45,7 +45,7 @@ class SnapshotReader:
         self._count, self._record = count, manifest.metadata
         self._flat: Any = open_vectors(path / VECTORS_FILE, count, dimension)
         self.projection = projection
-        self._candidates = open_candidates(path, manifest.search, count, dimension)
+        self._candidate_index = open_candidates(path, manifest.search, count, dimension)
         self.items = Items(path / ITEMS_FILE)
 
     @cached_property
@@ -59,8 +59,8 @@ class SnapshotReader:
 
     def view(self, condition: Condition | None) -> VectorView:
         """Return the vectors of the pictures that meet a condition; None means all."""
-        chosen = self.metadata.matching(condition) if condition and self.metadata else None
-        return FlatSearcher(self._flat, self._candidates, IdSelector(self._count, chosen))
+        mask = self.metadata.matching(condition) if condition and self.metadata else None
+        return FlatSearcher(self._flat, self._candidate_index, IdSelector(self._count, mask))
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of ids (n,)."""

@@ -36,7 +36,7 @@ _BUILDING = ".building"
 
 
 class SnapshotWriter:
-    """Writes vectors and items in step, so that they cannot drift apart."""
+    """Writes vectors and items together, so that row n of each belongs to the same picture."""
 
     def __init__(self, path: Path, dimension: int, table: Table | None = None) -> None:
         """Start the files of a snapshot in the folder ``path``."""
@@ -52,7 +52,7 @@ class SnapshotWriter:
     def add(self, rows: NDArray[np.float32], items: Sequence[Item]) -> None:
         """Append vectors, float32 (n, d), and their n items."""
         if [item.id for item in items] != list(range(self.count, self.count + len(rows))):
-            raise ValueError("items and vectors are out of step")
+            raise ValueError("item ids do not match the rows of their vectors")
         self._items.add(items)
         if self._metadata:
             self._metadata.add([item.path for item in items])
@@ -67,7 +67,7 @@ class SnapshotWriter:
         return self._metadata.record if self._metadata else None
 
     def close(self) -> None:
-        """Close the files as they are."""
+        """Close the files without finishing them."""
         self._items.close()
         self._vectors.close()
 
@@ -83,7 +83,7 @@ class SnapshotDraft:
         self._index, self.path = index, path
 
     def link(self, source: Path, name: str) -> None:
-        """Take over a file of an older snapshot under a name, as a hard link where possible."""
+        """Take over a file of an older snapshot, as a hard link if possible, under ``name``."""
         target = self.path / name
         try:
             target.hardlink_to(source)
@@ -91,7 +91,7 @@ class SnapshotDraft:
             shutil.copyfile(source, target)
 
     def project(self, manifest: Manifest, projection: Projection, tuning: Tuning) -> Manifest:
-        """Project the draft's vectors, and keep the base vectors beside them.
+        """Project the draft's vectors, and keep the base vectors in another file.
 
         Returns:
             the manifest of the tuned snapshot.

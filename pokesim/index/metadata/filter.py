@@ -1,4 +1,4 @@
-"""A metadata filter as a tree, which each store renders in its own language."""
+"""A metadata filter as a tree of conditions, which each store translates to its query language."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A cell is not empty, and it is smaller or larger: the mark is <, <=, > or >=."""
+    """A cell is not empty and compares to a value; the operator is <, <=, > or >=."""
 
     column: str
-    mark: str
+    operator: str
     value: str | int | float
 
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """A cell is one of some values, or empty where that is allowed too."""
+    """A cell has one of some values; with ``or_empty``, it may also be empty."""
 
     column: str
     values: tuple[str | int | float, ...]
@@ -26,23 +26,23 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The rest of what is asked."""
+    """The operand does not hold."""
 
-    asked: Condition
+    operand: Condition
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of what is asked is so."""
+    """All operands hold."""
 
-    asked: tuple[Condition, ...]
+    operands: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Some of what is asked is so."""
+    """At least one operand holds."""
 
-    asked: tuple[Condition, ...]
+    operands: tuple[Condition, ...]
 
 
 Condition: TypeAlias = Comparison | In | Not | And | Or

@@ -1,4 +1,4 @@
-"""A filter on metadata, such as ``Type1 in grass,poison and not Type2=flying`` → what it asks.
+"""Parse a filter such as ``Type1 in grass,poison and not Type2=flying`` into a `Condition`.
 
     filter  = all { "or" all }
     all     = one { "and" one }
@@ -6,12 +6,10 @@
     test    = COLUMN ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) VALUE
             | COLUMN [ "not" ] "in" VALUE { "," VALUE }
 
-A column or value with other characters than letters, digits and ``._-+/:`` stands in quotes, and
-a quote inside is doubled. ``""`` is the empty cell. In a column of numbers numbers are compared,
-else texts, as they are written. An empty cell is neither smaller nor larger than anything and
-differs from every value, so ``not`` always is the rest.
-
-What is asked is a tree, which a store renders in its own language.
+A column or value with characters other than letters, digits and ``._-+/:`` must be in quotes; a
+quote inside is doubled. ``""`` is the empty cell. Numeric columns compare as numbers, all others as
+text. An empty cell is neither smaller nor larger than any value and differs from every value, so
+``not`` always selects exactly the pictures that its operand does not.
 """
 
 from __future__ import annotations
@@ -25,79 +23,81 @@ from pokesim.errors import UsageError, did_you_mean
 from pokesim.index.metadata.filter import And, Comparison, Condition, In, Not, Or
 from pokesim.index.metadata.table import Value, number_of
 
-Known = Callable[[str, str], Sequence[Value] | None]
-"""(column, value) → None if the column has the value, else what it has."""
+Alternatives = Callable[[str, str], Sequence[Value] | None]
+"""(column, value) → None if the column has the value, else the values that it has."""
 
 _TOKEN = re.compile(
-    r"""\s*(?: (?P<word>[\w._+/:-]+) | (?P<mark><=|>=|!=|[=<>(),])
+    r"""\s*(?: (?P<word>[\w._+/:-]+) | (?P<symbol><=|>=|!=|[=<>(),])
          | "(?P<double>(?:[^"]|"")*)" | '(?P<single>(?:[^']|'')*)' )""",
     re.VERBOSE,
 )
 
 _ORDER = ("<", "<=", ">", ">=")
 
-_DEEPEST, _MOST_TESTS, _MOST_VALUES = 20, 400, 20_000  # the stores have limits too
+_MAX_DEPTH, _MAX_TESTS, _MAX_VALUES = 20, 400, 20_000  # the stores have limits too
 
-_LISTED = 20
+_MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     text: str
-    kind: str  # "word", "mark" or "quoted"; "end" behind the last
+    kind: str  # "word", "symbol" or "quoted"; "end" after the last
 
     def is_word(self, word: str) -> bool:
         return self.kind == "word" and self.text.lower() == word
 
-    def is_mark(self, *marks: str) -> bool:
-        return self.kind == "mark" and self.text in marks
+    def is_symbol(self, *symbols: str) -> bool:
+        return self.kind == "symbol" and self.text in symbols
 
 
-def parse_filter(where: str, columns: Mapping[str, bool], known: Known) -> Condition:
-    """Return what a filter asks.
+def parse_filter(where: str, columns: Mapping[str, bool], alternatives: Alternatives) -> Condition:
+    """Parse a filter.
 
     Args:
         where: the filter.
-        columns: the columns there are; True for one of numbers.
-        known: tells the values that a column of texts has.
+        columns: the columns of the metadata; True for a numeric one.
+        alternatives: checks a value of a text column.
 
     Raises:
-        UsageError: the filter cannot be read, or names a column or value that is not there.
+        UsageError: the filter has a syntax error, or names an unknown column or value.
     """
-    parser = _Parser(where, list(_tokens(where)), columns, known)
-    asked = parser.any_of(0)
+    parser = _Parser(where, _tokens(where), columns, alternatives)
+    condition = parser.any_of(0)
     if parser.now.kind != "end":
         parser.fail("and, or, or the end")
-    return asked
+    return condition
 
 
-def _tokens(where: str) -> Sequence[_Token]:
+def _tokens(where: str) -> list[_Token]:
     try:
         where.encode()
     except UnicodeEncodeError as error:
-        raise UsageError("The filter is not text.") from error
+        raise UsageError("The filter is not valid text.") from error
     tokens, at = [], 0
     while where[at:].strip():
         found = _TOKEN.match(where, at)
         if not found:
             raise UsageError(
-                f"The filter {where!r} cannot be read from {where[at:].strip()!r} on; a value "
-                "with such characters stands in quotes."
+                f"Unexpected {where[at:].strip()!r} in the filter {where!r}; put a value with such "
+                "characters in quotes."
             )
         kind, text, at = found.lastgroup or "", found[found.lastgroup or 0], found.end()
         if kind in ("double", "single"):
-            mark = '"' if kind == "double" else "'"
-            kind, text = "quoted", text.replace(2 * mark, mark)
+            quote = '"' if kind == "double" else "'"
+            kind, text = "quoted", text.replace(2 * quote, quote)
         tokens.append(_Token(text, kind))
     return [*tokens, _Token("", "end")]
 
 
 @dataclass(slots=True)
 class _Parser:
+    """A recursive-descent parser; a method for each rule of the grammar."""
+
     where: str
     tokens: list[_Token]
     columns: Mapping[str, bool]
-    known: Known
+    alternatives: Alternatives
     at: int = 0
     tests: int = 0
     values: int = 0
@@ -112,48 +112,48 @@ class _Parser:
         return token
 
     def any_of(self, depth: int) -> Condition:
-        parts = [self.all_of(depth)]
+        operands = [self.all_of(depth)]
         while self.now.is_word("or"):
             self.step()
-            parts.append(self.all_of(depth))
-        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+            operands.append(self.all_of(depth))
+        return operands[0] if len(operands) == 1 else Or(tuple(operands))
 
     def all_of(self, depth: int) -> Condition:
-        parts = [self.one(depth)]
+        operands = [self.one(depth)]
         while self.now.is_word("and"):
             self.step()
-            parts.append(self.one(depth))
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
+            operands.append(self.one(depth))
+        return operands[0] if len(operands) == 1 else And(tuple(operands))
 
     def one(self, depth: int) -> Condition:
         negated = False
         while self.now.is_word("not"):
             self.step()
             negated = not negated
-        if self.now.is_mark("("):
-            if depth == _DEEPEST:
-                raise UsageError(f"The filter has more than {_DEEPEST} brackets in each other.")
+        if self.now.is_symbol("("):
+            if depth == _MAX_DEPTH:
+                raise UsageError(f"The filter nests more than {_MAX_DEPTH} brackets.")
             self.step()
-            asked = self.any_of(depth + 1)
-            if not self.now.is_mark(")"):
+            condition = self.any_of(depth + 1)
+            if not self.now.is_symbol(")"):
                 self.fail("a closing bracket")
             self.step()
         else:
-            asked = self.test()
-        return Not(asked) if negated else asked
+            condition = self.test()
+        return Not(condition) if negated else condition
 
     def test(self) -> Condition:
         self.tests += 1
-        if self.tests > _MOST_TESTS:
-            raise UsageError(f"The filter has more than {_MOST_TESTS} tests; use in.")
+        if self.tests > _MAX_TESTS:
+            raise UsageError(f"The filter has more than {_MAX_TESTS} tests; use in.")
         column = self.column()
-        if self.now.is_mark(*_ORDER):
-            mark = self.step().text
-            return self.compared(column, mark, self.value(column, must_be_known=False))
-        if self.now.is_mark("=", "!="):
-            mark = self.step().text
+        if self.now.is_symbol("=", "!=", *_ORDER):
+            operator = self.step().text
+            self.reject_second_equals(column, operator)
+            if operator in _ORDER:
+                return self.comparison(column, operator)
             same = self.one_of(column, [self.value(column)])
-            return same if mark == "=" else Not(same)
+            return same if operator == "=" else Not(same)
         negated = self.now.is_word("not")
         if negated:
             self.step()
@@ -161,23 +161,34 @@ class _Parser:
             self.fail("=, !=, <, <=, >, >= or in")
         self.step()
         values = [self.value(column)]
-        while self.now.is_mark(","):
+        while self.now.is_symbol(","):
             self.step()
             values.append(self.value(column))
-        among = self.one_of(column, values)
-        return Not(among) if negated else among
+        condition = self.one_of(column, values)
+        return Not(condition) if negated else condition
 
-    def compared(self, column: str, mark: str, value: Value) -> Condition:
+    def reject_second_equals(self, column: str, operator: str) -> None:
+        if self.now.is_symbol("="):
+            self.step()
+            value = self.now.text if self.now.kind in ("word", "quoted") else "VALUE"
+            correct = f"{_in_quotes(column)}{operator}{_in_quotes(value)}"
+            raise UsageError(f"Unexpected second '='; write {correct}.")
+
+    def comparison(self, column: str, operator: str) -> Condition:
+        value = self.value(column, must_exist=False)
         if value is None:
-            raise UsageError(f'Nothing is {mark} the empty cell; ask {column} = "" or != "".')
-        return Comparison(column, mark, value)
+            name = _in_quotes(column)
+            raise UsageError(
+                f'An empty cell is not {operator} anything; write {name}="" or {name}!="".'
+            )
+        return Comparison(column, operator, value)
 
     def one_of(self, column: str, values: Sequence[Value]) -> Condition:
-        there = tuple(value for value in values if value is not None)
-        self.values += len(there)
-        if self.values > _MOST_VALUES:
-            raise UsageError(f"The filter has more than {_MOST_VALUES:,} values.")
-        return In(column, there, len(there) < len(values))
+        filled = tuple(value for value in values if value is not None)
+        self.values += len(filled)
+        if self.values > _MAX_VALUES:
+            raise UsageError(f"The filter has more than {_MAX_VALUES:,} values.")
+        return In(column, filled, len(filled) < len(values))
 
     def column(self) -> str:
         token = self.now
@@ -188,7 +199,7 @@ class _Parser:
             raise UsageError(f"The metadata has no column {token.text}.{hint}")
         return self.step().text
 
-    def value(self, column: str, must_be_known: bool = True) -> Value:
+    def value(self, column: str, must_exist: bool = True) -> Value:
         token = self.now
         if token.kind not in ("word", "quoted"):
             self.fail("a value")
@@ -198,24 +209,33 @@ class _Parser:
         if self.columns[column]:
             number = number_of(token.text)
             if number is None:
-                raise UsageError(f"{column} holds numbers; {token.text} is none.")
+                raise UsageError(f"{column} holds numbers; {token.text} is not a number.")
             return number
-        there = self.known(column, token.text) if must_be_known else None
-        if there is not None:
-            names = [str(value) for value in there]
+        alternatives = self.alternatives(column, token.text) if must_exist else None
+        if alternatives is not None:
+            names = [str(value) for value in alternatives]
             hint = did_you_mean(token.text, names)
-            if not hint and len(names) <= _LISTED:
+            if not hint and len(names) <= _MAX_LISTED:
                 hint = f" It has {', '.join(names)}."
             raise UsageError(f"{column} has no value {token.text}.{hint}")
         return token.text
 
-    def fail(self, wanted: str) -> NoReturn:
-        here = f"at {self.now.text!r}" if self.now.kind != "end" else "at its end"
-        raise UsageError(f"The filter {self.where!r} needs {wanted} {here}.")
+    def fail(self, expected: str) -> NoReturn:
+        if self.now.kind == "end":
+            raise UsageError(f"Expected {expected} at the end of the filter {self.where!r}.")
+        raise UsageError(f"Expected {expected} at {self.now.text!r} in the filter {self.where!r}.")
+
+
+def _in_quotes(text: str) -> str:
+    """Return a column or value as it is written in a filter: in quotes if it needs them."""
+    found = _TOKEN.match(text)
+    if found and found["word"] == text:
+        return text
+    return '"' + text.replace('"', '""') + '"'
 
 
 def no_metadata(where: str) -> UsageError:
-    """Say that an index has nothing to filter by."""
+    """Return the error for a filter on an index without metadata."""
     return UsageError(
         f"The index has no metadata to filter by ({where}); give it a table with "
         "`pokesim build-index --metadata TABLE.csv`."

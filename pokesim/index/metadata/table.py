@@ -1,4 +1,4 @@
-"""A table of metadata as a user has it: CSV, TSV or JSON Lines → typed columns and rows."""
+"""Read a table of metadata: CSV, TSV or JSON Lines → typed columns and rows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from typing import TypeAlias
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 
 Value: TypeAlias = str | int | float | None
-"""A cell; None where it is empty."""
+"""A cell; None if it is empty."""
 
-MOST_COLUMNS = 500
+MAX_COLUMNS = 500
 
 _JSON_LINES = (".jsonl", ".ndjson")
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,2})?")
-"""What counts as a number; 007 is a name."""
+"""A number; 007 is not one, but a name."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Table:
     """A table of metadata.
 
     Attributes:
-        source: its file, absolute.
-        sha256: of the file's bytes.
-        key: the column that names pictures, or "" while that is not settled.
-        columns: all columns in their order; True where each cell is a number or empty.
+        source: its file, as an absolute path.
+        sha256: SHA-256 of the file.
+        key: the column that names pictures; "" before `keyed` chooses it.
+        columns: all columns in their order; True if each cell is a number or empty.
         rows: cells in the order of the columns.
     """
 
@@ -46,31 +46,36 @@ class Table:
     rows: Sequence[tuple[Value, ...]]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        """Row by what it names; the first of several counts."""
+    def _row_by_key(self) -> dict[str, int]:
+        """Row numbers by key; of rows with the same key, the first wins."""
         at = list(self.columns).index(self.key)
-        places: dict[str, int] = {}
-        for place, row in enumerate(self.rows):
+        numbers: dict[str, int] = {}
+        for number, row in enumerate(self.rows):
             if row[at] is not None:
-                places.setdefault(_folded(str(row[at])), place)
-        return places
+                numbers.setdefault(_folded(str(row[at])), number)
+        return numbers
 
     def row_of(self, path: str) -> int | None:
-        """Return the row of a picture; its key is the picture's path, file name or stem."""
-        return next((self._places[name] for name in _names(path) if name in self._places), None)
+        """Return the number of a picture's row, whose key is its path, file name or stem."""
+        numbers = self._row_by_key
+        return next((numbers[name] for name in _names(path) if name in numbers), None)
 
     def keyed(self, paths: Sequence[str], key: str | None = None) -> Table:
-        """Settle the key: the column named, else the one that names the most of some pictures.
+        """Return the table with a key: the given column, or the one that names most pictures.
+
+        Args:
+            paths: paths of the pictures.
+            key: the column; None chooses it.
 
         Raises:
-            UsageError: there is no such column, or none names a picture.
+            UsageError: there is no such column, or no column names a picture.
         """
         if key is not None and key not in self.columns:
             hint = did_you_mean(key, self.columns) or f" It has {', '.join(self.columns)}."
             raise UsageError(f"{self.source} has no column {key}.{hint}")
         known = {name for path in paths for name in _names(path)}
-        tried = [key] if key is not None else list(self.columns)
-        best = max(tried, key=lambda column: self._named(column, known))
+        candidates = [key] if key is not None else list(self.columns)
+        best = max(candidates, key=lambda column: self._named(column, known))
         if not self._named(best, known):
             which = f"column {key}" if key is not None else "column"
             raise UsageError(
@@ -84,10 +89,10 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table; the ending tells JSON Lines, the first line what parts columns.
+    """Read a table: JSON Lines if the file ends so, else CSV with the separator of its first line.
 
     Raises:
-        PokesimError: there is no such file, or it is no such table; the sentence says where.
+        PokesimError: the file cannot be read, or is not a table; the message says where.
     """
     try:
         data = path.read_bytes()
@@ -115,7 +120,7 @@ def read_table(path: Path) -> Table:
 
 
 def number_of(text: str) -> int | float | None:
-    """Return the number that a text is, or None."""
+    """Return the number in a text, or None if it is not one."""
     if not _NUMBER.fullmatch(text):
         return None
     return float(text) if set(".eE") & set(text) else int(text)
@@ -133,7 +138,7 @@ def _separated(path: Path, text: str) -> tuple[list[str], list[list[Value]]]:
                 continue
             if len(row) > len(columns):
                 raise PokesimError(
-                    f"The table {path} has {len(row)} cells in line {lines.line_num}, and "
+                    f"The table {path} has {len(row)} cells in line {lines.line_num}, but "
                     f"{len(columns)} columns."
                 )
             rows.append([cell.strip() or None for cell in row])
@@ -166,13 +171,13 @@ def _objects(path: Path, text: str) -> Iterator[dict[str, object]]:
 
 
 def _cell(value: object) -> Value:
-    """Return a JSON value as a cell: what is neither text nor number as JSON."""
+    """Return a JSON value as a cell: text and numbers unchanged, all else as JSON."""
     if value is None or value == "":
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if number_of(repr(value)) is not None else repr(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is not text
 
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:
@@ -183,8 +188,8 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
         if name.casefold() in seen:
             raise PokesimError(f"The table {path} has two columns named {name}.")
         seen.add(name.casefold())
-    if not 0 < len(seen) <= MOST_COLUMNS:
-        raise PokesimError(f"The table {path} has {len(seen)} columns, not 1 to {MOST_COLUMNS}.")
+    if not 0 < len(seen) <= MAX_COLUMNS:
+        raise PokesimError(f"The table {path} has {len(seen)} columns, not 1 to {MAX_COLUMNS}.")
 
 
 def _is_numeric(column: Sequence[Value]) -> bool:
@@ -203,7 +208,7 @@ def _text(cell: Value) -> Value:
 
 
 def _names(path: str) -> tuple[str, str, str]:
-    """Return what may name a picture, the most precise first."""
+    """Return the keys that name a picture, the most precise first."""
     file = PurePosixPath(path)
     return _folded(path), _folded(file.name), _folded(file.stem)
 

@@ -29,14 +29,14 @@ def filter_expression(
         negated: return the expression of its negation.
     """
     if isinstance(condition, Not):
-        return filter_expression(condition.asked, columns, negated=not negated)
+        return filter_expression(condition.operand, columns, negated=not negated)
     if isinstance(condition, Comparison):
         return _comparison(condition, cell(columns.index(condition.column)), negated)
     if isinstance(condition, In):
         return _in(condition, cell(columns.index(condition.column)), negated)
     operator = "and" if isinstance(condition, And) != negated else "or"
     return _joined(
-        operator, [filter_expression(one, columns, negated=negated) for one in condition.asked]
+        operator, [filter_expression(one, columns, negated=negated) for one in condition.operands]
     )
 
 
@@ -62,7 +62,7 @@ def _escape(character: str) -> str:
 
 
 def _comparison(condition: Comparison, operand: str, negated: bool) -> str:
-    mark = _OPPOSITE[condition.mark] if negated else condition.mark
+    mark = _OPPOSITE[condition.operator] if negated else condition.operator
     test = f"({operand} {mark} {literal(condition.value)})"
     return _joined("or", [_is_empty(operand), test]) if negated else test
 

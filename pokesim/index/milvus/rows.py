@@ -86,13 +86,13 @@ class CollectionItems:
 
     def find(self, sha256: str) -> int | None:
         """Return the first id of a picture with these bytes, or None."""
-        return min(self.of_bytes(sha256), default=None)
+        return min(self.ids_of_bytes(sha256), default=None)
 
-    def of_bytes(self, sha256: str) -> list[int]:
+    def ids_of_bytes(self, sha256: str) -> list[int]:
         """Return the ids of the pictures with these bytes."""
         return self._ids(f"sha256 == {literal(sha256)}")
 
-    def of_path(self, path: str) -> int | None:
+    def id_of_path(self, path: str) -> int | None:
         """Return the id of the picture with this path, as `path_in` gives it, or None."""
         return next(iter(self._ids(f"path == {literal(text_of(path))}")), None)
 
@@ -115,11 +115,11 @@ class CollectionMetadata:
     def __init__(self, collection: Collection, rows: RowCache, record: MetadataRecord) -> None:
         self._collection, self._rows, self.record = collection, rows, record
 
-    def of(self, item_id: int) -> dict[str, Value]:
+    def row(self, item_id: int) -> dict[str, Value]:
         """Return a picture's metadata, by column; all are None if no row matches the picture."""
         return cells_of(self._rows.row(item_id), list(self.record.columns))
 
-    def known(self, column: str, value: str) -> Sequence[Value] | None:
+    def alternatives(self, column: str, value: str) -> Sequence[Value] | None:
         """Return None if a column contains a value, else all the values it contains."""
         expression = f"{self._cell(column)} == {literal(value)}"
         if self._collection.rows(expression, ["id"], 1):
@@ -151,7 +151,7 @@ class CollectionMetadata:
         """Return the table as it was read."""
         return self._table
 
-    def fit(self, count: int) -> bool:
+    def fits(self, count: int) -> bool:
         """Return whether the metadata describe an index of ``count`` pictures."""
         described = self._collection.count(f"exists {self._cell(self.record.key)}")
         return described == self.record.described and count == self._collection.manifest.count

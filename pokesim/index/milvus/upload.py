@@ -146,7 +146,7 @@ def _send_items(
 
     def rows() -> Iterator[Row]:
         for item, vector in zip(reader.items, _rows_of(reader.blocks()), strict=True):
-            row = item_row(item, reader.metadata.of(item.id) if reader.metadata else {})
+            row = item_row(item, reader.metadata.row(item.id) if reader.metadata else {})
             digest.update(checksum_line(row))
             if len(folders) < 2:
                 folders.add(PurePosixPath(item.path).parent)

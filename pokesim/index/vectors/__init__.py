@@ -1,1 +1,1 @@
-"""Vectors on disk, and exact and approximate nearest-neighbour search among them."""
+"""Vectors on disk, and exact and approximate nearest-neighbour search over them."""

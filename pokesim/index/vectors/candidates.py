@@ -1,9 +1,11 @@
-"""How an index is searched: ``vectors.faiss`` decides, and a structure beside it may candidates.
+"""How an index is searched: ``vectors.faiss`` alone, or with a candidate index next to it.
 
-- ``flat``: FAISS scans ``vectors.faiss``; there is no structure.
+A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine them.
+
+- ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
 - ``panorama``: exact; see `panorama`.
-- any other FAISS factory string, such as ``IVF1024,Flat`` or ``HNSW32``: approximate, with its
-  recall measured when it is built. FAISS's own parameters may follow: ``IVF1024,Flat nprobe=64``.
+- any other FAISS factory string, such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its recall is
+  measured when it is built. FAISS's own parameters may follow: ``IVF1024,Flat nprobe=64``.
 """
 
 from __future__ import annotations
@@ -14,15 +16,20 @@ from typing import TypeAlias
 
 from pokesim.errors import IndexFolderError
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, SearchRecord
-from pokesim.index.vectors.ann import ApproximateIndex, _empty, _recall, _write_approximate
+from pokesim.index.vectors.ann import (
+    ApproximateIndex,
+    measure_recall,
+    untrained_index,
+    write_approximate,
+)
 from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors
 from pokesim.index.vectors.panorama import ROTATION_FILE, SEARCH_FILE, Panorama, write_panorama
 
 PANORAMA_BYTES = 64 << 20
-"""From this size of the vectors on, ``auto`` takes Panorama: `make bench` shows where it wins."""
+"""``auto`` chooses Panorama for vectors of this size or more; `make bench` shows where it wins."""
 
 CANDIDATE_FILES = frozenset((SEARCH_FILE, ROTATION_FILE))
-"""What `build_structure` makes of the vectors, and can make again."""
+"""The files that `build_candidates` writes, and can write again from the vectors."""
 
 CandidateIndex: TypeAlias = Panorama | ApproximateIndex
 
@@ -30,10 +37,10 @@ CandidateIndex: TypeAlias = Panorama | ApproximateIndex
 def open_candidates(
     folder: Path, record: SearchRecord, count: int, dimension: int
 ) -> CandidateIndex | None:
-    """Open the structure of a snapshot, if it has one.
+    """Open the candidate index of a snapshot; None if it has none.
 
     Raises:
-        IndexFolderError: a file is not what was written.
+        IndexFolderError: a file is damaged.
         OSError: a file is missing or cannot be read.
     """
     if record.used == FLAT:
@@ -44,37 +51,37 @@ def open_candidates(
         return ApproximateIndex(folder, count)
     except (ValueError, RuntimeError) as error:
         raise IndexFolderError(
-            f"{folder / SEARCH_FILE} is not the search structure of {count} vectors of dimension "
+            f"{folder / SEARCH_FILE} is not the candidate index of {count} vectors of dimension "
             f"{dimension}; build the index again."
         ) from error
 
 
-def check_search(asked: str, dimension: int) -> None:
-    """Look at what the user named before the long work begins.
+def check_search(requested: str, dimension: int) -> None:
+    """Check a requested search before any long work begins.
 
     Raises:
         UsageError: FAISS knows no such index.
     """
-    if asked not in (AUTO_SEARCH, FLAT, PANORAMA):
-        _empty(asked, dimension)
+    if requested not in (AUTO_SEARCH, FLAT, PANORAMA):
+        untrained_index(requested, dimension)
 
 
-def build_candidates(folder: Path, count: int, dimension: int, asked: str) -> SearchRecord:
-    """Write the search structure of the vectors in a folder, if they are to have one.
+def build_candidates(folder: Path, count: int, dimension: int, requested: str) -> SearchRecord:
+    """Build the candidate index of the vectors in a folder, if the requested search needs one.
 
     Raises:
-        PokesimError: FAISS cannot build it of these vectors.
-        OSError: the disk is full, or cannot be written.
+        PokesimError: FAISS cannot build it from these vectors.
+        OSError: the disk is full, or the folder is not writable.
     """
-    used = asked
-    if asked == AUTO_SEARCH:
+    used = requested
+    if requested == AUTO_SEARCH:
         used = PANORAMA if 4 * count * dimension >= PANORAMA_BYTES else FLAT
-    record = SearchRecord(asked, used)
+    record = SearchRecord(requested, used)
     if used == FLAT:
         return record
     flat = open_vectors(folder / VECTORS_FILE, count, dimension)
     if used == PANORAMA:
         write_panorama(folder, flat)
         return record
-    _write_approximate(folder / SEARCH_FILE, flat, used)
-    return replace(record, recall=_recall(ApproximateIndex(folder, count), flat))
+    write_approximate(folder / SEARCH_FILE, flat, used)
+    return replace(record, recall=measure_recall(ApproximateIndex(folder, count), flat))

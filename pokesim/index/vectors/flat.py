@@ -1,7 +1,7 @@
 """``vectors.faiss``: a plain FAISS IndexFlatL2 file, written row by row, opened by memory map.
 
 FAISS itself writes an index only from memory. The file is a fixed header and the rows, so we
-stream the rows and put the count in at the end; `faiss.read_index` opens it like any other.
+stream the rows and fill in the count at the end; `faiss.read_index` opens it like any other.
 Layout (little-endian), after faiss/impl/index_write.cpp:
 
     "IxF2"  int32 d  int64 n  int64 2**20  int64 2**20  uint8 trained  int32 metric  uint64 n·d
@@ -27,7 +27,7 @@ from pokesim.timing import span
 VECTORS_FILE = "vectors.faiss"
 
 BASE_FILE = "plain.faiss"
-"""In a tuned index: the vectors before the learned projection, in the same form."""
+"""In a tuned index: the base vectors, before the learned projection, in the same format."""
 
 _HEADER = struct.Struct("<4siqqqBiQ")
 
@@ -51,7 +51,7 @@ class VectorWriter:
         self.count += len(rows)
 
     def finish(self) -> None:
-        """Put the count into the header and bring everything to the disk."""
+        """Write the count into the header and flush everything to the disk."""
         self._file.seek(0)
         self._file.write(header(self.dimension, self.count))
         self._file.flush()
@@ -59,15 +59,15 @@ class VectorWriter:
         self._file.close()
 
     def close(self) -> None:
-        """Close the file as it is."""
+        """Close the file without finishing it."""
         self._file.close()
 
 
 def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401 - faiss is untyped
-    """Open a flat index by memory map, its header looked at before FAISS reads a byte.
+    """Memory-map a flat index; its header is checked before FAISS reads the file.
 
     Raises:
-        IndexFolderError: the file is not the flat L2 index of ``count`` × ``dimension`` expected.
+        IndexFolderError: the file is not a flat L2 index of ``count`` × ``dimension``.
     """
     with path.open("rb") as file:
         head = file.read(_HEADER.size)
@@ -89,20 +89,20 @@ def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:  # n
         yield index.reconstruct_n(start, min(size, index.ntotal - start))
 
 
-def spread(index: Any, most: int) -> NDArray[np.float32]:  # noqa: ANN401
-    """Return vectors of an index from all over it, float32 (≤ most, d)."""
-    rows: NDArray[np.float32] = index.reconstruct_batch(spread_ids(index.ntotal, most))
+def spread(index: Any, limit: int) -> NDArray[np.float32]:  # noqa: ANN401
+    """Return an evenly spaced sample of an index's vectors, float32 (≤ limit, d)."""
+    rows: NDArray[np.float32] = index.reconstruct_batch(spread_ids(index.ntotal, limit))
     return rows
 
 
-def spread_ids(count: int, most: int) -> NDArray[np.int64]:
-    """Return ids in equal steps from all over an index of ``count`` vectors, (≤ most,)."""
-    return np.linspace(0, count - 1, min(most, count)).astype(np.int64)
+def spread_ids(count: int, limit: int) -> NDArray[np.int64]:
+    """Return evenly spaced ids of an index of ``count`` vectors, (≤ limit,)."""
+    return np.linspace(0, count - 1, min(limit, count)).astype(np.int64)
 
 
-def project_file(plain: Path, out: Path, count: int, projection: Projection) -> None:
-    """Write the vectors of a file, projected, as another; memory does not grow with them."""
-    source = open_vectors(plain, count, projection.base_dimension)
+def project_file(base: Path, out: Path, count: int, projection: Projection) -> None:
+    """Write the projected vectors of one file to another; memory does not grow with them."""
+    source = open_vectors(base, count, projection.base_dimension)
     with contextlib.closing(VectorWriter(out, projection.dimension)) as writer:
         for rows in rows_of(source):
             writer.add(projection.apply(rows))
@@ -110,7 +110,7 @@ def project_file(plain: Path, out: Path, count: int, projection: Projection) -> 
 
 
 def header(dimension: int, count: int) -> bytes:
-    """Return what stands before the rows of a file."""
+    """Return the header that precedes the rows of a file."""
     reserved = 1 << 20
     return _HEADER.pack(
         b"IxF2", dimension, count, reserved, reserved, 1, _METRIC_L2, count * dimension

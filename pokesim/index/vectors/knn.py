@@ -1,15 +1,16 @@
-"""Exact k-NN: a store nominates, float64 arithmetic on the few candidates decides and orders.
+"""Exact k-NN: a store returns candidates in float32, and float64 arithmetic refines them.
 
-FAISS and Milvus compute in float32 and differ in the last digits between single and batched
-search, so near-ties and the order of equal pictures would depend on the batch. They are therefore
-asked for a few neighbours more than wanted, until all that could belong are among them. Only a
-search structure that the user chose as approximate may miss some; a search among a part of the
-vectors never asks that.
+FAISS and Milvus compute in float32, and their last digits differ between single and batched search,
+so near-ties and the order of equal pictures would depend on the batch. We therefore request a few
+more candidates than k, and more again until every vector that may belong to the k nearest is among
+them, and rank the candidates by their float64 distances, as FAISS's IndexRefine does by exact ones.
+Only a candidate index that the user chose as approximate may miss some, and it is never used with a
+filter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,59 +19,91 @@ from numpy.typing import NDArray
 from pokesim.errors import UsageError
 from pokesim.timing import span
 
-# Candidates beyond k at first; doubled until the last is clearly farther than the k-th.
+K_FACTOR, K_EXTRA = 4, 10
+"""An approximate search refines ``K_FACTOR * k + K_EXTRA`` candidates to k neighbours."""
+
+# An exact search starts with this many candidates beyond k, and doubles their number until the last
+# candidate is clearly farther than the k-th.
 _SPARE = 8
 
-# float32 rounding of a squared distance, relative to the squared lengths that it is made from.
+# float32 rounding error of a squared distance, relative to the squared lengths it is computed from.
 _ROUNDING = 4e-6
 
-# Rows brought to float64 at a time.
+# Rows converted to float64 at a time.
 _BLOCK = 4096
 
-# Queries searched at a time, and the most neighbours that are to be held for them.
-_QUERIES, _HELD = 256, 1 << 22
+# Queries searched at a time, and the most neighbours held for them.
+_QUERIES, _MAX_HELD = 256, 1 << 22
 
 
 class VectorView(Protocol):
-    """All of an index's vectors or some, as what a search is among.
+    """The vectors that a search covers: all vectors of an index, or those that pass a filter.
 
     Attributes:
-        exact: it nominates the true nearest, but for rounding.
-        max_k: how many neighbours it can return.
+        exact: whether `candidates` returns the true nearest vectors, up to float32 rounding. An
+            approximate view may miss some.
+        max_k: the largest k that `candidates` accepts. It may be smaller than the view.
     """
 
     exact: bool
     max_k: int
 
     def __len__(self) -> int:
-        """How many vectors."""
+        """Return the number of vectors."""
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """Their ids, ascending."""
+        """The ids of the vectors, ascending, (len,)."""
 
     def candidates(
         self, xq: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances, ascending, and ids, (nq, k), of the nearest.
+        """Return the nearest vectors of each query, as float32 arithmetic ranks them.
 
-        Both as float32 sees them; -1 in place of an id that an approximate search does not find.
+        Args:
+            xq: query vectors, (nq, d).
+            k: number of candidates, at most ``max_k``.
+
+        Returns:
+            D: squared Euclidean distances, (nq, k), ascending.
+            I: ids, (nq, k). Where an approximate search finds fewer than k, -1 pads the row.
         """
 
 
 def candidate_count(k: int) -> int:
-    """Return how many candidates an approximate search is asked for, of which k remain.
+    """Return how many candidates to refine when an approximate search returns k neighbours.
 
-    Their true distances decide, so that what it rounds away does no harm.
+    With more candidates than k, refining corrects the order that a compressed index gives.
     """
-    return 4 * k + 10
+    return K_FACTOR * k + K_EXTRA
+
+
+def merge_nearest(
+    parts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Merge the nearest neighbours found in each part of an index.
+
+    Of equal distances, those of the earlier part come first; so if the parts and their results are
+    in the order of ids, ties are too.
+
+    Args:
+        parts: squared distances, ascending, and ids, both (nq, ≤ k), of each part.
+        k: number of neighbours to keep.
+
+    Returns:
+        squared distances, ascending, and ids, both (nq, ≤ k).
+    """
+    D = np.concatenate([D for D, _ in parts], axis=1)
+    I = np.concatenate([ids for _, ids in parts], axis=1)  # noqa: E741
+    order = np.argsort(D, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(D, order, 1), np.take_along_axis(I, order, 1)
 
 
 class ExactSearcher:
-    """Finds the nearest of a part of an index's vectors.
+    """Finds the nearest vectors of a view: candidates in float32, refined in float64.
 
     Attributes:
-        vectors: returns the vectors, float32 (n, d), of some ids (n,).
+        vectors: returns the vectors, float32 (n, d), of ids (n,).
     """
 
     def __init__(self, vectors: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> None:
@@ -78,34 +111,32 @@ class ExactSearcher:
 
     @span("search")
     def search(
-        self, xq: NDArray[np.float32], k: int, among: VectorView
+        self, xq: NDArray[np.float32], k: int, view: VectorView
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Find the k nearest of a part, equal distances in the order of their ids.
+        """Find the k nearest vectors of a view, equal distances in the order of their ids.
 
-        Where more are as near as the k-th than the store can be asked for, which of these come is
-        the store's choice.
+        If more vectors than ``view.max_k`` tie at the k-th distance, the store chooses among them.
 
         Args:
             xq: query vectors, (nq, d).
-            k: how many, at most as many as the part has.
-            among: which vectors count.
+            k: number of neighbours, at most ``len(view)``.
+            view: the vectors to search.
 
         Returns:
             D: Euclidean distances, float64 (nq, k), ascending.
-            I: ids, int64 (nq, k). An approximate search may find fewer: infinity and -1 follow.
+            I: ids, int64 (nq, k). Where an approximate search finds fewer than k, infinity and -1
+                pad the row.
 
         Raises:
-            UsageError: the store cannot be asked for so many.
+            UsageError: k is larger than the store allows.
         """
-        if among.exact and k > among.max_k:
-            raise UsageError(
-                f"The index can be asked for {among.max_k:,} neighbours at most, not {k:,}."
-            )
+        if view.exact and k > view.max_k:
+            raise UsageError(f"The index returns at most {view.max_k:,} neighbours, not {k:,}.")
         D = np.full((len(xq), k), np.inf)  # (nq, k)
         I = np.full((len(xq), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
-        size = max(1, min(_QUERIES, _HELD // (k + _SPARE)))
+        size = max(1, min(_QUERIES, _MAX_HELD // (k + _SPARE)))
         for start in range(0, len(xq) if k else 0, size):
-            found = self._candidates(xq[start : start + size], k, among)
+            found = self._candidates(xq[start : start + size], k, view)
             for row, ids in enumerate(found, start):
                 candidates = ids[ids >= 0]
                 distances = self._distances(xq[row], candidates)
@@ -115,47 +146,47 @@ class ExactSearcher:
         return D, I
 
     def _candidates(
-        self, xq: NDArray[np.float32], k: int, among: VectorView
+        self, xq: NDArray[np.float32], k: int, view: VectorView
     ) -> Iterator[NDArray[np.int64]]:
-        """Yield for each row of (nq, d) ids, among them its true k nearest, ties included.
+        """Yield for each query, a row of (nq, d), ids that include its k nearest and all ties.
 
-        An approximate search gives those it finds, and -1 in the places of those it does not.
+        From an approximate view, yield the ids that it finds, padded with -1.
         """
-        if not among.exact:
-            yield from among.candidates(xq, min(candidate_count(k), among.max_k))[1]
+        if not view.exact:
+            yield from view.candidates(xq, min(candidate_count(k), view.max_k))[1]
             return
-        wanted = k + _SPARE
-        if wanted >= len(among):
-            yield from [among.ids] * len(xq)
+        count = k + _SPARE
+        if count >= len(view):
+            yield from [view.ids] * len(xq)
             return
-        D, I = among.candidates(xq, min(wanted, among.max_k))  # noqa: E741
+        D, I = view.candidates(xq, min(count, view.max_k))  # noqa: E741
         for row, ids in enumerate(I):
             query = xq[row : row + 1]
-            clear = _clear(query, D[row], k)
-            yield ids if clear else self._more_candidates(query, k, 2 * wanted, among)
+            complete = _is_complete(query, D[row], k)
+            yield ids if complete else self._more_candidates(query, k, 2 * count, view)
 
     def _more_candidates(
-        self, query: NDArray[np.float32], k: int, wanted: int, among: VectorView
+        self, query: NDArray[np.float32], k: int, count: int, view: VectorView
     ) -> NDArray[np.int64]:
-        """Ask for ever more neighbours of one query (1, d), until no tie is cut."""
-        while wanted < len(among):
-            (D,), (ids,) = among.candidates(query, min(wanted, among.max_k))
-            if _clear(query, D, k) or wanted >= among.max_k:
+        """Request more and more candidates for one query (1, d), until no tie is cut off."""
+        while count < len(view):
+            (D,), (ids,) = view.candidates(query, min(count, view.max_k))
+            if _is_complete(query, D, k) or count >= view.max_k:
                 return np.asarray(ids)
-            wanted *= 2
-        return among.ids
+            count *= 2
+        return view.ids
 
     def _distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return Euclidean distances, float64 (len(ids),), from the stored vectors."""
-        parts = [
+        blocks = [
             np.linalg.norm(self.vectors(ids[at : at + _BLOCK]) - query.astype(np.float64), axis=1)
             for at in range(0, len(ids), _BLOCK)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(blocks)
 
 
-def _clear(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:
-    """Say whether the last of the nominated is farther than the k-th beyond all rounding.
+def _is_complete(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:
+    """Say whether the last candidate is farther than the k-th by more than any rounding error.
 
     query is (1, d), D (> k,) its squared distances, ascending.
     """

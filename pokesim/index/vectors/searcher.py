@@ -1,4 +1,4 @@
-"""What FAISS nominates from: a flat index, with the help of a structure if it has one."""
+"""Candidates from FAISS: by scanning a flat index, or from its candidate index if it has one."""
 
 from __future__ import annotations
 
@@ -8,64 +8,69 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.index.vectors.candidates import CandidateIndex
+from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.selector import IdSelector
 
-# From so many queries on, one scan with matrix products is quicker than Panorama for each.
+# From this many queries on, one scan with matrix products is faster than Panorama for each query.
 _MANY = 64
 
-# Rows gathered at a time for matrix products.
-_GATHERED = 2048
+# Selected rows per matrix product.
+_BLOCK = 2048
 
-# From so many queries on FAISS scans with matrix products, but not with a selector.
+# From this many queries on, FAISS scans with matrix products, but not if it is given a selector.
 _FEW = 20
 
 
 class FlatSearcher:
-    """A selection of a flat index's vectors; a `pokesim.index.vectors.knn.VectorView`.
+    """The selected vectors of a flat index; a `pokesim.index.vectors.knn.VectorView`.
 
-    An approximate structure is only ever asked for all vectors.
+    An approximate candidate index is used only if there is no filter.
     """
 
-    def __init__(self, flat: Any, structure: CandidateIndex | None, among: IdSelector) -> None:  # noqa: ANN401
-        self._flat, self._structure, self._among = flat, structure, among
-        self.exact = structure is None or structure.exact or among.is_asked
-        self.max_k = len(among) if structure is None or self.exact else structure.max_k
+    def __init__(
+        self,
+        flat: Any,  # noqa: ANN401 - faiss is untyped
+        candidate_index: CandidateIndex | None,
+        selector: IdSelector,
+    ) -> None:
+        self._flat, self._candidate_index, self._selector = flat, candidate_index, selector
+        if candidate_index is None or candidate_index.exact or selector.is_filter:
+            self.exact, self.max_k = True, len(selector)
+        else:
+            self.exact, self.max_k = False, candidate_index.max_k
 
     def __len__(self) -> int:
-        return len(self._among)
+        return len(self._selector)
 
     @property
     def ids(self) -> NDArray[np.int64]:
         """The selected ids, ascending."""
-        return self._among.ids
+        return self._selector.ids
 
     def candidates(
         self, xq: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return squared distances and ids, (nq, k), of the nearest as float32 sees them."""
-        structure, among = self._structure, self._among
-        if structure and not self.exact:
-            return structure.candidates(xq, k, among)
-        if structure and structure.exact and len(xq) < _MANY and k <= structure.max_k:
-            return structure.candidates(xq, k, among)
-        if not among.is_all and len(xq) >= _FEW:
-            return self._nominate_in_blocks(xq, k)
-        D, I = self._flat.search(xq, k, params=among.parameters())  # noqa: E741
+        """Return squared float32 distances, ascending, and ids, both (nq, k); see `VectorView`."""
+        candidate_index, selector = self._candidate_index, self._selector
+        if candidate_index is not None:
+            faster = candidate_index.exact and len(xq) < _MANY and k <= candidate_index.max_k
+            if faster or not self.exact:
+                return candidate_index.candidates(xq, k, selector)
+        if not selector.is_all and len(xq) >= _FEW:
+            return self._scan_in_blocks(xq, k)
+        D, I = self._flat.search(xq, k, params=selector.parameters())  # noqa: E741
         return D, I
 
-    def _nominate_in_blocks(
-        self, xq: NDArray[np.float32], wanted: int
+    def _scan_in_blocks(
+        self, xq: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Do the same for many queries, by matrix products with the selected rows."""
+        """Scan the selected rows for many queries at once, with matrix products."""
         import faiss
 
-        D = np.full((len(xq), 0), np.inf, np.float32)
-        I = np.full((len(xq), 0), -1, np.int64)  # noqa: E741
-        for start in range(0, len(self), _GATHERED):
-            ids = self.ids[start : start + _GATHERED]
-            near: Any = faiss.knn(xq, self._flat.reconstruct_batch(ids), min(wanted, len(ids)))
-            D = np.concatenate([D, near[0]], axis=1)
-            I = np.concatenate([I, ids[near[1]]], axis=1)  # noqa: E741
-            order = np.argsort(D, axis=1, kind="stable")[:, :wanted]
-            D, I = np.take_along_axis(D, order, 1), np.take_along_axis(I, order, 1)  # noqa: E741
+        D = np.empty((len(xq), 0), np.float32)
+        I = np.empty((len(xq), 0), np.int64)  # noqa: E741
+        for start in range(0, len(self), _BLOCK):
+            ids = self.ids[start : start + _BLOCK]
+            block: Any = faiss.knn(xq, self._flat.reconstruct_batch(ids), min(k, len(ids)))
+            D, I = merge_nearest([(D, I), (block[0], ids[block[1]])], k)  # noqa: E741
         return D, I

@@ -1,4 +1,4 @@
-"""Which vectors of an index a search is among."""
+"""Which vectors of an index a search covers."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from numpy.typing import NDArray
 
 
 class IdSelector:
-    """All of ``count`` vectors, or those whose place in ``chosen``, bool (count,), is true."""
+    """Selects all of ``count`` vectors, or those where ``mask``, bool (count,), is true."""
 
-    def __init__(self, count: int, chosen: NDArray[np.bool_] | None = None) -> None:
-        self._count, self._chosen = count, chosen
-        self._chosen_count = count if chosen is None else int(chosen.sum())
+    def __init__(self, count: int, mask: NDArray[np.bool_] | None = None) -> None:
+        self._total, self._mask = count, mask
+        self._selected = count if mask is None else int(mask.sum())
 
     def __len__(self) -> int:
-        return self._chosen_count
+        return self._selected
 
     @property
-    def is_asked(self) -> bool:
-        """Somebody chose, be it all."""
-        return self._chosen is not None
+    def is_filter(self) -> bool:
+        """Whether a mask was given, even one that selects all."""
+        return self._mask is not None
 
     @property
     def is_all(self) -> bool:
-        """Nothing is left out."""
-        return self._chosen_count == self._count
+        """Whether every vector is selected."""
+        return self._selected == self._total
 
     @cached_property
     def ids(self) -> NDArray[np.int64]:
-        """The chosen ids, ascending."""
-        return np.arange(self._count) if self._chosen is None else np.flatnonzero(self._chosen)
+        """The selected ids, ascending."""
+        return np.arange(self._total) if self._mask is None else np.flatnonzero(self._mask)
 
     def parameters(self, start: int = 0) -> Any:  # noqa: ANN401 - faiss is untyped
-        """Return what tells FAISS; ``start``, a multiple of 8, is the id that it counts from."""
+        """Return FAISS's search parameters; its id 0 is our id ``start``, a multiple of 8."""
         if self.is_all:
             return None
         import faiss
@@ -46,5 +46,5 @@ class IdSelector:
 
     @cached_property
     def _bits(self) -> NDArray[np.uint8]:
-        assert self._chosen is not None
-        return np.packbits(self._chosen, bitorder="little")
+        assert self._mask is not None
+        return np.packbits(self._mask, bitorder="little")
