@@ -17,7 +17,7 @@ FLAT, PANORAMA, AUTO_SEARCH = "flat", "panorama", "auto"
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that has the name of a picture but could not be read, and the reason."""
+    """A file that should be a picture but could not be read, and the reason."""
 
     path: str
     reason: str
@@ -89,7 +89,7 @@ class SearchRecord:
 
     Attributes:
         requested: the user's choice: "auto", "flat", "panorama" or a FAISS factory string.
-        used: the search that "auto" chose, else the same as ``requested``.
+        used: the search in use, once "auto" has chosen one.
         recall: for an approximate search, the share of the true ten nearest vectors among its
             candidates, with vectors of the index as queries (a query itself is not counted); else
             None.
@@ -145,7 +145,7 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str | bytes) -> Manifest:
-        """Parse the output of `to_json`; raise ValueError, KeyError or TypeError on anything else."""
+        """Parse the output of `to_json`. Raises ValueError, KeyError or TypeError on other text."""
         data = json.loads(text)
         data["embedder"] = EmbedderRecord(**data["embedder"])
         if tuning := data["tuning"]:

@@ -28,7 +28,7 @@ from pokesim.metric import PROJECTION_FILE
 def repair_index(index: str | Path) -> Iterator[str]:
     """Make an index whole, yielding a line for what was found and one for what was done.
 
-    Where only the search structure is damaged, it is built again. Else the newest snapshot that is
+    Where only the candidate index is damaged, it is built again. Else the newest snapshot that is
     sound, or whose projected vectors can be projected again, becomes the one that counts, and
     damaged ones are removed. Where there is none, all pictures are embedded again as they were.
 
@@ -66,7 +66,7 @@ def _verify(snapshot: FolderSnapshot) -> None:
 
 
 def _whole_but_search(home: Path) -> FolderSnapshot | None:
-    """Return the snapshot that counts if all but its search structure is sound."""
+    """Return the snapshot that counts if all but its candidate index is sound."""
     with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
         index = IndexFolder(home)
         snapshot = index.named(index.current_name())
@@ -81,7 +81,7 @@ def _search_built_again(home: Path, snapshot: FolderSnapshot) -> str:
         for name in snapshot.manifest.files.keys() - CANDIDATE_FILES:
             draft.link(snapshot.file(name), name)
         draft.commit(snapshot.manifest)
-    return f"repaired: the search structure of {home} was built again"
+    return f"repaired: the candidate index of {home} was built again"
 
 
 def _restore(home: Path) -> str:

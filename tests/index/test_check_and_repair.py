@@ -1,4 +1,4 @@
-"""Damage of every kind is found, when an index is opened or checked, and named in one sentence."""
+"""Opening or checking an index finds damage of every kind and reports it in one message."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ from pokesim.errors import IndexFolderError, ModelError
 
 @pytest.fixture
 def index(index_path, tmp_path):
-    """A copy of the index, to damage."""
+    """A copy of the index that a test may damage."""
     return shutil.copytree(index_path, tmp_path / "copy")
 
 
@@ -39,14 +39,14 @@ def test_a_good_index_is_sound(run, index):
 def test_flipped_bits_and_truncation_are_found_and_the_file_named(run, index, name):
     path = the(index, name)
     good = path.read_bytes()
-    moments = random.Random(name)
+    rng = random.Random(name)
     for _ in range(40):
-        place = moments.randrange(len(good))
-        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        at = rng.randrange(len(good))
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         with pytest.raises(IndexFolderError, match=r"manifest\.json" if "man" in name else name):
             check(index)
     for _ in range(10):
-        path.write_bytes(good[: moments.randrange(len(good))])
+        path.write_bytes(good[: rng.randrange(len(good))])
         with pytest.raises(IndexFolderError, match=name):
             pokesim.open_index(index)
     path.unlink()
@@ -61,14 +61,14 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "../elsewhere", "gone", "é", LFS])
-def test_a_bad_current_pointer_is_one_sentence(run, index, text):
+def test_a_bad_current_pointer_is_reported_in_one_line(run, index, text):
     (index / "CURRENT").write_text(text)
     done = run("query", "x.png", "--index", index)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
 
 
-def test_a_newer_format_asks_for_a_newer_pokesim(run, index):
+def test_a_newer_format_requires_a_newer_pokesim(run, index):
     path = the(index, "manifest.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
     done = run("info", "--index", index)
@@ -93,12 +93,20 @@ def test_a_damaged_exported_model_is_found(run, samples, seeded_weights, tmp_pat
     model.parent.mkdir(parents=True)
     for path in (made, made.with_suffix(".json")):
         shutil.copy(path, model.parent)
-    home = {"POKESIM_CACHE": str(tmp_path / "cache")}
-    run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights, **home)
+    environment = {"POKESIM_CACHE": str(tmp_path / "cache")}
+    run(
+        "build-index",
+        samples.photos,
+        "--embedder",
+        "mobilenet_v2",
+        "--weights",
+        weights,
+        **environment,
+    )
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
     model.write_bytes(bytes(data))
-    done = run("check", **home)
+    done = run("check", **environment)
     assert done.returncode == 1
     assert model.name in done.stderr
 
@@ -116,18 +124,18 @@ def test_vectors_that_are_not_finite_are_found(tmp_path):
 
 @pytest.fixture(scope="module")
 def two_snapshots(index_path, tmp_path_factory):
-    home = shutil.copytree(index_path, tmp_path_factory.mktemp("two") / "index")
-    pokesim.remove_pictures(["brumbel"], home)
-    return home
+    folder = shutil.copytree(index_path, tmp_path_factory.mktemp("two") / "index")
+    pokesim.remove_pictures(["brumbel"], folder)
+    return folder
 
 
 @pytest.fixture
 def two(two_snapshots, tmp_path):
-    """An index of two snapshots: of all pictures, and now of one less."""
+    """An index with two snapshots: one of all pictures, and the current one without one of them."""
     return shutil.copytree(two_snapshots, tmp_path / "two")
 
 
-def now(index):
+def current(index):
     return index / "snapshots" / (index / "CURRENT").read_text().strip()
 
 
@@ -145,7 +153,7 @@ def flip(path):
 
 
 def swap(path):
-    """Put the file of another snapshot in its place."""
+    """Replace a file with that of the other snapshot."""
     (other,) = (one for one in path.parents[1].iterdir() if one != path.parent)
     path.unlink()
     shutil.copy(other / path.name, path)
@@ -162,8 +170,8 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.sqlite", "vectors.faiss"])
 @pytest.mark.parametrize("how", DAMAGES)
-def test_damage_is_named_with_the_way_back_and_the_way_back_works(two, how, name):
-    DAMAGES[how](now(two) / name)
+def test_a_damage_report_names_a_repair_that_works(two, how, name):
+    DAMAGES[how](current(two) / name)
     with pytest.raises(IndexFolderError, match=name) as found:
         check(two)
     assert ("git lfs pull" in str(found.value)) == (how == "lfs")
@@ -174,12 +182,12 @@ def test_damage_is_named_with_the_way_back_and_the_way_back_works(two, how, name
 
 
 def test_check_repair_says_what_it_does(run, two):
-    flip(now(two) / "items.sqlite")
+    flip(current(two) / "items.sqlite")
     found = run("check", "--index", two)
     assert (found.returncode, found.stderr.count("\n")) == (1, 1)
     done = run("check", "--repair", "--index", two)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"found: {now(two).parent}")
+    assert done.stdout.startswith(f"found: {current(two).parent}")
     assert "items.sqlite is damaged (its SHA-256 differs)\nrepaired: the index of" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{two} is sound."
 
@@ -194,10 +202,10 @@ def test_a_pointer_is_repaired(two, text):
     check(two)
 
 
-def test_repair_embeds_the_pictures_again_where_no_snapshot_is_sound(run, index, samples):
+def test_repair_embeds_the_pictures_again_if_no_snapshot_is_intact(run, index, samples):
     the(index, "vectors.faiss").unlink()
-    told = run("check", "--index", index)
-    assert "build the index again" in told.stderr
+    found = run("check", "--index", index)
+    assert "build the index again" in found.stderr
     done = run("check", "--repair", "--index", index)
     assert f"repaired: 151 pictures of {samples.images} embedded again" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{index} is sound."
@@ -205,35 +213,35 @@ def test_repair_embeds_the_pictures_again_where_no_snapshot_is_sound(run, index,
 
 @pytest.mark.parametrize("name", ["search.faiss", "rotation.npy"])
 @pytest.mark.parametrize("tuned", [False, True])
-def test_repair_builds_the_search_structure_again(run, samples, tmp_path, name, tuned):
-    home = tmp_path / "i"
-    pokesim.build_index(samples.images, home, embedder="compact", search="panorama")
+def test_repair_builds_the_candidate_index_again(run, samples, tmp_path, name, tuned):
+    folder = tmp_path / "i"
+    pokesim.build_index(samples.images, folder, embedder="compact", search="panorama")
     if tuned:
-        pokesim.tune_index(samples.photos, home, force=True)
+        pokesim.tune_index(samples.photos, folder, force=True)
     photo = next(samples.photos.iterdir())
-    before = pokesim.open_index(home).query(photo)
-    (damaged,) = (home / "snapshots" / (home / "CURRENT").read_text().strip()).glob(name)
+    before = pokesim.open_index(folder).query(photo)
+    (damaged,) = (folder / "snapshots" / (folder / "CURRENT").read_text().strip()).glob(name)
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
-    done = run("check", "--repair", "--index", home)
+    done = run("check", "--repair", "--index", folder)
     assert done.returncode == 0, done.stderr
-    assert f"repaired: the search structure of {home} was built again" in done.stdout
-    opened = pokesim.open_index(home)
+    assert f"repaired: the candidate index of {folder} was built again" in done.stdout
+    opened = pokesim.open_index(folder)
     assert opened.manifest.search.used == "panorama"
     assert opened.query(photo) == before
 
 
 def test_repair_projects_the_vectors_of_a_tuned_index_again(run, index, samples):
     pokesim.tune_index(samples.photos, index, dims=16, force=True)
-    before = (now(index) / "vectors.faiss").read_bytes()
-    cut(now(index) / "vectors.faiss")
+    before = (current(index) / "vectors.faiss").read_bytes()
+    cut(current(index) / "vectors.faiss")
     done = run("check", "--repair", "--index", index)
     assert "was projected again" in done.stdout
-    assert (now(index) / "vectors.faiss").read_bytes() == before
+    assert (current(index) / "vectors.faiss").read_bytes() == before
 
 
-def test_repair_of_what_is_sound_or_beyond_repair(run, index):
+def test_repair_of_an_intact_or_a_hopeless_index(run, index):
     assert "found" not in run("check", "--repair", "--index", index).stdout
     the(index, "manifest.json").write_text("{}")
     done = run("check", "--repair", "--index", index)
@@ -243,7 +251,7 @@ def test_repair_of_what_is_sound_or_beyond_repair(run, index):
     assert not (index.parent / "nowhere").exists()
 
 
-def test_an_index_whose_items_are_damaged_is_one_sentence_when_asked(run, index, samples):
+def test_a_query_reports_damaged_items_in_one_line(run, index, samples):
     path = the(index, "items.sqlite")
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:200].ljust(size, b"\xff"))
@@ -263,7 +271,7 @@ def test_vectors_and_items_of_different_counts_are_found(index):
     data = json.loads(manifest.read_text())
     digest = hashlib.sha256(items.read_bytes()).hexdigest()
     data["files"]["items.sqlite"] = {"bytes": items.stat().st_size, "sha256": digest}
-    manifest.write_text(json.dumps(data))  # as a writer might that has lost count
+    manifest.write_text(json.dumps(data))  # as a writer with a bug might write
     name = "20260101T000000Z-" + hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
     items.parent.rename(items.parent.with_name(name))
     (index / "CURRENT").write_text(name)
@@ -271,7 +279,7 @@ def test_vectors_and_items_of_different_counts_are_found(index):
         check(index)
 
 
-def test_a_writer_says_who_holds_the_lock(run, index):
+def test_a_blocked_writer_names_the_lock_holder(run, index):
     from pokesim.index.folder.lock import write_lock
 
     with write_lock(index):

@@ -25,7 +25,7 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
     scale = data.draw(st.sampled_from([1.0, 1e-3, 300.0]))
     rng = np.random.default_rng(seed)
     xb = (scale * rng.standard_normal((count, dimension))).astype(np.float32)
-    # Copies make ties, within reach of the cut and across blocks.
+    # Copies make ties, at the k-th neighbour and across blocks.
     copies = rng.integers(0, count, data.draw(st.integers(0, count)))
     xb[rng.integers(0, count, len(copies))] = xb[copies]
     xq = np.concatenate([xb[:2], (scale * rng.standard_normal((25, dimension))).astype(np.float32)])
@@ -45,7 +45,7 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
 
 
 @pytest.mark.parametrize("search", ["flat", "panorama"])
-def test_thousands_of_equal_pictures_come_in_order_of_ids(tmp_path, search):
+def test_thousands_of_equal_pictures_are_in_the_order_of_ids(tmp_path, search):
     xb = np.ones((5000, 16), np.float32)
     xb[2500:] *= 2
     index = index_of(tmp_path / "i", xb, search)
@@ -68,7 +68,7 @@ def test_the_panorama_file_is_what_faiss_writes(tmp_path, count, dimension):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_auto_takes_panorama_for_many_vectors_only(tmp_path, monkeypatch):
+def test_auto_chooses_panorama_only_for_many_vectors(tmp_path, monkeypatch):
     rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     assert index_of(tmp_path / "few", rows, "auto").manifest.search.used == "flat"
     monkeypatch.setattr("pokesim.index.vectors.candidates.PANORAMA_BYTES", rows.nbytes)
@@ -76,24 +76,24 @@ def test_auto_takes_panorama_for_many_vectors_only(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("search", ["IVF20,Flat", "IVF20,Flat nprobe=20", "HNSW16", "PCA16,Flat"])
-def test_an_approximate_search_tells_its_recall(tmp_path, search):
+def test_an_approximate_search_reports_its_recall(tmp_path, search):
     random = np.random.default_rng(3)
     xb = (random.standard_normal((3000, 24)) * np.exp(-np.arange(24) / 6)).astype(np.float32)
     index = index_of(tmp_path / "i", xb, search)
-    told = index.manifest.search.recall
+    recall = index.manifest.search.recall
     xq = (xb[::7] + xb[1::7][: len(xb[::7])]) / 2
     distances, ids = index.search(xq, 10)
     _, true = brute_force(xb, xq, 10)
     found = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, true, strict=True)])
-    assert abs(found - told) < 0.12
-    assert told == 1 if "nprobe" in search else told > 0.7
-    # What was found has its true distance, nearest first.
+    assert abs(found - recall) < 0.12
+    assert recall == 1 if "nprobe" in search else recall > 0.7
+    # Each match has its true distance, and the nearest is first.
     own = np.linalg.norm(xb[ids[0]].astype(np.float64) - xq[0], axis=1)
     np.testing.assert_allclose(distances[0], own, rtol=1e-6)
     assert np.all(np.diff(distances) >= 0)
 
 
-def test_what_an_approximate_search_does_not_find_is_left_open(tmp_path):
+def test_padding_replaces_what_an_approximate_search_does_not_find(tmp_path):
     xb = np.eye(64, dtype=np.float32)
     index = index_of(tmp_path / "i", xb, "IVF8,Flat nprobe=1")
     distances, ids = index.search(xb[:1], 64)
@@ -104,17 +104,17 @@ def test_what_an_approximate_search_does_not_find_is_left_open(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("search", "told"),
+    ("search", "message"),
     [("IVFx", "is neither auto, flat or panorama nor a FAISS factory string"),
      ("IVF20,Flat nprob=3", "could not set parameter"),
      ("IVF400,Flat", "FAISS cannot build IVF400,Flat from 300 vectors")],
 )  # fmt: skip
-def test_a_search_that_faiss_cannot_build_is_a_sentence(tmp_path, search, told):
-    with pytest.raises(pokesim.PokesimError, match=told):
+def test_a_search_that_faiss_cannot_build_is_an_error(tmp_path, search, message):
+    with pytest.raises(pokesim.PokesimError, match=message):
         index_of(tmp_path / "i", np.eye(300, 8, dtype=np.float32), search)
 
 
-def test_bad_questions_are_usage_errors(tmp_path):
+def test_invalid_queries_are_usage_errors(tmp_path):
     index = index_of(tmp_path / "i", np.eye(4, dtype=np.float32))
     with pytest.raises(UsageError, match="k must be at least 1"):
         index.search(np.zeros(4), 0)
@@ -135,7 +135,7 @@ def test_the_vector_file_is_a_plain_faiss_index(tmp_path):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_the_search_of_an_index_is_shown_kept_and_changed(run, samples):
+def test_the_search_of_an_index_can_be_shown_kept_and_changed(run, samples):
     build = ("build-index", samples.images, "--embedder", "compact")
     photo = sorted(samples.photos.iterdir())[0]
     run(*build)
@@ -149,9 +149,11 @@ def test_the_search_of_an_index_is_shown_kept_and_changed(run, samples):
     assert run(*build, "--search", "IVF4,Flat nprobe=4").returncode == 0
     run(*build)
     assert "approximate (IVF4,Flat nprobe=4): recall@10 100.0 % when built" in run("info").stdout
-    told = run("query", photo, "--format", "csv")
-    assert told.stdout == exact.stdout
-    assert told.stderr.startswith("The search is approximate (IVF4,Flat nprobe=4): recall@10 100")
+    approximate = run("query", photo, "--format", "csv")
+    assert approximate.stdout == exact.stdout
+    assert approximate.stderr.startswith(
+        "The search is approximate (IVF4,Flat nprobe=4): recall@10 100"
+    )
     wrong = run(*build, "--search", "IVF4Flat")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "--search IVF4Flat is neither" in wrong.stderr

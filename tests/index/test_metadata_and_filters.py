@@ -1,4 +1,4 @@
-"""A table that describes the pictures, and searches among those that it tells something of."""
+"""A metadata table describes the pictures, and filters on it restrict the search."""
 
 import csv
 import io
@@ -29,18 +29,18 @@ from pokesim.samples import CREATURES
 
 @pytest.fixture
 def few(samples, tmp_path):
-    """A folder with ten creatures, two of them in folders below."""
+    """A folder with ten creatures, two of them in a subfolder."""
     folder = tmp_path / "few"
     for at, name in enumerate(CREATURES[:10]):
-        home = folder / ("below" if at < 2 else ".")
-        home.mkdir(parents=True, exist_ok=True)
-        shutil.copy(samples.images / f"{name}.png", home)
+        target = folder / ("below" if at < 2 else ".")
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(samples.images / f"{name}.png", target)
     return folder
 
 
 @pytest.fixture
 def table(tmp_path):
-    """What is known of eight of these creatures, and of one that is not there."""
+    """A table of eight of these creatures, and of one without a picture."""
     path = tmp_path / "creatures.csv"
     rows = [
         ["Name", "Type1", "Type2", "HP"],
@@ -81,23 +81,23 @@ def test_a_table_describes_the_pictures_in_every_format(run, few, table):
         "HP",
         "picture",
     ]
-    told = run("info", "--metadata").stdout
-    assert "HP      numbers  0, 7, 10" in told
-    assert f"pictures without a row: {CREATURES[8]}.png" in told
-    assert "rows without a picture: Nobody" in told
+    info = run("info", "--metadata").stdout
+    assert "HP      numbers  0, 7, 10" in info
+    assert f"pictures without a row: {CREATURES[8]}.png" in info
+    assert "rows without a picture: Nobody" in info
     assert "metadata" in run("check").stdout
 
 
-def test_a_filter_works_before_the_search(run, few, table):
+def test_a_filter_applies_before_the_search(run, few, table):
     built(run, few, "--metadata", table)
     photo = few / f"{CREATURES[4]}.png"
-    asked = [photo, "-k", "3", "--format", "json", "--where"]
+    query = [photo, "-k", "3", "--format", "json", "--where"]
     for where, passing in {
         "Type1=grass": CREATURES[0:8:3],
         'not Type1 in fire,water and (HP >= 30 or HP="")': [CREATURES[i] for i in (3, 6, 8, 9)],
         "Type2 != flying and Type2 not in ''": [],
     }.items():
-        done = run("query", *asked, where)
+        done = run("query", *query, where)
         assert done.returncode == 0, done.stderr
         labels = [match["label"] for match in json.loads(done.stdout)[0]["matches"]]
         assert len(labels) == min(3, len(passing))
@@ -106,7 +106,7 @@ def test_a_filter_works_before_the_search(run, few, table):
             assert "no picture is as asked" in done.stderr
 
 
-def test_an_index_without_a_table_has_nothing_to_filter_by(run, few):
+def test_a_filter_without_a_table_is_an_error(run, few):
     built(run, few)
     for args in (["query", few / f"{CREATURES[4]}.png", "--where", "a=b"], ["info", "--metadata"]):
         done = run(*args)
@@ -115,7 +115,7 @@ def test_an_index_without_a_table_has_nothing_to_filter_by(run, few):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "has 0 columns, not 1 to 500"),
         (b"Name,,Type1\na,b,c\n", "has a column without a name"),
@@ -127,25 +127,25 @@ def test_an_index_without_a_table_has_nothing_to_filter_by(run, few):
         (b"Name,Type1\nnobody,fire\n", "names a picture by its label"),
     ],
 )
-def test_a_table_that_is_none_is_a_sentence(tmp_path, content, told):
+def test_an_invalid_table_is_an_error(tmp_path, content, message):
     (tmp_path / "bad.csv").write_bytes(content)
-    with pytest.raises(pokesim.PokesimError, match=re.escape(told)):
+    with pytest.raises(pokesim.PokesimError, match=re.escape(message)):
         read_table(tmp_path / "bad.csv").keyed(["pikachu.png"])
 
 
-def test_a_bad_table_is_told_before_the_long_work_begins(run, few, tmp_path):
+def test_a_bad_table_is_reported_before_the_long_work_begins(run, few, tmp_path):
     (tmp_path / "bad.csv").write_text("Name,Type1\nnobody,fire\n")
-    for table, told in {
+    for table, message in {
         "bad.csv": "names a picture by its label",
         "no.csv": "cannot be read",
     }.items():
         done = run("build-index", few, "--embedder", "compact", "--metadata", table)
         assert done.returncode
-        assert told in done.stderr
+        assert message in done.stderr
     assert not (tmp_path / "indexes/default/snapshots").exists()
 
 
-def test_tables_of_every_kind_are_read_alike(tmp_path):
+def test_all_table_formats_give_the_same_rows(tmp_path):
     (tmp_path / "a.csv").write_text("\ufeffName;Weight\nMr. Ü;1.5\n007;\n", encoding="utf-8")
     (tmp_path / "a.tsv").write_text("Name\tWeight\r\nMr. Ü\t1.5\r\n007\t\r\n")
     (tmp_path / "a.jsonl").write_text('{"Name": "Mr. Ü", "Weight": 1.5}\n\n{"Name": "007"}\n')
@@ -157,7 +157,7 @@ def test_tables_of_every_kind_are_read_alike(tmp_path):
     assert (keyed.key, keyed.row_of("c/007.jpg"), keyed.row_of("c/8.jpg")) == ("Name", 1, None)
 
 
-def test_paths_tell_more_than_stems(run, few, tmp_path):
+def test_a_path_is_a_more_precise_key_than_a_stem(run, few, tmp_path):
     (few / "other").mkdir()
     shutil.copy(few / f"{CREATURES[5]}.png", few / "other")
     (tmp_path / "t.jsonl").write_text(
@@ -176,7 +176,9 @@ def test_an_update_keeps_the_table_and_reads_it_again_when_it_has_changed(run, f
     assert again.stdout.startswith("Nothing to do")
     shutil.copy(samples.images / f"{CREATURES[11]}.png", few / "nobody.png")
     added = run("build-index", few)
-    assert "describes 9 of 11 pictures" in added.stderr, "a row waited for its picture"
+    assert "describes 9 of 11 pictures" in added.stderr, (
+        "a row finds its picture when that is added"
+    )
     text = table.read_text()
     table.write_text(text.replace("ghost", "spirit"))
     changed = run("add", few / "nobody.png")
@@ -197,25 +199,25 @@ def test_an_update_keeps_the_table_and_reads_it_again_when_it_has_changed(run, f
 
 
 @pytest.mark.parametrize("damaged", [None, "vectors.faiss", "items.sqlite"])
-def test_the_table_outlives_a_rebuild_and_a_repair(run, few, table, damaged, tmp_path):
-    home = tmp_path / "indexes" / "default"
+def test_a_rebuild_and_a_repair_keep_the_table(run, few, table, damaged, tmp_path):
+    index = tmp_path / "indexes" / "default"
     built(run, few, "--metadata", table)
-    chosen = pokesim.open_index(home).select("Type1=grass").tolist()
-    assert chosen
+    selected = pokesim.open_index(index).select("Type1=grass").tolist()
+    assert selected
     if damaged is None:
         assert "describes 8 of 10 pictures" in run("build-index", few, "--rebuild").stderr
     else:
-        (path,) = home.glob(f"snapshots/*/{damaged}")
+        (path,) = index.glob(f"snapshots/*/{damaged}")
         path.write_bytes(path.read_bytes()[:-1])
-        done = run("check", "--repair", "--index", home)
+        done = run("check", "--repair", "--index", index)
         assert "10 pictures of" in done.stdout
         assert "metadata: of 8 pictures" in done.stdout
-    assert pokesim.open_index(home).select("Type1=grass").tolist() == chosen
+    assert pokesim.open_index(index).select("Type1=grass").tolist() == selected
 
 
-def described_index(home, xb, rows, search):
-    """Publish vectors, and a table with a row (Type, HP) for all but each fifth of them."""
-    table = home.with_suffix(".jsonl")
+def described_index(folder, xb, rows, search):
+    """Build an index of vectors, with a table row (Type, HP) for all but every fifth of them."""
+    table = folder.with_suffix(".jsonl")
     lines = [
         json.dumps({"n": f"p{i}", "Type": kind, "HP": hp}) for i, (kind, hp) in enumerate(rows)
     ]
@@ -223,27 +225,27 @@ def described_index(home, xb, rows, search):
     items = [Item(i, f"p{i}.png", f"p{i}", 1, 1, "") for i in range(len(xb))]
     keyed = read_table(table).keyed([item.path for item in items])
     with (
-        new_snapshot(IndexFolder(home)) as draft,
+        new_snapshot(IndexFolder(folder)) as draft,
         closing(SnapshotWriter(draft.path, xb.shape[1], keyed)) as writer,
     ):
         writer.add(xb, items)
         metadata = writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", True)
-        manifest = Manifest(str(home), record, xb.shape[1], len(xb), (), metadata=metadata)
+        manifest = Manifest(str(folder), record, xb.shape[1], len(xb), (), metadata=metadata)
         draft.commit(replace(manifest, search=SearchRecord(search)))
-    return pokesim.open_index(home)
+    return pokesim.open_index(folder)
 
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
-    """Vectors with many ties, what is told of them, and indexes of each kind of search."""
+    """Vectors with many ties, their table rows, and an index for each kind of search."""
     random.seed(5)
     numbers = np.random.default_rng(5)
     xb = numbers.integers(-2, 3, (1500, 6)).astype(np.float32)
     rows = [(random.choice(TYPES), random.choice([None, *range(100)])) for _ in xb]
-    home = tmp_path_factory.mktemp("described")
+    folder = tmp_path_factory.mktemp("described")
     indexes = [
-        described_index(home / name, xb, rows, search)
+        described_index(folder / name, xb, rows, search)
         for name, search in {"f": "flat", "p": "panorama", "a": "IVF16,Flat nprobe=1"}.items()
     ]
     return xb, [row if i % 5 else (None, None) for i, row in enumerate(rows)], indexes
@@ -296,7 +298,7 @@ def test_an_invalid_filter_is_a_usage_error(described, where, message):
         described[2][0].select(where)
 
 
-def test_a_filter_is_as_long_as_it_may_be(described):
+def test_a_filter_of_the_largest_size_works(described):
     index = described[2][0]
     some = index.select(" or ".join([f"not HP != {n % 90}" for n in range(400)]))
     np.testing.assert_array_equal(some, index.select("HP < 90"))
@@ -313,7 +315,7 @@ def test_not_binds_before_and_and_that_before_or(described):
     np.testing.assert_array_equal(loose, tight)
 
 
-def test_a_query_loads_what_filters_only_where_there_is_a_table(index_path, samples):
+def test_a_query_imports_filters_only_if_there_is_a_table(index_path, samples):
     photo = next(samples.photos.iterdir())
     code = (
         "import sys, pokesim; pokesim.open_index(sys.argv[1]).query(sys.argv[2])\n"

@@ -6,7 +6,7 @@ TYPES = ("grass", "fire", "water", "very odd, 'indeed'")
 
 
 def filters():
-    """Random filters as text, each with what it means in Python for a row (type, hp)."""
+    """Draw random filters: each as text, and as a Python predicate on a row (type, hp)."""
     kinds = st.sampled_from(TYPES)
 
     def quoted(kind):

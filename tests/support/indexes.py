@@ -13,10 +13,10 @@ from pokesim.index.item import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest, SearchRecord
 
 
-def index_of(home: Path, rows: np.ndarray, search: str = "flat") -> pokesim.Index:
-    """Publish given vectors as an index, and open it."""
+def index_of(folder: Path, rows: np.ndarray, search: str = "flat") -> pokesim.Index:
+    """Build an index of given vectors, and open it."""
     with (
-        new_snapshot(IndexFolder(home)) as draft,
+        new_snapshot(IndexFolder(folder)) as draft,
         closing(SnapshotWriter(draft.path, rows.shape[1])) as writer,
     ):
         for start in range(0, len(rows), 100):
@@ -25,6 +25,6 @@ def index_of(home: Path, rows: np.ndarray, search: str = "flat") -> pokesim.Inde
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
         writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
-        manifest = Manifest(str(home), record, rows.shape[1], len(rows), ())
+        manifest = Manifest(str(folder), record, rows.shape[1], len(rows), ())
         draft.commit(replace(manifest, search=SearchRecord(search)))
-    return pokesim.open_index(home)
+    return pokesim.open_index(folder)
