@@ -1,4 +1,4 @@
-"""Files on disk: hash one, replace one in one step."""
+"""Files on disk: hash a file, replace a file atomically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sha256_of(path: Path) -> str:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Replace a file's content in one step: a reader, or a crash, sees the old or the new one.
+    """Replace a file's content atomically: a reader, or a crash, sees the old or the new content.
 
     Raises:
         OSError: the disk is full, or the folder is not writable; the file is unchanged.
@@ -29,7 +29,7 @@ def atomic_write(path: Path, data: bytes) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield the path of a new file in the same folder, which replaces ``path`` when the block ends.
 
-    The new file has the same ending. If the block raises, it is removed and ``path`` is unchanged.
+    The new file has the same suffix. If the block raises, it is removed and ``path`` is unchanged.
 
     Raises:
         OSError: the disk is full, or the folder is not writable; ``path`` is unchanged.

@@ -1,8 +1,8 @@
-"""The callback through which long work reports progress."""
+"""The progress callback of long operations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Called with (files done, files to read): at the start, then after each batch."""
+"""Called with (files done, files in all): at the start, then after each batch."""

@@ -1,4 +1,4 @@
-"""Files → what they are, and a vector of each picture that needs one."""
+"""Load files and embed their pictures, a batch at a time."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from pokesim.threads import read_ahead
 
 File = TypeVar("File")
 
-_BLOCK = 8192
-"""Files that a batch has at most, where few of them are to be embedded."""
+_MOST_FILES = 8192
+"""Maximum number of files in a batch, reached when few of them must be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Files that were looked into.
+    """Files that were loaded.
 
     Attributes:
-        reads: what came of each, in the order of the files.
-        vectors: float32 (n, d), as the network gives them, of the n pictures whose vector was not
-            known.
+        reads: the loaded files, in the order of their paths.
+        vectors: float32 (n, d), as the embedder returned them, of the n files that have pixels.
     """
 
     reads: list[LoadedFile]
@@ -37,55 +36,55 @@ class Batch:
 
 
 class EmbedBatches(Protocol):
-    """Looks into files, in whichever process: `embed_here`, or the workers of `pokesim.scale`."""
+    """Loads and embeds files, in this process (`embed_locally`) or on workers."""
 
     def __call__(
-        self, reader: FileLoader, paths: Sequence[str], batch_size: int, /
+        self, loader: FileLoader, paths: Sequence[str], batch_size: int, /
     ) -> Generator[Batch, None, None]:
-        """Yield what came of the files, in their order, some at a time."""
+        """Yield batches of loaded files, in the order of the paths."""
 
 
 class Workers(Protocol):
-    """Processes that embed in place of this one, perhaps on other machines."""
+    """Processes that embed in place of this one, possibly on other machines."""
 
     def embedder(self, model: Model, compute: Compute) -> EmbedBatches:
-        """Return what has them embed with a model."""
+        """Return a function that embeds with a model on the workers."""
 
 
 def embed_locally(
-    load: Callable[[], Embedder], reader: FileLoader, paths: Iterable[str], batch_size: int
+    load: Callable[[], Embedder], loader: FileLoader, paths: Iterable[str], batch_size: int
 ) -> Generator[Batch, None, None]:
-    """Read files ahead in threads, and embed a batch at a time in this one.
+    """Read files ahead in threads, and embed a batch at a time in this thread.
 
     Args:
-        load: loads the network.
-        reader: reads a file.
+        load: loads the embedder.
+        loader: reads a file.
         paths: the files.
-        batch_size: pictures embedded at a time.
+        batch_size: number of pictures embedded at a time.
     """
-    network = load()
+    embedder = load()
     with contextlib.closing(
-        read_ahead(reader, paths, 2 * batch_size, seconds=reader.seconds, late=reader.late)
+        read_ahead(loader, paths, 2 * batch_size, seconds=loader.seconds, late=loader.late)
     ) as reads:
-        for some in batches(reads, batch_size, lambda read: read.pixels is not None):
-            pixels = [read.pixels for read in some if read.pixels is not None]
-            none = np.empty((0, network.dimension), np.float32)
-            yield Batch(some, network.embed(np.stack(pixels)) if pixels else none)
+        for batch in batches(reads, batch_size, lambda read: read.pixels is not None):
+            pixels = [read.pixels for read in batch if read.pixels is not None]
+            none = np.empty((0, embedder.dimension), np.float32)
+            yield Batch(batch, embedder.embed(np.stack(pixels)) if pixels else none)
 
 
 def batches(
     files: Iterable[File], size: int, needs_vector: Callable[[File], bool]
 ) -> Iterator[list[File]]:
-    """Divide files into batches of ``size`` pictures to embed, others among them.
+    """Group files into batches that each have ``size`` pictures to embed.
 
-    A build that goes on after an interruption so makes the batches that it would have made.
+    Counting only these, a resumed build makes the same batches as one that was not interrupted.
     """
     batch: list[File] = []
     pictures = 0
     for file in files:
         batch.append(file)
         pictures += needs_vector(file)
-        if pictures == size or len(batch) == _BLOCK:
+        if pictures == size or len(batch) == _MOST_FILES:
             yield batch
             batch, pictures = [], 0
     if batch:

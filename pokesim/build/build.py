@@ -1,4 +1,4 @@
-"""A picture folder → an index, made or brought up to date."""
+"""Build an index of a picture folder, or update it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Literal
 
 from pokesim.build.batches import EmbedBatches, Workers, embed_locally
 from pokesim.build.options import BuildOptions, BuildReport
-from pokesim.build.pipeline import incompatible, no_pictures, run_build
+from pokesim.build.pipeline import no_pictures, run_build
 from pokesim.build.plan import plan_update
+from pokesim.build.previous import incompatible
 from pokesim.embedders.catalog import (
     AUTO,
     PREFERRED,
@@ -60,85 +61,87 @@ def build_index(
     workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Embed every picture below a folder and publish the vectors as an exact L2 index.
+    """Embed every picture below a folder, and write the vectors as an exact L2 index.
 
-    Of an index that is there, only files that are new or changed are embedded; what is gone is
-    dropped. It answers until the new one is complete, and stays if anything goes wrong. A build
-    that was interrupted goes on where it was. Memory is bounded by the batch, not by the folder.
+    If the index exists, only new and changed files are embedded, and pictures whose files are gone
+    are dropped. Queries use the existing index until the new one is complete; if the build fails,
+    the existing one is unchanged. An interrupted build resumes where it stopped. Memory use depends
+    on the batch size, not on the size of the folder.
 
     Args:
-        images: the picture folder; searched recursively, hidden files passed over.
+        images: the picture folder, searched recursively; hidden files are ignored.
         index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
-        embedder: a name from `pokesim embedders`; "auto" keeps the index's own.
+        embedder: a name that `pokesim embedders` lists; "auto" keeps the embedder of the index.
         weights: a local weights file for a Keras embedder.
-        normalize: scale vectors to length 1, so that brightness of features does not count; None
-            keeps what the index has, and is True for a new one.
-        search: "flat" or "panorama", which are exact, a FAISS factory string, such as
-            "IVF1024,Flat", for approximate search, or "auto", which keeps what the index has, and
-            for a new one chooses between the exact ones by size.
-        metadata: a table (CSV, TSV, JSON Lines) that describes the pictures, by their labels, file
-            names or paths. None keeps the index's own, and reads it again where its file has
-            changed; False drops it.
-        key: its column that names the pictures; None takes the one that names the most.
+        normalize: scale vectors to length 1, so that only their directions are compared. None keeps
+            the setting of the index, and means True for a new one.
+        search: "flat" or "panorama" (both exact), or a FAISS factory string, such as
+            "IVF1024,Flat", for approximate search. "auto" keeps the search of the index; for a new
+            one it chooses an exact search by size.
+        metadata: a table (CSV, TSV, JSON Lines) that describes the pictures, by label, file name or
+            path. None keeps the table of the index, and reads it again if its file has changed;
+            False drops it.
+        key: the table's column with the picture names; None takes the column that names the most.
         runtime: "litert", "openvino" (an extra), or "keras" for a GPU.
-        precision: "float32", or "bfloat16" with OpenVINO where the processor has it.
-        rebuild: embed everything again, and replace an index that was made otherwise.
-        batch_size: pictures embedded at a time.
+        precision: "float32", or "bfloat16" with OpenVINO on processors that support it.
+        rebuild: embed everything again, and replace an index that was made with other options.
+        batch_size: number of pictures embedded at a time.
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.
-        file_seconds: how long reading one file may take before it is skipped.
-        workers: what `pokesim.open_workers` gives embeds, in place of this process.
-        progress: called as files are done.
+        file_seconds: time limit for reading one file, which is skipped after it.
+        workers: embed on these workers, from `pokesim.open_workers`, instead of in this process.
+        progress: called after each batch.
 
     Raises:
-        PokesimError: there is nothing to index, the embedder cannot be had or is not the index's
-            own, a picture cannot be read (with ``strict``), or the index cannot be written.
-        KeyboardInterrupt: with a sentence that says how to go on.
+        PokesimError: there is nothing to index, the embedder is not available or not the one that
+            made the index, a picture cannot be read (with ``strict``), or the index cannot be
+            written.
+        KeyboardInterrupt: with a message that says how to resume.
     """
     root = Path(images)
-    passed_over: list[Skipped] = []
-    files = _files_of(root, passed_over)
+    files, skipped = _find_pictures(root)
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     if key is not None and not metadata:
-        raise UsageError(f"The key {key} is a column of a table; name the table (--metadata).")
+        raise UsageError(f"The key {key} is a column of a table; give the table too (--metadata).")
     table = read_table(Path(metadata)) if isinstance(metadata, str | Path) else metadata
     compute = Compute.named(runtime, precision)
     store = open_store(index)
-    with store.folder(write=True) as home:
-        before = None if rebuild else made_by(home)
-        model = _model_for(embedder, Path(weights) if weights else None, before, str(index))
+    with store.folder(write=True) as path:
+        folder = IndexFolder(path)
+        existing = None if rebuild else made_by(folder)
+        model = _model_for(embedder, Path(weights) if weights else None, existing, str(index))
         if normalize is None:
-            normalize = before.normalized if before else True
+            normalize = existing.normalized if existing else True
         dimension = spec_of(model.name).dimension
         if workers:
             embed: EmbedBatches = workers.embedder(model, compute)
         else:
             embed = partial(embed_locally, partial(open_embedder, model, compute))
-        work = BuildOptions(
-            str(index),
-            home,
-            root,
-            record_of(model, normalize),
-            dimension,
-            embed,
-            store.resolve_search(search, dimension),
-            table,
-            key,
-            compute,
+        options = BuildOptions(
+            index=str(index),
+            folder=folder,
+            root=root,
+            record=record_of(model, normalize),
+            dimension=dimension,
+            embed=embed,
+            search=store.resolve_search(search, dimension),
+            metadata=table,
+            key=key,
+            compute=compute,
             batch_size=batch_size,
             strict=strict,
             max_pixels=max_pixels,
             file_seconds=file_seconds,
             rebuild=rebuild,
-            tell=progress or (lambda done, total: None),
+            on_progress=progress or _ignore_progress,
         )
-        return run_build(work, lambda old: plan_update(old, root, files, passed_over))
+        return run_build(options, lambda previous: plan_update(previous, root, files, skipped))
 
 
 def embed_folder(
     root: Path,
-    home: Path,
+    path: Path,
     model: Model,
     *,
     files: Sequence[str],
@@ -148,70 +151,77 @@ def embed_folder(
     key: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Bring an index of some files of a folder up to date, whatever made it before.
+    """Build or update the index in the folder ``path`` from some files of a picture folder.
+
+    An index that another embedder made is replaced. The files are sorted and relative to ``root``;
+    the options are those of `build_index`.
 
     Raises:
         PokesimError: as `build_index`.
     """
     record = record_of(model, normalize)
-    before = made_by(home)
-    work = BuildOptions(
-        str(home),
-        home,
-        root,
-        record,
-        spec_of(model.name).dimension,
-        partial(embed_locally, partial(open_embedder, model)),
-        search,
-        table,
-        key,
-        rebuild=before not in (None, record),
-        tell=progress or (lambda done, total: None),
+    folder = IndexFolder(path)
+    options = BuildOptions(
+        index=str(path),
+        folder=folder,
+        root=root,
+        record=record,
+        dimension=spec_of(model.name).dimension,
+        embed=partial(embed_locally, partial(open_embedder, model)),
+        search=search,
+        metadata=table,
+        key=key,
+        rebuild=made_by(folder) not in (None, record),
+        on_progress=progress or _ignore_progress,
     )
-    return run_build(work, lambda old: plan_update(old, root, files))
+    return run_build(options, lambda previous: plan_update(previous, root, files))
 
 
 def record_of(model: Model, normalize: bool) -> EmbedderRecord:
-    """Return what a manifest says of the embedder that made its vectors."""
+    """Return the manifest's record of an embedder."""
     side = spec_of(model.name).side
     return EmbedderRecord(
         model.name, model.weights_sha256, model.export_version, side, READING, normalize
     )
 
 
-def made_by(home: Path) -> EmbedderRecord | None:
-    """Return what made the index that is there; None if there is none, or it cannot be read.
+def made_by(folder: IndexFolder) -> EmbedderRecord | None:
+    """Return the embedder that made an index; None if there is no index, or it is damaged.
 
     Raises:
-        OtherIndexError: it is of a newer format.
+        IncompatibleIndexError: its format is newer than this pokesim.
     """
     try:
-        return IndexFolder(home).current().manifest.embedder
+        return folder.current().manifest.embedder
     except (IndexNotFoundError, CorruptIndexError):
         return None
 
 
 def _model_for(
-    embedder: str, weights: Path | None, before: EmbedderRecord | None, index: str
+    embedder: str, weights: Path | None, existing: EmbedderRecord | None, index: str
 ) -> Model:
-    """Return the model that was asked for; another than the index's own is not even made."""
-    if before is None:
+    """Return the requested model.
+
+    Raises:
+        IncompatibleIndexError: another embedder made the index; its model is not even prepared.
+    """
+    if existing is None:
         return prepare_model(embedder, weights)
     name = PREFERRED if embedder == AUTO else spec_of(embedder).name
-    if weights is None and (embedder == AUTO or name == before.name):
+    if weights is None and (embedder == AUTO or name == existing.name):
         try:
-            return find_model(before)
+            return find_model(existing)
         except ModelError as error:
-            raise ModelError(f"{error} Or start afresh with --rebuild.") from error
-    asked = replace(before, name=name)
+            raise ModelError(f"{error} Or replace the index with --rebuild.") from error
+    requested = replace(existing, name=name)
     if weights:
-        asked = replace(asked, weights_sha256=_digest(weights))
-    if asked != before:
-        raise incompatible(index, before, asked)
+        requested = replace(requested, weights_sha256=_sha256_of_weights(weights))
+    if requested != existing:
+        raise incompatible(index, existing, requested)
     return prepare_model(name, weights)
 
 
-def _digest(weights: Path) -> str:
+def _sha256_of_weights(weights: Path) -> str:
     try:
         return sha256_of(weights)
     except OSError as error:
@@ -220,12 +230,18 @@ def _digest(weights: Path) -> str:
         ) from error
 
 
-def _files_of(root: Path, passed_over: list[Skipped]) -> list[str]:
+def _find_pictures(root: Path) -> tuple[list[str], list[Skipped]]:
+    """Return the files of a picture folder, and those that cannot be pictures."""
     if not root.exists():
         raise IndexFolderError(f"There is no folder {root} to index.")
     if not root.is_dir():
         raise IndexFolderError(f"{root} is a file; give the folder of pictures.")
-    files = find_files(root, lambda path, reason: passed_over.append(Skipped(path, reason)))
+    skipped: list[Skipped] = []
+    files = find_files(root, lambda path, reason: skipped.append(Skipped(path, reason)))
     if not files:
-        raise no_pictures(root, passed_over)
-    return files
+        raise no_pictures(root, skipped)
+    return files, skipped
+
+
+def _ignore_progress(done: int, total: int) -> None:
+    pass

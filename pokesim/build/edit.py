@@ -1,4 +1,4 @@
-"""Single pictures into an index and out of it; the others are not looked at."""
+"""Add single pictures to an index, and remove them, without checking the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pokesim.embedders.runtimes import Embedder, open_embedder
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
-from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
+from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.item import path_in
 
 
 def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX) -> BuildReport:
-    """Add pictures to an index, or read them again; all of them, or none.
+    """Add pictures to an index, or read them again; if one fails, none is added.
 
-    A picture from outside the index's folder stays in the index as long as the file is there.
+    A picture from outside the index's picture folder is kept as long as its file exists.
 
     Raises:
         PokesimError: a picture cannot be read, or the index cannot be read or written.
@@ -32,18 +32,17 @@ def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX)
     for file in files:
         if Path(file).is_dir():
             raise UsageError(f"{file} is a folder; `pokesim build-index` takes folders.")
-    with open_store(index).folder(write=True) as home:
-        snapshot = IndexFolder(home).current()
-        root = Path(snapshot.manifest.images)
-        paths = [path_in(root, file) for file in files]
-        return run_build(_work(index, home, snapshot), lambda old: plan_add(_there(old), paths))
+    with open_store(index).folder(write=True) as path:
+        options = _options(index, IndexFolder(path))
+        paths = [path_in(options.root, file) for file in files]
+        return run_build(options, lambda previous: plan_add(_required(previous), paths))
 
 
 def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> BuildReport:
-    """Take pictures out of an index; their files stay.
+    """Remove pictures from an index; their files are not deleted.
 
     Args:
-        names: labels, each of which stands for all its pictures, and paths.
+        names: paths, and labels, each of which removes all pictures with that label.
         index: the index's folder or address.
 
     Raises:
@@ -51,58 +50,59 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
             or written.
     """
 
-    def plan_of(old: PreviousSnapshot | None) -> UpdatePlan:
-        manifest = _there(old).snapshot.manifest
-        gone = _rows_of(_there(old), Path(manifest.images), names)
-        if len(gone) == manifest.count:
+    def make_plan(previous: PreviousSnapshot | None) -> UpdatePlan:
+        previous = _required(previous)
+        manifest = previous.snapshot.manifest
+        rows = _rows_of(previous, Path(manifest.images), names)
+        if len(rows) == manifest.count:
             raise PokesimError(f"That is all of {index}; delete the index itself instead.")
-        return plan_remove(_there(old), gone)
+        return plan_remove(previous, rows)
 
-    with open_store(index).folder(write=True) as home:
-        return run_build(_work(index, home, IndexFolder(home).current()), plan_of)
+    with open_store(index).folder(write=True) as path:
+        return run_build(_options(index, IndexFolder(path)), make_plan)
 
 
-def _rows_of(old: PreviousSnapshot, root: Path, names: Sequence[str]) -> set[int]:
-    wanted = {name: {name, path_in(root, name)} for name in names}
-    found: dict[str, set[int]] = {name: set() for name in names}
+def _rows_of(previous: PreviousSnapshot, root: Path, names: Sequence[str]) -> set[int]:
+    paths = {name: {name, path_in(root, name)} for name in names}
+    rows: dict[str, set[int]] = {name: set() for name in names}
     labels = set()
-    for item in old.items:
+    for item in previous.items:
         labels.add(item.label)
-        for name, known_as in wanted.items():
-            if item.label == name or item.path in known_as:
-                found[name].add(item.id)
-    for name, rows in found.items():
-        if not rows:
+        for name in names:
+            if item.label == name or item.path in paths[name]:
+                rows[name].add(item.id)
+    for name in names:
+        if not rows[name]:
             raise PokesimError(
-                f"The index has no picture of label or path {name}.{did_you_mean(name, labels)}"
+                f"The index has no picture with the label or path {name}."
+                f"{did_you_mean(name, labels)}"
             )
-    return set().union(*found.values())
+    return set().union(*rows.values())
 
 
-def _there(old: PreviousSnapshot | None) -> PreviousSnapshot:
-    if old is None:
-        raise PokesimError("The index is gone, or no snapshot of it is sound.")
-    return old
+def _required(previous: PreviousSnapshot | None) -> PreviousSnapshot:
+    if previous is None:
+        raise PokesimError("The index has been removed, or none of its snapshots is intact.")
+    return previous
 
 
-def _work(index: str | Path, home: Path, snapshot: FolderSnapshot) -> BuildOptions:
-    made_by = snapshot.manifest.embedder
-
-    compute = Compute.named(snapshot.manifest.runtime, snapshot.manifest.precision)
+def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
+    snapshot = folder.current()
+    manifest = snapshot.manifest
+    compute = Compute.named(manifest.runtime, manifest.precision)
 
     def load() -> Embedder:
-        model = find_model(made_by)
-        return open_embedder(model, compute)
+        return open_embedder(find_model(manifest.embedder), compute)
 
     return BuildOptions(
-        str(index),
-        home,
-        Path(snapshot.manifest.images),
-        made_by,
-        BaseVectors(snapshot).manifest.dimension,
-        partial(embed_locally, load),
+        index=str(index),
+        folder=folder,
+        root=Path(manifest.images),
+        record=manifest.embedder,
+        dimension=BaseVectors(snapshot).manifest.dimension,
+        embed=partial(embed_locally, load),
         compute=compute,
         strict=True,
-        asked=True,
-        unfinished=".unfinished-edit",
+        explicit=True,
+        journal=".unfinished-edit",
     )

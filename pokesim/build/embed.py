@@ -1,4 +1,4 @@
-"""Files that must be looked into → rows of the journal: have them read and embedded, keep."""
+"""Read and embed the files that a plan does not keep, into the journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pokesim.build.batches import Batch
 from pokesim.build.journal import Journal
-from pokesim.build.loader import FileLoader, LoadedFile, nothing_known
+from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.build.options import BuildOptions
 from pokesim.build.plan import UpdatePlan
 from pokesim.build.previous import PreviousSnapshot
@@ -23,126 +23,157 @@ from pokesim.metric import normalized
 
 @dataclass(slots=True)
 class Embedded:
-    """What came of the files that had to be looked into.
+    """Where the vector of each file of a plan is, now that all files have been read.
 
     Attributes:
-        placed: int64, a journal row for each path of the plan, or -1.
-        used: bool, for each row of the snapshot before: its vector goes on.
-        racy: journal items of which only the content tells whether the file is as it was.
-        skipped: files that claim to be pictures but could not be read.
-        embedded: how many went through the network.
+        kept: int64, for each path of the plan: its row in the previous snapshot, or -1. These are
+            the kept rows of the plan and those of racy files that turned out to be unchanged.
+        new: int64, for each path of the plan: its row in the journal, or -1.
+        copied: bool, for each row of the previous snapshot: its vector was copied to the journal.
+        skipped: files that look like pictures but could not be read.
+        count: number of pictures that the embedder embedded.
     """
 
-    placed: NDArray[np.int64]
-    used: NDArray[np.bool_]
-    racy: dict[str, Item] = field(default_factory=dict)
+    kept: NDArray[np.int64]
+    new: NDArray[np.int64]
+    copied: NDArray[np.bool_]
     skipped: list[Skipped] = field(default_factory=list)
-    embedded: int = 0
+    count: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of rows of the previous snapshot that the next one does not use."""
+        used = self.copied.copy()
+        used[self.kept[self.kept >= 0]] = True
+        return int(np.sum(~used))
 
 
 def embed_new(
-    work: BuildOptions, plan: UpdatePlan, old: PreviousSnapshot | None, journal: Journal
+    options: BuildOptions, plan: UpdatePlan, previous: PreviousSnapshot | None, journal: Journal
 ) -> Embedded:
-    """Look into the files that the plan does not keep; the journal has their vectors then."""
-    found = Embedded(np.full(len(plan.paths), -1, np.int64), np.zeros(len(old) if old else 0, bool))
-    _resume(work, plan, journal, found)
-    todo = [at for at in plan.unread if found.placed[at] < 0]
-    work.tell(0, len(todo))
+    """Read the files that the plan does not keep, and add their vectors to the journal."""
+    embedded = Embedded(
+        kept=plan.kept.copy(),
+        new=np.full(len(plan.paths), -1, np.int64),
+        copied=np.zeros(len(previous) if previous else 0, bool),
+    )
+    racy = _resume(options, plan, journal, embedded)
+    todo = [at for at in plan.unread if embedded.new[at] < 0]
+    options.on_progress(0, len(todo))
     if not todo:
-        return found
+        return embedded
 
-    known = _KnownVectors(plan, found, old)
-    reader = FileLoader(
-        work.root,
-        work.record.side,
-        work.max_pixels,
-        work.file_seconds,
-        work.asked,
-        known.has if old or found.racy else nothing_known,
+    known = _KnownVectors(plan.racy, racy, embedded, previous)
+    loader = FileLoader(
+        options.root,
+        options.record.side,
+        options.max_pixels,
+        options.file_seconds,
+        options.explicit,
+        known.has if previous or racy else None,
     )
     paths = [plan.paths[at] for at in todo]
     done = 0
-    with contextlib.closing(work.embed(reader, paths, work.batch_size)) as batches:
+    with contextlib.closing(options.embed(loader, paths, options.batch_size)) as batches:
         for batch in batches:
-            found.skipped += [read.skipped for read in batch.reads if read.skipped]
-            if work.strict and found.skipped:
-                raise PictureError(str(work.root / found.skipped[0].path), found.skipped[0].reason)
+            embedded.skipped += [read.skipped for read in batch.reads if read.skipped]
+            if options.strict and embedded.skipped:
+                first = embedded.skipped[0]
+                raise PictureError(str(options.root / first.path), first.reason)
             places = todo[done : done + len(batch.reads)]
-            _keep(batch, places, known, work.record.normalized, journal)
+            _add(batch, places, known, options.record.normalized, journal)
             done += len(batch.reads)
-            work.tell(done, len(todo))
-    return found
+            options.on_progress(done, len(todo))
+    return embedded
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownVectors:
-    """Which pictures need not be embedded, because a vector of theirs is at hand."""
+    """Pictures that need no embedding, because a vector of the same bytes is available.
 
-    plan: UpdatePlan
-    found: Embedded
-    old: PreviousSnapshot | None
+    Attributes:
+        racy: racy items of the previous snapshot, by path.
+        racy_in_journal: racy items of the journal, by path.
+        embedded: the result, updated here.
+        previous: the previous snapshot.
+    """
+
+    racy: dict[str, Item]
+    racy_in_journal: dict[str, Item]
+    embedded: Embedded
+    previous: PreviousSnapshot | None
 
     def has(self, item: Item) -> bool:
-        """Say whether it is; safe to call from several threads."""
-        before = self.plan.racy.get(item.path), self.found.racy.get(item.path)
+        """Return True if the vector is available; safe to call from several threads."""
+        before = self.racy.get(item.path), self.racy_in_journal.get(item.path)
         if any(one and one.sha256 == item.sha256 for one in before):
             return True
-        return self.old is not None and self.old.find(item.sha256) is not None
+        return self.previous is not None and self.previous.find(item.sha256) is not None
 
-    def settles(self, at: int, read: LoadedFile) -> bool:
-        """Say whether a file in doubt has turned out as it was; its row is used again then."""
+    def keeps_row(self, at: int, read: LoadedFile) -> bool:
+        """Return True if a racy file turned out to be unchanged; its row is recorded then."""
         if read.item is None or not read.known:
             return False
-        racy = (self.plan.racy, self.plan.kept), (self.found.racy, self.found.placed)
-        for before, places in racy:
-            item = before.get(read.item.path)
+        sources = (
+            (self.racy, self.embedded.kept),
+            (self.racy_in_journal, self.embedded.new),
+        )
+        for items, rows in sources:
+            item = items.get(read.item.path)
             if item and item.sha256 == read.item.sha256:
-                places[at] = item.id
+                rows[at] = item.id
                 return True
         return False
 
-    def row(self, item: Item) -> NDArray[np.float32]:
-        """Return the vector, float32 (d,), of a picture that the snapshot before has somewhere."""
-        at = self.old.find(item.sha256) if self.old else None
-        if self.old is None or at is None:
+    def copy(self, item: Item) -> NDArray[np.float32]:
+        """Return the vector, float32 (d,), of a picture of the previous snapshot."""
+        row = self.previous.find(item.sha256) if self.previous else None
+        if self.previous is None or row is None:
             raise KeyError(item.path)
-        self.found.used[at] = True
-        rows = self.old.plain.rows(np.array([at]))
-        return rows.reshape(-1)
+        self.embedded.copied[row] = True
+        return self.previous.base.rows(np.array([row])).reshape(-1)
 
 
-def _keep(
+def _add(
     batch: Batch, places: Sequence[int], known: _KnownVectors, normalize: bool, journal: Journal
 ) -> None:
-    """Add a batch's pictures to the journal, in their order; ``places`` are those in the plan."""
-    fresh = iter(normalized(batch.vectors) if normalize else batch.vectors)
-    taken: list[int] = []
+    """Add a batch's pictures to the journal, in order; ``places`` are the files' plan positions."""
+    vectors = iter(normalized(batch.vectors) if normalize else batch.vectors)
+    added: list[int] = []
     items: list[Item] = []
     rows: list[NDArray[np.float32]] = []
     for at, read in zip(places, batch.reads, strict=True):
-        if read.item and not known.settles(at, read):
-            taken.append(at)
+        if read.item and not known.keeps_row(at, read):
+            added.append(at)
             items.append(read.item)
-            rows.append(known.row(read.item) if read.known else next(fresh))
-    known.found.embedded += len(batch.vectors)
+            rows.append(known.copy(read.item) if read.known else next(vectors))
+    known.embedded.count += len(batch.vectors)
     if items:
         first = journal.count
         journal.add(np.stack(rows), items)
-        known.found.placed[taken] = np.arange(first, journal.count)
+        known.embedded.new[added] = np.arange(first, journal.count)
 
 
-def _resume(work: BuildOptions, plan: UpdatePlan, journal: Journal, found: Embedded) -> None:
-    """Find the files that an interrupted build has embedded and that have not changed since."""
+def _resume(
+    options: BuildOptions, plan: UpdatePlan, journal: Journal, embedded: Embedded
+) -> dict[str, Item]:
+    """Record the journal rows of files that have not changed since an interrupted build.
+
+    Returns:
+        racy items of the journal, by path.
+    """
+    racy: dict[str, Item] = {}
     if not journal.count:
-        return
+        return racy
     for at in plan.unread:
         path = plan.paths[at]
         item = journal.find(path)
         if item is None:
             continue
-        with contextlib.suppress(OSError):  # reading it will tell why
-            stat = (work.root / path).stat()
+        with contextlib.suppress(OSError):  # reading the file will report the reason
+            stat = (options.root / path).stat()
             if item.mtime_ns == RACY:
-                found.racy[path] = item
+                racy[path] = item
             elif (item.size, item.mtime_ns) == (stat.st_size, changed_ns(stat)):
-                found.placed[at] = item.id
+                embedded.new[at] = item.id
+    return racy

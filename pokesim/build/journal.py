@@ -1,12 +1,12 @@
-"""What an unfinished build has embedded, kept so that the next one goes on from there.
+"""The journal of an unfinished build: the vectors so far, from which the next build resumes.
 
     .unfinished/
-      vectors.f32      float32 rows, as they were embedded
+      vectors.f32      float32 rows, as embedded
       journal.sqlite   the item of each row, and a checksum of each batch of rows
 
-A batch counts once its items are committed, which is after its rows are written. Whatever ends a
-build (Ctrl-C, kill -9, a full disk), at most the batch in flight is lost; a checksum tells rows
-that a power cut has kept from the disk.
+A batch is complete once its items are committed, which happens after its rows are written. However
+a build ends (Ctrl-C, kill -9, a full disk), at most the batch in flight is lost. The checksums
+detect rows that a power cut kept from reaching the disk.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.index.folder.items import read_items
 from pokesim.index.item import COLUMNS, Item, named_bytes
 
 _VERSION = 1
 
+# The name of the column `afresh` (the build was a rebuild) is part of the format.
 _TABLES = f"""
 PRAGMA user_version = {_VERSION};
 CREATE TABLE builds (made_by TEXT NOT NULL, afresh INTEGER NOT NULL);
@@ -41,34 +43,34 @@ CREATE INDEX items_path ON items (path);
 class Journal:
     """Rows and their items, appended batch by batch; an item's id is its row here."""
 
-    def __init__(self, folder: Path, dimension: int, made_by: str, afresh: bool) -> None:
-        """Go on with the journal of a folder, or start one.
+    def __init__(self, folder: Path, dimension: int, made_by: str, rebuild: bool) -> None:
+        """Open the journal in a folder, or start a new one.
 
         Args:
-            folder: where it is.
+            folder: the journal's folder.
             dimension: length of a row.
-            made_by: what makes rows what they are; a journal that differs in it is discarded.
-            afresh: nothing is wanted from a journal of a build that did not start afresh itself.
+            made_by: the options that determine the rows; a journal of other options is discarded.
+            rebuild: discard a journal that was not written by a rebuild.
         """
         self._folder = folder
         self._width = 4 * dimension
         self.count = 0
         try:
-            self._open(made_by, afresh)
+            self._open(made_by, rebuild)
         except sqlite3.OperationalError:
-            raise  # the disk is full, perhaps; nothing says that the journal is not good
+            raise  # the disk may be full; the journal itself may be intact
         except (sqlite3.DatabaseError, ValueError):
             self.discard()
-            self._open(made_by, afresh)
+            self._open(made_by, rebuild)
 
-    def _open(self, made_by: str, afresh: bool) -> None:
+    def _open(self, made_by: str, rebuild: bool) -> None:
         self._folder.mkdir(exist_ok=True)
         self._rows: IO[bytes] = (self._folder / "vectors.f32").open("a+b")
         self._db = sqlite3.connect(
             self._folder / "journal.sqlite", isolation_level=None, check_same_thread=False
         )
         self._db.text_factory = os.fsdecode
-        # One process alone writes here; so the write-ahead log needs no shared memory.
+        # Only one process writes here, so the write-ahead log needs no shared memory.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -76,45 +78,44 @@ class Journal:
             with self._transaction():
                 for statement in _TABLES.split(";")[:-1]:
                     self._db.execute(statement)
-                self._db.execute("INSERT INTO builds VALUES (?, ?)", (made_by, afresh))
+                self._db.execute("INSERT INTO builds VALUES (?, ?)", (made_by, rebuild))
         if self._db.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             raise ValueError("the journal of another version")
         if self._db.execute("SELECT * FROM builds").fetchone() not in {
             (made_by, 1),
-            (made_by, int(afresh)),
+            (made_by, int(rebuild)),
         }:
             raise ValueError("the journal of another build")
-        self.count = self._sound_rows()
+        self.count = self._intact_rows()
         self._rows.truncate(self.count * self._width)
         with self._transaction():
             self._db.execute("DELETE FROM batches WHERE start >= ?", (self.count,))
             self._db.execute("DELETE FROM items WHERE id >= ?", (self.count,))
 
-    def _sound_rows(self) -> int:
-        """Return how many rows are as they were written, from the first on."""
+    def _intact_rows(self) -> int:
+        """Return the number of rows before the first batch whose checksum differs."""
         self._rows.seek(0)
-        sound = 0
+        intact = 0
         for start, count, crc in self._db.execute("SELECT * FROM batches ORDER BY start"):
-            if start != sound or zlib.crc32(self._rows.read(count * self._width)) != crc:
+            if start != intact or zlib.crc32(self._rows.read(count * self._width)) != crc:
                 break
-            sound += count
-        return sound
+            intact += count
+        return intact
 
     def find(self, path: str) -> Item | None:
-        """Return what was last read at a path."""
+        """Return the newest item with a path, or None."""
         row = self._db.execute(
             f"SELECT {COLUMNS} FROM items WHERE path = CAST(? AS TEXT) ORDER BY id DESC LIMIT 1",
             (os.fsencode(path),),
         ).fetchone()
         return Item(*row) if row else None
 
-    def __getitem__(self, row: int) -> Item:
-        return Item(
-            *self._db.execute(f"SELECT {COLUMNS} FROM items WHERE id = ?", (row,)).fetchone()
-        )
+    def items(self, rows: Sequence[int]) -> list[Item]:
+        """Return the items of rows, in their order. Raises KeyError if one is missing."""
+        return read_items(self._db, rows)
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return some rows, float32 (n, dimension)."""
+        """Return the rows, float32 (n, dimension), of ids (n,)."""
         self._rows.flush()
         if not self.count:
             return np.empty((0, self._width // 4), np.float32)
@@ -123,14 +124,14 @@ class Journal:
         return np.asarray(mapped[ids])
 
     def add(self, rows: NDArray[np.float32], batch: Sequence[Item]) -> None:
-        """Append a batch: float32 (n, dimension), and its n items, numbered here.
+        """Append a batch: rows, float32 (n, dimension), and their n items, whose ids are set here.
 
         Raises:
-            OSError, sqlite3.Error: the disk is full. The journal is then as before.
+            OSError, sqlite3.Error: the disk is full; the journal is unchanged.
         """
         data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
         if len(data) != len(batch) * self._width:
-            raise ValueError("items and vectors are out of step")
+            raise ValueError("the numbers of items and vectors differ")
         self._rows.write(data)
         self._rows.flush()
         with self._transaction():
@@ -152,14 +153,14 @@ class Journal:
             yield
 
     def close(self) -> None:
-        """Close the files; what the journal holds stays on disk."""
+        """Close the files, which remain on disk unless the journal is empty."""
         self._db.close()
-        with contextlib.suppress(OSError):  # what a full disk has refused before
+        with contextlib.suppress(OSError):  # a full disk has already refused this
             self._rows.close()
         if not self.count:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def discard(self) -> None:
-        """Close the journal and take it off the disk."""
+        """Close the journal and delete it."""
         self.count = 0
         self.close()

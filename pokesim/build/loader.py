@@ -1,4 +1,4 @@
-"""One file of a picture folder → an item and its pixels, or why it is passed over."""
+"""One file of a picture folder → an item and its pixels, or the reason to skip it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pokesim.index.item import RACY, Item, changed_ns
 from pokesim.index.manifest import Skipped
 
 _TICK_NS = 2_000_000_000
-"""The coarsest step in which file systems count time; FAT's."""
+"""The coarsest timestamp resolution of a file system: that of FAT."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedFile:
-    """One file on its way: a picture, a skipped file, or (both None) no picture at all.
+    """A file that was read: a picture, a skipped file, or (both None) not a picture at all.
 
     Attributes:
-        item: the picture; its id is yet to be given.
-        pixels: of a picture that is yet to be embedded.
-        skipped: a file that claims to be a picture but cannot be read.
-        known: its vector is at hand, so that it needs no pixels.
+        item: the picture; its id is not yet assigned.
+        pixels: of a picture that must be embedded.
+        skipped: a file that looks like a picture but could not be read.
+        known: the picture's vector is known, so it has no pixels.
     """
 
     item: Item | None = None
@@ -36,61 +36,57 @@ class LoadedFile:
     known: bool = False
 
 
-def nothing_known(_: Item) -> bool:
-    """Say that the vector of no picture is at hand."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class FileLoader:
     """Reads the files of a folder; safe to call from several threads.
 
     Attributes:
-        root: the folder; a path that is absolute stands for itself.
-        side: side of the network's square input, in pixels.
+        root: the folder; absolute paths are read as given.
+        side: side of the embedder's square input, in pixels.
         max_pixels: cap on a picture's width × height.
-        seconds: how long one file may take.
-        asked: each file was asked for by its name, so one that is no picture is told of too.
-        is_known: says whether the vector of an item is at hand, so that no pixels are needed.
+        seconds: time limit for one file.
+        explicit: the user named each file, so one that is not a picture is reported too.
+        is_known: returns whether the vector of an item is known, in which case its pixels are not
+            loaded; None means that no vector is known.
     """
 
     root: Path
     side: int
     max_pixels: int
     seconds: float
-    asked: bool
-    is_known: Callable[[Item], bool] = nothing_known
+    explicit: bool
+    is_known: Callable[[Item], bool] | None = None
 
     def __call__(self, path: str) -> LoadedFile:
-        """Read one file; whatever is wrong with it becomes a reason."""
+        """Read one file; any problem becomes the reason to skip it."""
         full = self.root / path
         try:
             before = full.stat()
-            if not stat.S_ISREG(before.st_mode):  # opening a pipe may wait for ever
+            if not stat.S_ISREG(before.st_mode):  # opening a pipe may block forever
                 return LoadedFile(skipped=Skipped(path, "not a regular file"))
-            head_of(full, self.max_pixels)  # a film is not to be hashed
+            head_of(full, self.max_pixels)  # fails before a large file that is no picture is hashed
             now = time.time_ns()
             item = _item(path, before, sha256_of(full), now)
-            if self.is_known(item):
+            if self.is_known and self.is_known(item):
                 return LoadedFile(item, known=True)
             pixels = pixels_of(full, self.side, self.max_pixels)
             after = full.stat()
         except NotAPictureError as error:
-            if not (self.asked or has_picture_ending(path)):
+            if not (self.explicit or has_picture_ending(path)):
                 return LoadedFile()
             return LoadedFile(
                 skipped=Skipped(path, error.reason if before.st_size else "empty file")
             )
         except PictureError as error:
             return LoadedFile(skipped=Skipped(path, error.reason))
-        except OSError as error:  # gone, or changed hands, since the folder was listed
+        except OSError as error:  # removed, or no longer readable, since the folder was listed
             return LoadedFile(skipped=Skipped(path, error.strerror or str(error)))
         if (after.st_size, changed_ns(after)) != (before.st_size, changed_ns(before)):
-            return LoadedFile(skipped=Skipped(path, "it changed while it was read"))
+            return LoadedFile(skipped=Skipped(path, "the file changed while it was read"))
         return LoadedFile(item, pixels)
 
     def late(self, path: str) -> LoadedFile:
-        """Give up on a file."""
+        """Skip a file that took too long."""
         return LoadedFile(
             skipped=Skipped(path, f"reading it took over {self.seconds:g} s (--file-seconds)")
         )

@@ -1,4 +1,4 @@
-"""What a build is asked for and what it reports; what embeds."""
+"""What a build takes and what it reports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pokesim.build.batches import EmbedBatches
 from pokesim.embedders.catalog import LITERT, Compute
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.images import FILE_SECONDS, MAX_PIXELS
+from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, EmbedderRecord, MetadataRecord, Skipped
 from pokesim.index.metadata.table import Table
 from pokesim.progress import Progress
@@ -20,15 +21,16 @@ class BuildReport:
     """What a build did.
 
     Attributes:
-        index: where the index is.
-        embedder: the embedder's name.
+        index: the index's folder or address.
+        embedder: name of the embedder.
         indexed: number of pictures in the index.
-        skipped: files that claim to be pictures but could not be read.
-        seconds: from the first file to the published snapshot, a first export not counted.
-        embedded: pictures that went through the network now.
-        dropped: pictures of the index before that are no longer in it.
-        metadata: what its table came to, if it has one.
-        changed: a new snapshot was published; otherwise there was nothing to do.
+        skipped: files that look like pictures but could not be read.
+        seconds: wall-clock time from the first file to the committed snapshot, without the time to
+            export a model.
+        embedded: number of pictures that this build embedded.
+        dropped: number of pictures of the previous snapshot that are no longer in the index.
+        metadata: the metadata table as it was matched with the pictures, or None.
+        changed: a new snapshot was committed; False means that the index was up to date.
     """
 
     index: str
@@ -42,33 +44,33 @@ class BuildReport:
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What is to be built, and how.
+    """What to build, and how.
 
     Attributes:
-        index: where the index is.
-        home: the folder that it is built in.
+        index: the index's folder or address, for messages.
+        folder: the folder that the snapshot is written into.
         root: the picture folder.
-        record: what embeds.
-        dimension: length of its vectors.
-        embed: looks into the files and embeds them.
-        search: how it is to be searched, as `build_index` has it; "auto" keeps what is.
-        metadata: a table that is to describe the pictures; False: none; None: as it is.
-        key: its column that names pictures; None: the one that names the most.
-        compute: what runs the network, and in which precision.
-        batch_size: pictures embedded at a time.
+        record: the embedder, as the manifest records it.
+        dimension: length of the embedder's vectors.
+        embed: loads files and embeds their pictures.
+        search: as in `build_index`; "auto" keeps the search of the previous snapshot.
+        metadata: a new metadata table; False drops the table, None keeps it.
+        key: the table's column with the picture names; None takes the best match.
+        compute: runtime and precision of the embedder.
+        batch_size: number of pictures embedded at a time.
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.
-        file_seconds: how long reading one file may take.
-        rebuild: embed everything again, and replace an index that was made otherwise.
-        asked: each file was asked for by its name, so one that is no picture is told of too.
-        unfinished: folder, in the index's, of what an interrupted work of this kind has embedded.
-        tell: called as files are done.
+        file_seconds: time limit for reading one file.
+        rebuild: embed everything again, and replace an index that other options made.
+        explicit: the user named each file, so one that is not a picture is reported too.
+        journal: name of the folder, inside the index folder, for the journal of this kind of build.
+        on_progress: called after each batch.
     """
 
     index: str
-    home: Path
+    folder: IndexFolder
     root: Path
     record: EmbedderRecord
     dimension: int
@@ -82,6 +84,6 @@ class BuildOptions:
     max_pixels: int = MAX_PIXELS
     file_seconds: float = FILE_SECONDS
     rebuild: bool = False
-    asked: bool = False
-    unfinished: str = ".unfinished"
-    tell: Progress = field(default=lambda done, total: None)
+    explicit: bool = False
+    journal: str = ".unfinished"
+    on_progress: Progress = field(default=lambda done, total: None)

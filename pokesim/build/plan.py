@@ -1,11 +1,13 @@
-"""What of an index can stay when its pictures have changed.
+"""Which vectors of the previous snapshot a build keeps, and which files it must read.
 
-A file of the same size and time as before is taken for unchanged, unless it had been changed just
-before it was read; a file whose bytes the index knows, from whatever path, is not embedded again.
+A file whose size and time have not changed counts as unchanged, unless it had been modified just
+before it was read (it is *racy*, as in Git). A file whose bytes the index already has, under any
+path, is read but not embedded again.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +22,13 @@ from pokesim.index.manifest import Skipped
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """Which files the next snapshot shows, and which of them the one before shows already.
+    """The files of the next snapshot, and which of them the previous snapshot already has.
 
     Attributes:
-        paths: in the order of the rows to be; relative to the picture folder, or absolute.
-        kept: int64 (len(paths),): the old row of a file that is as it was, or -1.
-        skipped: files known beforehand to be no good.
-        racy: files of which only the content tells whether they are as they were: the old item
-            by path.
+        paths: the files in the order of the new rows; relative to the picture folder, or absolute.
+        kept: int64 (len(paths),): the previous row of an unchanged file, or -1.
+        skipped: files already known to be unreadable.
+        racy: previous items, by path, of files that only their content shows to be unchanged.
     """
 
     paths: list[str]
@@ -37,60 +38,67 @@ class UpdatePlan:
 
     @property
     def unread(self) -> list[int]:
-        """Places of the files that must be looked into."""
+        """Positions in ``paths`` of the files that must be read."""
         return [int(at) for at in np.flatnonzero(self.kept < 0)]
 
 
 def plan_update(
-    old: PreviousSnapshot | None, root: Path, files: Sequence[str], skipped: Sequence[Skipped] = ()
+    previous: PreviousSnapshot | None,
+    root: Path,
+    files: Sequence[str],
+    skipped: Sequence[Skipped] = (),
 ) -> UpdatePlan:
-    """Compare a folder's files with an index of it.
+    """Compare the files of a folder with an index of it.
 
     Args:
-        old: the index; None: everything is new.
-        root: the picture folder. In an index of another one, only contents are looked for.
-        files: its files, sorted; pictures added from elsewhere are looked at beside them.
-        skipped: files known beforehand to be no good.
+        previous: the index, or None if every file is new. If it is an index of another folder, all
+            files are read and only pictures with the same bytes are reused.
+        root: the picture folder.
+        files: its files, sorted. Pictures that were added from elsewhere are included by this
+            function.
+        skipped: files already known to be unreadable.
     """
-    if old is None or old.snapshot.manifest.images != str(root.resolve()):
+    if previous is None or previous.snapshot.manifest.images != str(root.resolve()):
         return UpdatePlan(list(files), np.full(len(files), -1, np.int64), tuple(skipped))
-    added = (item.path for item in old.items if Path(item.path).is_absolute())
+    added = (item.path for item in previous.items if Path(item.path).is_absolute())
     paths = sorted([*files, *(path for path in added if Path(path).exists())])
-    plan = UpdatePlan(paths, np.full(len(paths), -1, np.int64), tuple(skipped))
-    before: Iterator[Item] = iter(old.items)
-    item = next(before, None)
-    for at, path in enumerate(paths):  # both are sorted, so they are walked in step
+    kept = np.full(len(paths), -1, np.int64)
+    racy = {}
+    items: Iterator[Item] = iter(previous.items)
+    item = next(items, None)
+    for at, path in enumerate(paths):  # a merge of two sorted lists
         while item and item.path < path:
-            item = next(before, None)
-        if item and item.path == path:
-            _compare(plan, at, item, root / path)
-    return plan
+            item = next(items, None)
+        found = _stat(root / path) if item and item.path == path else None
+        if not item or not found:
+            continue
+        if item.mtime_ns == RACY:
+            racy[path] = item
+        elif (item.size, item.mtime_ns) == (found.st_size, changed_ns(found)):
+            kept[at] = item.id
+    return UpdatePlan(paths, kept, tuple(skipped), racy)
 
 
-def _compare(plan: UpdatePlan, at: int, item: Item, path: Path) -> None:
+def _stat(path: Path) -> os.stat_result | None:
     try:
-        found = path.stat()
+        return path.stat()
     except OSError:
-        return  # reading it will tell why
-    if item.mtime_ns == RACY:
-        plan.racy[item.path] = item
-    elif (item.size, item.mtime_ns) == (found.st_size, changed_ns(found)):
-        plan.kept[at] = item.id
+        return None  # reading the file will report the reason
 
 
-def plan_add(old: PreviousSnapshot, files: Sequence[str]) -> UpdatePlan:
-    """Keep all of an index unlooked at, and read some files."""
+def plan_add(previous: PreviousSnapshot, files: Sequence[str]) -> UpdatePlan:
+    """Keep all pictures of an index without checking them, and read ``files``."""
     wanted = set(files)
-    racy = {item.path: item for item in old.items if item.path in wanted}
-    kept = {item.path: item.id for item in old.items if item.path not in wanted}
+    racy = {item.path: item for item in previous.items if item.path in wanted}
+    kept = {item.path: item.id for item in previous.items if item.path not in wanted}
     paths = sorted({*kept, *wanted})
     rows = np.array([kept.get(path, -1) for path in paths], np.int64)
-    skipped = (one for one in old.snapshot.manifest.skipped if one.path not in wanted)
+    skipped = (one for one in previous.snapshot.manifest.skipped if one.path not in wanted)
     return UpdatePlan(paths, rows, tuple(skipped), racy)
 
 
-def plan_remove(old: PreviousSnapshot, gone: set[int]) -> UpdatePlan:
-    """Keep all of an index but some rows."""
-    stay = [item for item in old.items if item.id not in gone]
-    rows = np.array([item.id for item in stay], np.int64)
-    return UpdatePlan([item.path for item in stay], rows, old.snapshot.manifest.skipped)
+def plan_remove(previous: PreviousSnapshot, removed: set[int]) -> UpdatePlan:
+    """Keep all rows of an index except the ``removed`` ones."""
+    kept = [item for item in previous.items if item.id not in removed]
+    rows = np.array([item.id for item in kept], np.int64)
+    return UpdatePlan([item.path for item in kept], rows, previous.snapshot.manifest.skipped)

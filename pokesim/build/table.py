@@ -2,60 +2,61 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from pokesim.build.previous import PreviousSnapshot
 from pokesim.errors import PokesimError
 from pokesim.files import sha256_of
-from pokesim.index.folder.metadata import Metadata, log
+from pokesim.index.folder.metadata import Metadata
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.table import Table, read_table
 
-if TYPE_CHECKING:
-    from pokesim.build.previous import PreviousSnapshot
+log = logging.getLogger(__name__)
 
 
 def next_table(
-    asked: Table | Literal[False] | None,
+    requested: Table | Literal[False] | None,
     key: str | None,
-    before: PreviousSnapshot | None,
+    previous: PreviousSnapshot | None,
     paths: Sequence[str],
 ) -> Table | None:
-    """Return the table that a new snapshot is to have.
+    """Return the metadata table of the next snapshot.
 
-    One that the index has stays, and is read again where its file has changed.
+    By default this is the table of the previous one, read again if its file has changed.
 
     Args:
-        asked: a new table; False: none; None: as it is.
-        key: the column of a new table that names pictures; None: the one that names the most.
-        before: the index so far.
-        paths: what its pictures will be.
+        requested: a new table; False for no table; None to keep the present one.
+        key: column of the new table with the picture names; None takes the best match.
+        previous: the previous snapshot.
+        paths: the pictures of the next snapshot.
 
     Raises:
-        UsageError: nothing in a new table names a picture.
+        UsageError: no row of the new table names a picture.
     """
-    if asked is not None:
-        return asked.keyed(paths, key) if asked else None
-    record = before.snapshot.manifest.metadata if before else None
-    if before is None or record is None:
+    if requested is not None:
+        return requested.keyed(paths, key) if requested else None
+    record = previous.snapshot.manifest.metadata if previous else None
+    if previous is None or record is None:
         return None
-    kept = Metadata(before.items, record).table()
+    kept = Metadata(previous.items, record).table()
     try:
         if sha256_of(Path(record.source)) == record.sha256:
             return kept
-        fresh = read_table(Path(record.source)).keyed(paths, record.key)
+        table = read_table(Path(record.source)).keyed(paths, record.key)
     except (OSError, PokesimError) as error:
-        told = error if isinstance(error, PokesimError) else f"{record.source} is gone."
-        log.info("%s The metadata stay as they were.", told)
+        reason = error if isinstance(error, PokesimError) else f"{record.source} is gone."
+        log.info("%s Keeping the previous metadata.", reason)
         return kept
     log.info("%s has changed and was read again.", record.source)
-    return fresh
+    return table
 
 
 def is_current(table: Table | None, record: MetadataRecord | None) -> bool:
-    """Say whether an index has a table already."""
+    """Return True if ``record`` describes this very table, so that nothing needs to be written."""
     if table is None or record is None:
         return table is None and record is None
-    same = (record.source, record.sha256, record.key)
-    return (table.source, table.sha256, table.key) == same
+    recorded = (record.source, record.sha256, record.key)
+    return (table.source, table.sha256, table.key) == recorded

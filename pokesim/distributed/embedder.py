@@ -17,7 +17,7 @@ from typing import TypeAlias
 from distributed import Client
 
 from pokesim.build.batches import Batch, EmbedBatches, batches
-from pokesim.build.loader import FileLoader, LoadedFile, nothing_known
+from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.distributed.dispatch import Dispatcher
 from pokesim.distributed.worker_plugin import (
     EmbedderPlugin,
@@ -76,7 +76,7 @@ class DaskWorkers:
         paths: Sequence[str],
         batch_size: int,
     ) -> Generator[Batch, None, None]:
-        remote = replace(loader, root=loader.root.absolute(), is_known=nothing_known)
+        remote = replace(loader, root=loader.root.absolute(), is_known=None)
         size = _CHUNK_BATCHES * batch_size
         chunks = ((None, paths[start : start + size]) for start in range(0, len(paths), size))
         self._check_versions()
@@ -85,7 +85,7 @@ class DaskWorkers:
         with self._installed(plugin) as name:
             dimension = spec_of(model.name).dimension
             dispatcher = Dispatcher(self._client, name, batch_size, dimension, self._set_count)
-            if loader.is_known is nothing_known:
+            if loader.is_known is None:
                 for _, batch in dispatcher.map_chunks(remote, chunks):
                     yield batch
                 return

@@ -1,1 +1,1 @@
-"""Check and repair an index; examine this machine."""
+"""Check and repair an index; diagnose this installation."""

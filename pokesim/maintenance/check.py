@@ -1,4 +1,4 @@
-"""Is an index what was written? Every byte compared, every vector looked at."""
+"""Verify an index: compare every byte with what was written, and check every vector."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from pokesim.index.store import Reader, Snapshot
 
 
 def check_index(index: str | Path) -> Iterator[str]:
-    """Verify an index, yielding a line for each thing found right.
+    """Verify an index; yield a line for each check that passes.
 
     Raises:
-        IndexFolderError: something is not what was written, or vectors and items do not agree.
-        ModelError: the index's embedder is missing or damaged.
+        IndexFolderError: the index differs from what was written, or its vectors and items do not
+            match.
+        ModelError: the embedder of the index is missing or damaged.
     """
     snapshot = open_store(index).snapshot()
-    with snapshot.locked():  # builds may go on meanwhile
-        yield f"manifest.json: whole, format {snapshot.manifest.format}"
+    with snapshot.locked():  # a build must not remove it meanwhile
+        yield f"manifest.json: intact, format {snapshot.manifest.format}"
         yield from snapshot.verify()
         yield from _contents(snapshot)
     yield _embedder(snapshot.manifest.embedder)
@@ -34,42 +35,41 @@ def check_index(index: str | Path) -> Iterator[str]:
 
 def _contents(snapshot: Snapshot) -> Iterator[str]:
     try:
-        with contextlib.closing(snapshot.open()) as opened:
-            yield from _rows(snapshot, opened)
+        with contextlib.closing(snapshot.open()) as reader:
+            yield from _rows(snapshot, reader)
     except sqlite3.Error as error:
         raise IndexFolderError(
             f"{snapshot.location} cannot be read ({error}); build the index again."
         ) from error
 
 
-def _rows(snapshot: Snapshot, opened: Reader) -> Iterator[str]:
+def _rows(snapshot: Snapshot, reader: Reader) -> Iterator[str]:
     count, record = snapshot.manifest.count, snapshot.manifest.metadata
-    ids = [item.id for item in opened.items]
+    ids = [item.id for item in reader.items]
     if ids != list(range(count)):
         raise IndexFolderError(
-            f"{snapshot.location} has {len(ids)} items where {count} vectors are; build the index "
-            "again."
+            f"{snapshot.location} has {len(ids)} items but {count} vectors; build the index again."
         )
-    yield f"items: {count:,}, numbered as the vectors are"
-    if record and opened.metadata:
-        if not opened.metadata.fits(count):
+    yield f"items: {count:,}, numbered like the vectors"
+    if record and reader.metadata:
+        if not reader.metadata.fits(count):
             raise IndexFolderError(
                 f"{snapshot.location} has metadata of other pictures; build the index again."
             )
-        yield f"metadata: of {record.described:,} pictures"
-    for rows in opened.blocks():
+        yield f"metadata: for {record.described:,} pictures"
+    for rows in reader.blocks():
         if not np.isfinite(rows).all():
             raise IndexFolderError(
-                f"{snapshot.location} holds a vector that is not finite; build it again."
+                f"{snapshot.location} has a vector that is not finite; build the index again."
             )
     yield f"vectors: {count:,} × {snapshot.manifest.dimension}, all finite"
 
 
-def _embedder(made_by: EmbedderRecord) -> str:
-    model = find_model(made_by)
+def _embedder(record: EmbedderRecord) -> str:
+    model = find_model(record)
     if sha256_of(model.path) != model.sha256:
         raise ModelError(
-            f"The model {model.path} is damaged (its SHA-256 differs); delete it, then make it "
-            f"again with `pokesim embedders --prepare {made_by.name}`."
+            f"The model {model.path} is damaged (its SHA-256 differs); delete it and prepare "
+            f"it again with `pokesim embedders --prepare {record.name}`."
         )
-    return f"embedder: {made_by.name}, weights {made_by.weights_sha256[:12]}…, model as exported"
+    return f"embedder: {record.name}, weights {record.weights_sha256[:12]}…, model intact"

@@ -1,4 +1,4 @@
-"""What pokesim finds on this machine, and what to do about what is not there."""
+"""Diagnose this installation: what is ready, and what to do about the rest."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "neon", "asimd
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        name: what it is.
-        found: how it is.
-        advice: what to do, where that is not as it should be.
+        name: what was checked.
+        found: its version, size or state.
+        advice: what to do about it; empty if nothing is needed.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def examine(index: str | Path) -> Iterator[Finding]:
-    """Look at versions, processor, cache, embedders and an index, importing nothing heavy."""
+    """Check versions, processor, cache, embedders and an index, without any slow import."""
     yield Finding(
         "pokesim", f"{_version('pokesim')} on Python {platform.python_version()}, {sys.platform}"
     )
@@ -54,7 +54,7 @@ def examine(index: str | Path) -> Iterator[Finding]:
         yield Finding(package, found or "missing", "" if found else f"pip install {package}")
     for package, extra in _EXTRAS.items():
         found = _version(package)
-        advice = "" if found else f"only if wanted: pip install 'pokesim[{extra}]'"
+        advice = "" if found else f"optional: pip install 'pokesim[{extra}]'"
         yield Finding(package, found or "not installed", advice)
     features = [name for name in _FEATURES if name in _processor()]
     yield Finding("processor", f"{usable_cores()} cores: {', '.join(features) or 'unknown'}")
@@ -90,7 +90,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> set[str]:
-    """Return the words that Linux has for what the processor can do; none elsewhere."""
+    """Return the processor's feature flags as Linux names them; none on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Bring a damaged index back: from what is sound of it, else from its pictures."""
+"""Repair a damaged index from its intact parts, or else from its pictures."""
 
 from __future__ import annotations
 
@@ -10,54 +10,52 @@ from pathlib import Path
 from pokesim.build.build import embed_folder
 from pokesim.embedders.model_cache import find_model
 from pokesim.errors import CorruptIndexError, IncompatibleIndexError, IndexFolderError, PokesimError
+from pokesim.files import atomic_path
 from pokesim.images import find_files
 from pokesim.index import open_store
 from pokesim.index.folder.lock import write_lock
-from pokesim.index.folder.snapshot import (
-    SNAPSHOTS,
-    FolderSnapshot,
-    IndexFolder,
-)
+from pokesim.index.folder.snapshot import SNAPSHOTS, FolderSnapshot, IndexFolder
 from pokesim.index.folder.writer import new_snapshot, set_current
-from pokesim.index.metadata.table import read_table
+from pokesim.index.metadata.table import Table, read_table
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
 from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, project_file
 from pokesim.metric import PROJECTION_FILE
 
 
 def repair_index(index: str | Path) -> Iterator[str]:
-    """Make an index whole, yielding a line for what was found and one for what was done.
+    """Repair an index; yield a line for the damage found and a line for the repair.
 
-    Where only the candidate index is damaged, it is built again. Else the newest snapshot that is
-    sound, or whose projected vectors can be projected again, becomes the one that counts, and
-    damaged ones are removed. Where there is none, all pictures are embedded again as they were.
+    If only the candidate index is damaged, it is built again from the vectors. Otherwise the newest
+    snapshot that is intact, or whose projected vectors can be computed again, becomes the current
+    one, and damaged snapshots are removed. If there is none, all pictures are embedded again with
+    the embedder and the options of the index.
 
     Raises:
-        IndexFolderError: nothing of it can be repaired, or it cannot be written.
-        PokesimError: its pictures or its embedder cannot be had.
+        IndexFolderError: nothing of the index can be repaired, or it cannot be written.
+        PokesimError: its pictures or its embedder are not available.
     """
-    with open_store(index).folder(write=True) as home:
-        yield from _repair(home)
+    with open_store(index).folder(write=True) as path:
+        yield from _repair(IndexFolder(path))
 
 
-def _repair(home: Path) -> Iterator[str]:
+def _repair(folder: IndexFolder) -> Iterator[str]:
     with contextlib.suppress(CorruptIndexError):
-        IndexFolder(home).current()  # before anything is written where there is no index
-    with write_lock(home):
+        folder.current()  # raises if there is no index, before the lock creates the folder
+    with write_lock(folder.path):
         try:
-            _verify(IndexFolder(home).current())
+            _verify(folder.current())
         except CorruptIndexError as error:
             yield f"found: {str(error).split(';')[0]}"
         else:
             return
-        whole_but_search = _whole_but_search(home)
-        if not whole_but_search and (restored := _restore(home)):
-            yield restored
+        snapshot = _intact_but_for_candidates(folder)
+        if not snapshot and (repaired := _restore_snapshot(folder)):
+            yield repaired
             return
-    if whole_but_search:
-        yield _search_built_again(home, whole_but_search)
+    if snapshot:
+        yield _rebuild_candidates(folder, snapshot)
     else:
-        yield _from_pictures(home)
+        yield _rebuild_from_pictures(folder)
 
 
 def _verify(snapshot: FolderSnapshot) -> None:
@@ -65,54 +63,57 @@ def _verify(snapshot: FolderSnapshot) -> None:
         snapshot.verify_file(name)
 
 
-def _whole_but_search(home: Path) -> FolderSnapshot | None:
-    """Return the snapshot that counts if all but its candidate index is sound."""
+def _intact_but_for_candidates(folder: IndexFolder) -> FolderSnapshot | None:
+    """Return the current snapshot if all of it except the candidate index is intact."""
     with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
-        index = IndexFolder(home)
-        snapshot = index.named(index.current_name())
+        snapshot = folder.named(folder.current_name())
         for name in snapshot.manifest.files.keys() - CANDIDATE_FILES:
             snapshot.verify_file(name)
         return snapshot
     return None
 
 
-def _search_built_again(home: Path, snapshot: FolderSnapshot) -> str:
-    with new_snapshot(IndexFolder(home)) as draft:
+def _rebuild_candidates(folder: IndexFolder, snapshot: FolderSnapshot) -> str:
+    with new_snapshot(folder) as draft:
         for name in snapshot.manifest.files.keys() - CANDIDATE_FILES:
             draft.link(snapshot.file(name), name)
         draft.commit(snapshot.manifest)
-    return f"repaired: the candidate index of {home} was built again"
+    return f"repaired: built the candidate index of {folder.path} again"
 
 
-def _restore(home: Path) -> str:
-    """Let the newest snapshot that is sound count; say so, or return an empty string."""
+def _restore_snapshot(folder: IndexFolder) -> str:
+    """Make the newest intact snapshot the current one.
+
+    Returns:
+        a line that says so, or an empty string if no snapshot is intact.
+    """
     damaged = []
-    for name in IndexFolder(home).names():
+    for name in folder.names():
         try:
-            snapshot = IndexFolder(home).named(name)
-            again = _projected_again(snapshot)
+            snapshot = folder.named(name)
+            projected = _project_again(snapshot)
             _verify(snapshot)
         except CorruptIndexError:
-            damaged.append(home / SNAPSHOTS / name)
+            damaged.append(folder.path / SNAPSHOTS / name)
             continue
         except IncompatibleIndexError:
             continue
-        set_current(IndexFolder(home), name)
-        for folder in damaged:
-            shutil.rmtree(folder)
+        set_current(folder, name)
+        for path in damaged:
+            shutil.rmtree(path)
         when = snapshot.manifest.created[:16].replace("T", " ")
         return (
-            f"repaired: {again}the index of {when} UTC counts, with {snapshot.manifest.count:,} "
-            "pictures; `pokesim build-index` brings it up to date"
+            f"repaired: {projected}restored the index of {when} UTC, with "
+            f"{snapshot.manifest.count:,} pictures; `pokesim build-index` brings it up to date"
         )
     return ""
 
 
-def _projected_again(snapshot: FolderSnapshot) -> str:
-    """Project a tuned index's vectors again if they are damaged, and nothing else is.
+def _project_again(snapshot: FolderSnapshot) -> str:
+    """Project the base vectors of a tuned index again if only the projected ones are damaged.
 
     Returns:
-        words that say so, or an empty string.
+        the beginning of a line that says so, or an empty string.
     """
     projected = snapshot.file(VECTORS_FILE)
     if snapshot.manifest.tuning is None:
@@ -124,35 +125,33 @@ def _projected_again(snapshot: FolderSnapshot) -> str:
         snapshot.verify_file(name)
     projection = snapshot.projection()
     assert projection is not None
-    part = projected.with_suffix(".part")
-    project_file(snapshot.file(BASE_FILE), part, snapshot.manifest.count, projection)
-    part.replace(projected)
-    return f"{projected} was projected again, "
+    with atomic_path(projected) as path:
+        project_file(snapshot.file(BASE_FILE), path, snapshot.manifest.count, projection)
+    return f"projected {projected} again and "
 
 
-def _from_pictures(home: Path) -> str:
-    """Embed the pictures of the newest snapshot whose manifest tells which these are."""
-    for name in IndexFolder(home).names():
+def _rebuild_from_pictures(folder: IndexFolder) -> str:
+    """Embed the pictures again, as the newest snapshot with an intact manifest describes them."""
+    for name in folder.names():
         with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
-            manifest = IndexFolder(home).named(name).manifest
-            made_by, root = manifest.embedder, Path(manifest.images)
-            model = find_model(made_by)
-            files = find_files(root)
-            table, key, told = None, None, ""
+            manifest = folder.named(name).manifest
+            root = Path(manifest.images)
+            table: Table | None = None
+            lost = ""
             if record := manifest.metadata:
                 try:
-                    table, key = read_table(Path(record.source)), record.key
+                    table = read_table(Path(record.source))
                 except PokesimError as error:
-                    told = f"; the metadata are lost: {error}"
+                    lost = f"; the metadata are lost: {error}"
             done = embed_folder(
                 root,
-                home,
-                model,
-                files=files,
-                normalize=made_by.normalized,
+                folder.path,
+                find_model(manifest.embedder),
+                files=find_files(root),
+                normalize=manifest.embedder.normalized,
                 search=manifest.search.requested,
                 table=table,
-                key=key,
+                key=record.key if table and record else None,
             )
-            return f"repaired: {done.embedded:,} pictures of {root} embedded again{told}"
-    raise IndexFolderError(f"Nothing of {home} can be repaired; build the index again.")
+            return f"repaired: embedded {done.embedded:,} pictures of {root} again{lost}"
+    raise IndexFolderError(f"Nothing of {folder.path} can be repaired; build the index again.")

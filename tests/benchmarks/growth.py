@@ -22,6 +22,7 @@ from pokesim.build.options import BuildOptions
 from pokesim.build.pipeline import run_build
 from pokesim.build.plan import plan_update
 from pokesim.images import READING, find_files
+from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import EmbedderRecord
 
 DIMENSION = 256
@@ -76,8 +77,16 @@ def main() -> None:
     files = find_files(root)
     record = EmbedderRecord("compact", "", 1, Stub.side, READING, True)
     built = run_build(
-        BuildOptions(home, root, record, DIMENSION, partial(embed_locally, Stub), "flat"),
-        lambda old: plan_update(old, root, files),
+        BuildOptions(
+            index=str(home),
+            folder=IndexFolder(home),
+            root=root,
+            record=record,
+            dimension=DIMENSION,
+            embed=partial(embed_locally, Stub),
+            search="flat",
+        ),
+        lambda previous: plan_update(previous, root, files),
     )
     assert built.indexed == len(files)
     print(built.seconds, _peak_megabytes())

@@ -1,4 +1,4 @@
-"""An index follows its folder: what is known is kept, what is new is embedded, nothing drifts."""
+"""Updates of an index: known pictures are kept, new ones are embedded, nothing drifts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from pokesim.samples import CREATURES
 
 @pytest.fixture
 def folder(samples, tmp_path):
-    """Twenty creatures that were last changed long ago."""
+    """A folder of twenty creatures, last modified long ago."""
     folder = tmp_path / "pictures"
     (folder / "below").mkdir(parents=True)
     for name in CREATURES[:20]:
@@ -41,36 +41,36 @@ def current(index):
 
 
 def contents(index):
-    """Everything an index says, but times and hashes of files."""
+    """Return the items of an index without times, and the bytes of its vectors."""
     with pokesim.open_index(index) as opened:
         items = [(item.path, item.label, item.size, item.sha256) for item in opened.items]
         return items, opened.vectors(np.arange(len(opened))).tobytes()
 
 
-def anew(folder, tmp_path):
-    """What a first build of the folder says."""
-    home = tmp_path / "anew"
-    shutil.rmtree(home, ignore_errors=True)
-    pokesim.build_index(folder, home, embedder="compact")
-    return contents(home)
+def first_build(folder, tmp_path):
+    """Return the contents of a new index of the folder."""
+    index = tmp_path / "first"
+    shutil.rmtree(index, ignore_errors=True)
+    pokesim.build_index(folder, index, embedder="compact")
+    return contents(index)
 
 
-def test_nothing_to_do_publishes_nothing(run, folder, index):
-    (folder / "notes.txt").write_text("passed over")
+def test_an_index_that_is_up_to_date_is_not_written(run, folder, index):
+    (folder / "notes.txt").write_text("ignored")
     before = current(index)
     again = run("build-index", folder, "--index", index)
     assert again.stdout == f"Nothing to do: {index} has these 20 pictures already.\n"
     assert current(index) == before
 
 
-def test_pictures_touched_just_now_are_known_by_their_content(run, folder, index):
+def test_pictures_that_were_only_touched_are_recognized_by_content(run, folder, index):
     before = current(index)
     os.utime(folder / f"{CREATURES[0]}.png")
     assert "Nothing to do" in run("build-index", folder, "--index", index).stdout
     assert current(index) == before
 
 
-def test_only_what_is_new_or_changed_is_embedded_and_what_is_gone_is_dropped(
+def test_only_new_and_changed_files_are_embedded_and_missing_ones_dropped(
     run, folder, index, samples, tmp_path
 ):
     shutil.copy(samples.images / f"{CREATURES[30]}.png", folder / "new.png")
@@ -81,11 +81,11 @@ def test_only_what_is_new_or_changed_is_embedded_and_what_is_gone_is_dropped(
     assert done.stdout.startswith("Indexed 20 pictures, skipped 0, with compact in ")
     assert ": 2 embedded (" in done.stdout
     assert " 18 as before, 2 dropped." in done.stdout
-    assert contents(index) == anew(folder, tmp_path)
+    assert contents(index) == first_build(folder, tmp_path)
     assert run("check", "--index", index).returncode == 0
 
 
-def test_a_change_of_the_same_size_within_one_tick_is_seen(folder, tmp_path):
+def test_a_change_of_the_same_size_and_time_is_detected(folder, tmp_path):
     path = folder / "quick.bmp"
     Image.new("RGB", (8, 8), "red").save(path)
     now = time.time_ns()
@@ -96,10 +96,10 @@ def test_a_change_of_the_same_size_within_one_tick_is_seen(folder, tmp_path):
     os.utime(path, ns=(now, now))
     assert path.stat().st_size == size
     assert pokesim.build_index(folder, tmp_path / "i").embedded == 1
-    assert contents(tmp_path / "i") == anew(folder, tmp_path)
+    assert contents(tmp_path / "i") == first_build(folder, tmp_path)
 
 
-def test_files_of_one_size_and_time_that_swap_their_names_are_told_apart(folder, tmp_path):
+def test_files_of_the_same_size_and_time_that_swap_names_are_detected(folder, tmp_path):
     for name in ("red", "blue"):
         Image.new("RGB", (8, 8), name).save(folder / f"{name}.bmp")
         os.utime(folder / f"{name}.bmp", (1e9, 1e9))
@@ -108,7 +108,7 @@ def test_files_of_one_size_and_time_that_swap_their_names_are_told_apart(folder,
     (folder / "blue.bmp").rename(folder / "red.bmp")
     (folder / "held").rename(folder / "blue.bmp")
     assert pokesim.build_index(folder, tmp_path / "i").embedded == 0
-    assert contents(tmp_path / "i") == anew(folder, tmp_path)
+    assert contents(tmp_path / "i") == first_build(folder, tmp_path)
 
 
 def test_rebuild_embeds_everything_again(run, folder, index):
@@ -118,24 +118,24 @@ def test_rebuild_embeds_everything_again(run, folder, index):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--embedder", "mobilenet_v2"], "was made with compact, not with mobilenet_v2"),
-        (["--no-normalize"], "with vectors scaled to length 1, not that keep their lengths"),
+        (["--no-normalize"], "with normalized vectors, not unnormalized ones"),
         (["--weights", "w.h5"], "was made with compact, not with resnet50"),
     ],
 )
-def test_another_embedder_is_refused_unless_rebuild(run, folder, index, tmp_path, options, told):
+def test_another_embedder_is_refused_unless_rebuild(run, folder, index, tmp_path, options, message):
     (tmp_path / "w.h5").write_text("")
     before = current(index)
     done = run("build-index", folder, "--index", index, *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert told in done.stderr
-    assert "--rebuild starts afresh" in done.stderr
+    assert message in done.stderr
+    assert "use --rebuild to replace it, or --index to make another" in done.stderr
     assert current(index) == before
 
 
-def test_other_weights_are_refused_and_the_same_go_on_unasked(
+def test_other_weights_are_refused_and_the_same_ones_are_kept_by_default(
     run, folder, tmp_path, seeded_weights
 ):
     weights = seeded_weights("MobileNetV2")
@@ -153,12 +153,12 @@ def test_other_weights_are_refused_and_the_same_go_on_unasked(
     )
 
 
-def test_preprocessing_that_has_changed_is_refused(folder, index):
+def test_an_index_with_other_preprocessing_is_refused(folder, index):
     (manifest,) = index.glob("snapshots/*/manifest.json")
     data = json.loads(manifest.read_text())
     data["embedder"]["reading"] = "upside down"
     _seal(index, manifest, data)
-    with pytest.raises(IncompatibleIndexError, match="reads pictures otherwise"):
+    with pytest.raises(IncompatibleIndexError, match="preprocesses pictures differently"):
         pokesim.build_index(folder, index)
     data = json.loads(next(index.glob("snapshots/*/manifest.json")).read_text())
     data["embedder"]["reading"], data["precision"] = READING, "bfloat16"
@@ -169,7 +169,7 @@ def test_preprocessing_that_has_changed_is_refused(folder, index):
 
 
 def _seal(index, manifest, data):
-    """Write a manifest as another pokesim might have."""
+    """Write a manifest as another version of pokesim might have."""
     import hashlib
 
     manifest.write_text(json.dumps(data))
@@ -178,20 +178,20 @@ def _seal(index, manifest, data):
     (index / "CURRENT").write_text(f"{name}\n")
 
 
-def test_another_folder_takes_over_what_is_known(run, folder, index, tmp_path):
+def test_another_folder_reuses_the_vectors_of_known_pictures(run, folder, index, tmp_path):
     shutil.copytree(folder, tmp_path / "moved")
     shutil.rmtree(folder)
     done = run("build-index", tmp_path / "moved", "--index", index)
-    assert f"The index was of {folder}; now it is of {tmp_path / 'moved'}." in done.stderr
+    assert f"The index covered {folder}; it now covers {tmp_path / 'moved'}." in done.stderr
     assert ": 0 embedded (" in done.stdout
-    assert contents(index) == anew(tmp_path / "moved", tmp_path)
+    assert contents(index) == first_build(tmp_path / "moved", tmp_path)
 
 
 def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
     outside = tmp_path / "outside.png"
     shutil.copy(samples.images / f"{CREATURES[40]}.png", outside)
     shutil.copy(samples.images / f"{CREATURES[41]}.png", folder / "below" / "inside.png")
-    (folder / f"{CREATURES[7]}.png").unlink()  # not looked at
+    (folder / f"{CREATURES[7]}.png").unlink()  # not checked
     added = run("add", "outside.png", folder / "below" / "inside.png", "--index", index)
     assert added.stdout.startswith("Indexed 22 pictures")
     assert ": 2 embedded" in added.stdout
@@ -203,7 +203,7 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
     assert removed.stdout == f"Removed 2 pictures; {index} has 20.\n"
     assert run("check", "--index", index).returncode == 0
     again = run("build-index", folder, "--index", index)
-    assert again.stdout.startswith("Indexed 21 pictures")  # without the one that is gone
+    assert again.stdout.startswith("Indexed 21 pictures")  # without the deleted one
     assert ": 2 embedded" in again.stdout
     with pokesim.open_index(index) as opened:
         assert str(outside) in [item.path for item in opened.items]
@@ -212,22 +212,26 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["add", "nope.png"], 1, "nope.png: No such file or directory."),
         (["add", "words.txt"], 1, "words.txt: not an image pokesim can read."),
         (["add", "pictures"], 2, "pictures is a folder"),
-        (["remove", "brumble"], 1, "no picture of label or path brumble. Did you mean brumbel?"),
+        (
+            ["remove", "brumble"],
+            1,
+            "no picture with the label or path brumble. Did you mean brumbel?",
+        ),
         (["remove", *CREATURES[:20]], 1, "delete the index itself instead"),
     ],
     ids=lambda value: value[1] if isinstance(value, list) else "",
 )
-def test_what_cannot_be_added_or_removed_is_one_sentence(run, index, tmp_path, args, code, told):
+def test_add_and_remove_errors_are_one_line(run, index, tmp_path, args, code, message):
     (tmp_path / "words.txt").write_text("words")
     before = current(index)
     done = run(*args, "--index", index)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1)
-    assert told in done.stderr
+    assert message in done.stderr
     assert current(index) == before
 
 
@@ -246,7 +250,7 @@ def test_a_tuned_index_stays_tuned(index_path, samples, tmp_path):
 
 
 def interrupted(folder, index, batches, **options):
-    """Build, and press Ctrl-C after some batches."""
+    """Build, press Ctrl-C after some batches, and return the message."""
     left = batches
 
     def press(done, total):
@@ -261,30 +265,30 @@ def interrupted(folder, index, batches, **options):
     return str(caught.value)
 
 
-def test_an_interrupted_build_goes_on_where_it_was(run, folder, tmp_path):
-    told = interrupted(folder, tmp_path / "i", 3, embedder="compact")
-    assert told.startswith("Interrupted; 12 of 20 pictures are embedded, and the same command goes")
+def test_an_interrupted_build_resumes(run, folder, tmp_path):
+    message = interrupted(folder, tmp_path / "i", 3, embedder="compact")
+    assert message.startswith(
+        "Interrupted; 12 of 20 pictures are embedded. Run the same command again"
+    )
     with pytest.raises(IndexFolderError, match="There is no index"):
         pokesim.open_index(tmp_path / "i")
     done = pokesim.build_index(folder, tmp_path / "i", embedder="compact", batch_size=4)
     assert (done.embedded, done.indexed) == (8, 20)
-    assert contents(tmp_path / "i") == anew(folder, tmp_path)
+    assert contents(tmp_path / "i") == first_build(folder, tmp_path)
     assert not (tmp_path / "i" / ".unfinished").exists()
 
 
-def test_what_changed_during_the_interruption_is_embedded_again(folder, samples, tmp_path):
+def test_files_that_changed_during_the_interruption_are_embedded_again(folder, samples, tmp_path):
     interrupted(folder, tmp_path / "i", 3, embedder="compact")
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     shutil.copy(samples.images / f"{CREATURES[33]}.png", folder / names[2])
     (folder / names[5]).unlink()
     done = pokesim.build_index(folder, tmp_path / "i", embedder="compact")
     assert done.embedded == 9
-    assert contents(tmp_path / "i") == anew(folder, tmp_path)
+    assert contents(tmp_path / "i") == first_build(folder, tmp_path)
 
 
-def test_an_interrupted_rebuild_goes_on_and_a_journal_of_another_kind_is_not_used(
-    folder, index, tmp_path
-):
+def test_an_interrupted_rebuild_resumes_unless_the_options_differ(folder, index, tmp_path):
     interrupted(folder, index, 3, rebuild=True)
     assert pokesim.build_index(folder, index, rebuild=True).embedded == 8
     interrupted(folder, index, 3, rebuild=True)
@@ -292,7 +296,7 @@ def test_an_interrupted_rebuild_goes_on_and_a_journal_of_another_kind_is_not_use
     assert done.embedded == 20
 
 
-def test_damage_to_what_was_kept_of_an_interrupted_build_is_found(folder, tmp_path):
+def test_damage_to_the_journal_of_an_interrupted_build_is_detected(folder, tmp_path):
     rows = tmp_path / "i" / ".unfinished" / "vectors.f32"
     for damage in (
         lambda: rows.write_bytes(rows.read_bytes()[:-5]),
@@ -305,10 +309,10 @@ def test_damage_to_what_was_kept_of_an_interrupted_build_is_found(folder, tmp_pa
         interrupted(folder, tmp_path / "i", 3, embedder="compact")
         damage()
         pokesim.build_index(folder, tmp_path / "i", embedder="compact", batch_size=4)
-        assert contents(tmp_path / "i") == anew(folder, tmp_path)
+        assert contents(tmp_path / "i") == first_build(folder, tmp_path)
 
 
-def test_ctrl_c_ends_with_one_sentence_that_says_how_to_go_on(samples, tmp_path):
+def test_ctrl_c_prints_one_line_that_says_how_to_resume(samples, tmp_path):
     command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
     command += ["--batch-size", "1", str(samples.images)]
     build = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -316,33 +320,33 @@ def test_ctrl_c_ends_with_one_sentence_that_says_how_to_go_on(samples, tmp_path)
     while not (rows.exists() and rows.stat().st_size > 3 * 4 * 256):  # more than one batch
         time.sleep(0.01)
     build.send_signal(signal.SIGINT)
-    _, told = build.communicate(timeout=60)
-    assert (build.returncode, told.count("\n")) == (130, 1)
-    assert "of 151 pictures are embedded, and the same command goes on from there" in told
+    _, message = build.communicate(timeout=60)
+    assert (build.returncode, message.count("\n")) == (130, 1)
+    assert "of 151 pictures are embedded. Run the same command again to resume." in message
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "Going on after" in again.stderr
-    assert contents(tmp_path / "indexes/default") == anew(samples.images, tmp_path)
+    assert "Resuming an interrupted build" in again.stderr
+    assert contents(tmp_path / "indexes/default") == first_build(samples.images, tmp_path)
 
 
-def test_a_damaged_index_is_built_again_from_what_is_sound(run, folder, index, samples, tmp_path):
+def test_a_damaged_index_is_rebuilt_from_an_intact_snapshot(run, folder, index, samples, tmp_path):
     shutil.copy(samples.images / f"{CREATURES[30]}.png", folder / "new.png")
     pokesim.build_index(folder, index)
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
     done = run("build-index", folder, "--index", index)
     assert "items.sqlite cannot be read" in done.stderr
     assert ": 1 embedded (" in done.stdout
-    assert contents(index) == anew(folder, tmp_path)
+    assert contents(index) == first_build(folder, tmp_path)
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
-    (folder / "new.png").unlink()  # so that the snapshot before is right again
+    (folder / "new.png").unlink()  # so that the previous snapshot is up to date again
     run("build-index", folder, "--index", index)
-    assert contents(index) == anew(folder, tmp_path)
+    assert contents(index) == first_build(folder, tmp_path)
     assert len(list((index / "snapshots").iterdir())) == 2
     shutil.rmtree(index / "snapshots" / current(index).strip())
     repaired = run("check", "--index", index, "--repair")
-    assert "counts, with 20 pictures" in repaired.stdout
+    assert "UTC, with 20 pictures" in repaired.stdout
 
 
-def test_a_reader_moves_on_when_asked(folder, index, samples):
+def test_refresh_opens_the_current_snapshot(folder, index, samples):
     with pokesim.open_index(index) as opened:
         assert opened.refresh() is opened
         for number in range(3):
@@ -350,7 +354,7 @@ def test_a_reader_moves_on_when_asked(folder, index, samples):
             pokesim.build_index(folder, index)
         assert len(opened) == 20
         assert opened.query(folder / f"{CREATURES[8]}.png", k=1)[0].label == CREATURES[8]
-        assert len(list((index / "snapshots").iterdir())) == 3  # what it reads is kept
+        assert len(list((index / "snapshots").iterdir())) == 3  # the one being read is kept
         with opened.refresh() as newer:
             assert len(newer) == 21
     (folder / "new.png").unlink()
@@ -358,7 +362,7 @@ def test_a_reader_moves_on_when_asked(folder, index, samples):
     assert len(list((index / "snapshots").iterdir())) == 2
 
 
-def test_removing_the_last_picture_from_the_folder_keeps_the_index(folder, index):
+def test_an_empty_folder_leaves_the_index_unchanged(folder, index):
     for path in folder.glob("*.png"):
         path.unlink()
     with pytest.raises(PokesimError, match="There is no picture to index"):
@@ -366,7 +370,7 @@ def test_removing_the_last_picture_from_the_folder_keeps_the_index(folder, index
     assert len(pokesim.open_index(index)) == 20
 
 
-def test_what_a_picture_is_comes_from_its_bytes(folder, index):
+def test_items_hold_the_hash_of_the_file(folder, index):
     with pokesim.open_index(index) as opened:
         for item in opened.items:
             assert item.sha256 == sha256_of(folder / item.path)

@@ -199,9 +199,9 @@ def test_a_local_build_continues_after_ctrl_c(run, cluster, folder, local, tmp_p
         build.send_signal(signal.SIGINT)
         _, error = build.communicate(timeout=60)
     assert (build.returncode, error.count("\n")) == (130, 1)
-    assert "of 457 pictures are embedded, and the same command goes on from there" in error
+    assert "of 457 pictures are embedded. Run the same command again to resume." in error
     done = run("build-index", folder, "--index", tmp_path / "i", "--embedder", "compact")
-    assert "Going on after" in done.stderr
+    assert "Resuming an interrupted build" in done.stderr
     assert_same(contents(tmp_path / "i"), local)
 
 
@@ -216,7 +216,7 @@ def test_a_lost_scheduler_is_an_error_of_one_line(run, folder, local, tmp_path):
     assert (build.returncode, error.count("\n")) == (1, 1)
     assert "The connection to the dask scheduler is lost; what is embedded is kept" in error
     done = run("build-index", folder, "--index", tmp_path / "i", "--embedder", "compact")
-    assert "Going on after" in done.stderr
+    assert "Resuming an interrupted build" in done.stderr
     assert_same(contents(tmp_path / "i"), local)
 
 

@@ -1,4 +1,4 @@
-"""Folders full of what a picture folder should not hold: nothing crashes, hangs or gets lost."""
+"""Folders with files that do not belong there: nothing crashes, hangs or gets lost."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ from pokesim.threads import read_ahead
 
 @pytest.fixture
 def folder(samples, tmp_path):
-    """Three good pictures under difficult names, and twelve files that are no good."""
+    """Six good pictures with difficult names, and twelve bad files."""
     folder = tmp_path / "pictures"
     (folder / "folder.png").mkdir(parents=True)
     good = [samples.images / f"{name}.png" for name in CREATURES[:6]]
@@ -54,7 +54,7 @@ BAD = ["bomb", "cut", "device", "empty", "gone", "lfs", "loop", "one", "other", 
 BAD += ["socket", "words"]
 
 
-def test_each_bad_file_is_listed_with_its_reason_and_all_others_are_indexed(run, folder):
+def test_bad_files_are_listed_with_a_reason_and_the_others_indexed(run, folder):
     done = run("build-index", folder, "--embedder", "compact")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Indexed 6 pictures, skipped 12,")
@@ -70,7 +70,7 @@ def test_each_bad_file_is_listed_with_its_reason_and_all_others_are_indexed(run,
     assert "Nothing to do" in run("build-index", folder).stdout
 
 
-def test_difficult_names_come_back_as_they_are(run, folder):
+def test_difficult_names_are_returned_unchanged(run, folder):
     run("build-index", folder, "--embedder", "compact")
     for path in find_files(folder):
         if path.endswith(("lines.png", "utf8.png", "\u202e.png", "xx.png", "red.png")):
@@ -82,7 +82,7 @@ def test_difficult_names_come_back_as_they_are(run, folder):
         capture_output=True,
         check=True,
     )
-    assert b"\x1b" not in table.stdout  # a name is not to command the terminal
+    assert b"\x1b" not in table.stdout  # a file name must not send escape sequences
     assert len(table.stdout.splitlines()) == 2 + 5
 
 
@@ -94,7 +94,7 @@ def test_an_unreadable_file_and_folder_are_listed(samples, tmp_path):
     (folder / "secret.png").chmod(0)
     (folder / "closed").chmod(0)
     command = [sys.executable, "-m", "pokesim.cli", "build-index", folder, "--embedder", "compact"]
-    if os.geteuid() == 0:  # who may read everything otherwise
+    if os.geteuid() == 0:  # root can read everything unless its capabilities are dropped
         if not shutil.which("setpriv"):
             pytest.skip("root reads everything here")
         powers = "-dac_override,-dac_read_search"
@@ -130,17 +130,17 @@ def test_strips_and_large_pictures_take_bounded_memory(tmp_path):
     assert peak * 1024 < 1.5e9
 
 
-def test_a_large_file_that_is_no_picture_is_not_read_through(samples, tmp_path):
+def test_a_large_file_that_is_not_a_picture_is_not_read(samples, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     shutil.copy(samples.images / f"{CREATURES[0]}.png", folder)
     with (folder / "film.mkv").open("wb") as file:
-        file.truncate(1 << 40)  # a terabyte, on paper
+        file.truncate(1 << 40)  # a sparse file of a terabyte
     assert pokesim.build_index(folder, tmp_path / "index", embedder="compact").indexed == 1
     assert not pokesim.build_index(folder, tmp_path / "index").changed
 
 
-def test_a_file_that_takes_too_long_is_given_up_and_the_rest_goes_on(run, samples, tmp_path):
+def test_a_file_that_takes_too_long_is_skipped(run, samples, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "slow.png").write_bytes(png_of_zeros(9_400, 9_500))
@@ -151,10 +151,10 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_rest_goes_on(run, sample
     assert "skipped slow.png: reading it took over 0.1 s (--file-seconds)" in done.stderr
 
 
-def test_a_read_that_never_ends_holds_up_nothing(tmp_path):
+def test_a_read_that_never_ends_does_not_block_the_others(tmp_path):
     pipes = [tmp_path / f"pipe{number}" for number in range(6)]
     for pipe in pipes:
-        os.mkfifo(pipe)  # opening one waits for a writer that never comes
+        os.mkfifo(pipe)  # opening one blocks, as there is no writer
 
     def read(source: object) -> object:
         if isinstance(source, Path):
@@ -166,7 +166,7 @@ def test_a_read_that_never_ends_holds_up_nothing(tmp_path):
     results = read_ahead(read, sources, 4, seconds=0.2, late=lambda source: "late")
     assert list(results) == [1, *3 * ["late"], 2, 3, *3 * ["late"], 4]
     assert time.monotonic() - before < 10
-    for pipe in pipes:  # let the threads go
+    for pipe in pipes:  # unblock the threads
         os.close(os.open(pipe, os.O_WRONLY))
     assert threading.active_count() < 50
 
@@ -190,7 +190,7 @@ def test_the_eight_orientations_give_the_same_vector(samples, index_path):
 
 
 @pytest.mark.skipif(not (SHARED / "data/odd").exists(), reason="no odd files here")
-def test_files_that_others_have_stumbled_over(run):
+def test_files_that_crashed_other_programs(run):
     done = run("build-index", SHARED / "data/odd", "--embedder", "compact", "--strict")
     assert done.returncode == 1  # some are damaged on purpose
     done = run("build-index", SHARED / "data/odd", "--embedder", "compact")

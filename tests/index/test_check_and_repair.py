@@ -1,4 +1,4 @@
-"""Opening or checking an index finds damage of every kind and reports it in one message."""
+"""Damage of every kind is detected, reported in one line, and repaired."""
 
 import contextlib
 import hashlib
@@ -29,24 +29,24 @@ def check(index):
     return list(pokesim.check_index(index))
 
 
-def test_a_good_index_is_sound(run, index):
+def test_an_intact_index_passes_the_check(run, index):
     done = run("check", "--index", index)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == f"{index} is sound."
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.sqlite", "vectors.faiss"])
-def test_flipped_bits_and_truncation_are_found_and_the_file_named(run, index, name):
+def test_flipped_bits_and_truncation_are_detected_and_the_file_named(run, index, name):
     path = the(index, name)
     good = path.read_bytes()
-    rng = random.Random(name)
+    chance = random.Random(name)
     for _ in range(40):
-        at = rng.randrange(len(good))
-        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        place = chance.randrange(len(good))
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
         with pytest.raises(IndexFolderError, match=r"manifest\.json" if "man" in name else name):
             check(index)
     for _ in range(10):
-        path.write_bytes(good[: rng.randrange(len(good))])
+        path.write_bytes(good[: chance.randrange(len(good))])
         with pytest.raises(IndexFolderError, match=name):
             pokesim.open_index(index)
     path.unlink()
@@ -86,32 +86,24 @@ def test_another_version_of_the_embedder_is_refused(index, monkeypatch, tmp_path
         pokesim.open_index(index).query(next(samples.photos.iterdir()))
 
 
-def test_a_damaged_exported_model_is_found(run, samples, seeded_weights, tmp_path):
+def test_a_damaged_exported_model_is_detected(run, samples, seeded_weights, tmp_path):
     weights = seeded_weights("MobileNetV2")
     made = prepare_model("mobilenet_v2", weights).path
     model = tmp_path / "cache/models" / made.name
     model.parent.mkdir(parents=True)
     for path in (made, made.with_suffix(".json")):
         shutil.copy(path, model.parent)
-    environment = {"POKESIM_CACHE": str(tmp_path / "cache")}
-    run(
-        "build-index",
-        samples.photos,
-        "--embedder",
-        "mobilenet_v2",
-        "--weights",
-        weights,
-        **environment,
-    )
+    folder = {"POKESIM_CACHE": str(tmp_path / "cache")}
+    run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights, **folder)
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
     model.write_bytes(bytes(data))
-    done = run("check", **environment)
+    done = run("check", **folder)
     assert done.returncode == 1
     assert model.name in done.stderr
 
 
-def test_vectors_that_are_not_finite_are_found(tmp_path):
+def test_vectors_that_are_not_finite_are_detected(tmp_path):
     import numpy as np
     from support.indexes import index_of
 
@@ -131,7 +123,7 @@ def two_snapshots(index_path, tmp_path_factory):
 
 @pytest.fixture
 def two(two_snapshots, tmp_path):
-    """An index with two snapshots: one of all pictures, and the current one without one of them."""
+    """An index of two snapshots; the current one has one picture fewer."""
     return shutil.copytree(two_snapshots, tmp_path / "two")
 
 
@@ -153,7 +145,7 @@ def flip(path):
 
 
 def swap(path):
-    """Replace a file with that of the other snapshot."""
+    """Replace the file by that of another snapshot."""
     (other,) = (one for one in path.parents[1].iterdir() if one != path.parent)
     path.unlink()
     shutil.copy(other / path.name, path)
@@ -170,44 +162,47 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.sqlite", "vectors.faiss"])
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_damage_report_names_a_repair_that_works(two, how, name):
+def test_damage_is_reported_with_a_repair_command_that_works(two, how, name):
     DAMAGES[how](current(two) / name)
     with pytest.raises(IndexFolderError, match=name) as found:
         check(two)
     assert ("git lfs pull" in str(found.value)) == (how == "lfs")
     assert f"`pokesim check --repair --index {two}` returns to the index of 20" in str(found.value)
-    assert "counts, with 151 pictures" in list(pokesim.repair_index(two))[-1]
+    assert "UTC, with 151 pictures" in list(pokesim.repair_index(two))[-1]
     check(two)
     assert len(list((two / "snapshots").iterdir())) == 1
 
 
-def test_check_repair_says_what_it_does(run, two):
+def test_repair_reports_what_it_does(run, two):
     flip(current(two) / "items.sqlite")
     found = run("check", "--index", two)
     assert (found.returncode, found.stderr.count("\n")) == (1, 1)
     done = run("check", "--repair", "--index", two)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"found: {current(two).parent}")
-    assert "items.sqlite is damaged (its SHA-256 differs)\nrepaired: the index of" in done.stdout
+    assert (
+        "items.sqlite is damaged (its SHA-256 differs)\nrepaired: restored the index of"
+        in done.stdout
+    )
     assert done.stdout.splitlines()[-1] == f"{two} is sound."
 
 
 @pytest.mark.parametrize("text", ["", "gone", LFS, None])
-def test_a_pointer_is_repaired(two, text):
+def test_a_damaged_pointer_is_repaired(two, text):
     pointer = two / "CURRENT"
     pointer.unlink() if text is None else pointer.write_text(text)
     with pytest.raises(IndexFolderError, match="`pokesim check --repair"):
         pokesim.open_index(two)
-    assert "counts, with 150 pictures" in list(pokesim.repair_index(two))[-1]
+    assert "UTC, with 150 pictures" in list(pokesim.repair_index(two))[-1]
     check(two)
 
 
 def test_repair_embeds_the_pictures_again_if_no_snapshot_is_intact(run, index, samples):
     the(index, "vectors.faiss").unlink()
-    found = run("check", "--index", index)
-    assert "build the index again" in found.stderr
+    damaged = run("check", "--index", index)
+    assert "build the index again" in damaged.stderr
     done = run("check", "--repair", "--index", index)
-    assert f"repaired: 151 pictures of {samples.images} embedded again" in done.stdout
+    assert f"repaired: embedded 151 pictures of {samples.images} again" in done.stdout
     assert done.stdout.splitlines()[-1] == f"{index} is sound."
 
 
@@ -226,7 +221,7 @@ def test_repair_builds_the_candidate_index_again(run, samples, tmp_path, name, t
     damaged.write_bytes(data)
     done = run("check", "--repair", "--index", folder)
     assert done.returncode == 0, done.stderr
-    assert f"repaired: the candidate index of {folder} was built again" in done.stdout
+    assert f"repaired: built the candidate index of {folder} again" in done.stdout
     opened = pokesim.open_index(folder)
     assert opened.manifest.search.used == "panorama"
     assert opened.query(photo) == before
@@ -237,11 +232,12 @@ def test_repair_projects_the_vectors_of_a_tuned_index_again(run, index, samples)
     before = (current(index) / "vectors.faiss").read_bytes()
     cut(current(index) / "vectors.faiss")
     done = run("check", "--repair", "--index", index)
-    assert "was projected again" in done.stdout
+    path = current(index) / "vectors.faiss"
+    assert f"repaired: projected {path} again and restored the index of" in done.stdout
     assert (current(index) / "vectors.faiss").read_bytes() == before
 
 
-def test_repair_of_an_intact_or_a_hopeless_index(run, index):
+def test_repair_of_an_intact_index_and_of_one_beyond_repair(run, index):
     assert "found" not in run("check", "--repair", "--index", index).stdout
     the(index, "manifest.json").write_text("{}")
     done = run("check", "--repair", "--index", index)
@@ -261,7 +257,7 @@ def test_a_query_reports_damaged_items_in_one_line(run, index, samples):
     assert "Unexpected" not in done.stderr
 
 
-def test_vectors_and_items_of_different_counts_are_found(index):
+def test_different_numbers_of_vectors_and_items_are_detected(index):
     import sqlite3
 
     items = the(index, "items.sqlite")
@@ -271,15 +267,15 @@ def test_vectors_and_items_of_different_counts_are_found(index):
     data = json.loads(manifest.read_text())
     digest = hashlib.sha256(items.read_bytes()).hexdigest()
     data["files"]["items.sqlite"] = {"bytes": items.stat().st_size, "sha256": digest}
-    manifest.write_text(json.dumps(data))  # as a writer with a bug might write
+    manifest.write_text(json.dumps(data))  # as a faulty writer might
     name = "20260101T000000Z-" + hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
     items.parent.rename(items.parent.with_name(name))
     (index / "CURRENT").write_text(name)
-    with pytest.raises(IndexFolderError, match="has 150 items where 151 vectors are"):
+    with pytest.raises(IndexFolderError, match="has 150 items but 151 vectors"):
         check(index)
 
 
-def test_a_blocked_writer_names_the_lock_holder(run, index):
+def test_the_error_names_the_process_that_holds_the_lock(run, index):
     from pokesim.index.folder.lock import write_lock
 
     with write_lock(index):

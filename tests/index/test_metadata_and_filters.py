@@ -189,7 +189,7 @@ def test_an_update_keeps_the_table_and_reads_it_again_when_it_has_changed(run, f
     table.write_text("")
     broken = run("build-index", few)
     assert broken.returncode == 0
-    assert "The metadata stay as they were." in broken.stderr
+    assert "Keeping the previous metadata." in broken.stderr
     table.unlink()
     assert run("remove", CREATURES[3]).returncode == 0
     assert run("query", photo, "--where", "Type1=spirit", "--format", "paths").stdout
@@ -211,7 +211,7 @@ def test_a_rebuild_and_a_repair_keep_the_table(run, few, table, damaged, tmp_pat
         path.write_bytes(path.read_bytes()[:-1])
         done = run("check", "--repair", "--index", index)
         assert "10 pictures of" in done.stdout
-        assert "metadata: of 8 pictures" in done.stdout
+        assert "metadata: for 8 pictures" in done.stdout
     assert pokesim.open_index(index).select("Type1=grass").tolist() == selected
 
 

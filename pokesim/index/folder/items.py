@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,9 @@ from pokesim.errors import CorruptIndexError
 from pokesim.index.item import COLUMNS, Item, named_bytes
 
 ITEMS_FILE = "items.sqlite"
+
+_MOST_VARIABLES = 999
+"""Variables that every SQLite takes in a statement (before 3.32)."""
 
 
 class ItemWriter:
@@ -84,6 +87,11 @@ class Items:
             raise KeyError(item_id)
         return Item(*row)
 
+    def many(self, ids: Sequence[int]) -> list[Item]:
+        """Return the items with these ids, in their order. Raises KeyError if one is missing."""
+        with self._damage_named():
+            return read_items(self._db, ids)
+
     def find(self, sha256: str) -> int | None:
         """Return the lowest id of the pictures with this SHA-256, or None."""
         (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
@@ -133,3 +141,19 @@ class Items:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def read_items(db: sqlite3.Connection, ids: Sequence[int]) -> list[Item]:
+    """Return the items with these ids from a table ``items``, in the order of the ids.
+
+    Raises:
+        KeyError: one is missing.
+        sqlite3.Error: the file is damaged.
+    """
+    found: dict[int, Item] = {}
+    for start in range(0, len(ids), _MOST_VARIABLES):
+        some = ids[start : start + _MOST_VARIABLES]
+        marks = ", ".join("?" * len(some))
+        for row in db.execute(f"SELECT {COLUMNS} FROM items WHERE id IN ({marks})", some):
+            found[row[0]] = Item(*row)
+    return [found[item_id] for item_id in ids]
