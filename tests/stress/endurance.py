@@ -1,10 +1,10 @@
-"""What an index and its server must survive, at length.
+"""Long stress tests of indexes and of the server.
 
-Each part prints its counts and fails on the first wrong.
+Each part prints its counts and stops at the first failure.
 
-    python tests/endurance.py [kills] [damage] [fuzz] [update] [disk] [readers] [storm]
+    cd tests; python -m stress.endurance [kills] [damage] [fuzz] [update] [disk] [readers] [storm]
 
-The tests run the same parts with smaller numbers.
+The test suite runs the same parts with smaller numbers.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def contents(index: Path) -> tuple[list[tuple[str, str]], bytes]:
 
 
 def kills(home: Path, times: int, say: Say) -> None:
-    """Kill builds at random moments and resume them: the same index, the one before readable."""
+    """Kill builds at random moments: the old index is readable, and the build can be resumed."""
     few, many = home / "few", home / "many"
     pictures = sorted(builtin_samples().images.iterdir())
     for folder, count in ((few, 12), (many, 151)):
@@ -78,9 +78,9 @@ def kills(home: Path, times: int, say: Say) -> None:
         assert now in (before, whole)
         kept = home / "index" / ".unfinished" / "vectors.f32"
         begun = kept.exists() and kept.stat().st_size > 0
-        seen["during the embedding" if begun else "before or after it"] += killed
-        seen["not killed, it had ended"] += not killed
-        seen["of the killed had published"] += killed and now == whole
+        seen["while embedding" if begun else "before or after embedding"] += killed
+        seen["not killed, already ended"] += not killed
+        seen["killed after publishing"] += killed and now == whole
         report = pokesim.build_index(many, home / "index")
         seen["pictures embedded after a kill"] += report.embedded
         assert contents(home / "index") == whole
@@ -89,13 +89,13 @@ def kills(home: Path, times: int, say: Say) -> None:
 
 
 def damage(home: Path, flips: int, cuts: int, say: Say) -> None:
-    """Flip bytes and cut files of snapshots of each kind; `check` finds every one."""
+    """Flip bytes and truncate files of snapshots of each kind; `check` detects every one."""
     samples = builtin_samples()
     index = home / "index"
-    kinds = {"plain": {}, "panorama": {"search": "panorama"}}
+    kinds = {"flat": {}, "panorama": {"search": "panorama"}}
     for kind, options in kinds.items():
         pokesim.build_index(samples.images, index / kind, embedder="compact", **options)
-    shutil.copytree(index / "plain", index / "tuned")
+    shutil.copytree(index / "flat", index / "tuned")
     pokesim.tune_index(samples.photos, index / "tuned", dims=16, force=True)
     shutil.rmtree(index / "tuned" / "labelled")
     places = random.Random(2)
@@ -107,7 +107,7 @@ def damage(home: Path, flips: int, cuts: int, say: Say) -> None:
             for number in range(flips + cuts):
                 at = places.randrange(len(good))
                 flipped = good[:at] + bytes([good[at] ^ places.randrange(1, 256)]) + good[at + 1 :]
-                path.unlink()  # it may be shared with another snapshot
+                path.unlink()  # it may be a hard link into another snapshot
                 path.write_bytes(flipped if number < flips else good[:at])
                 tried += 1
                 try:
@@ -116,7 +116,7 @@ def damage(home: Path, flips: int, cuts: int, say: Say) -> None:
                     found += path.name in str(error)
             path.write_bytes(good)
         list(pokesim.check_index(kind))
-    say(f"damage: {found} of {tried} flips and truncations of single files found and named")
+    say(f"damage: {found} of {tried} flips and truncations of single files detected and named")
     assert found == tried
 
 
@@ -143,7 +143,7 @@ FORMATS: dict[str, dict[str, object]] = {
 
 
 def fuzzed_pictures(folder: Path, count: int) -> None:
-    """Write damaged variants of the samples, in every format that can be written here."""
+    """Write damaged variants of the samples, in every format that Pillow can write here."""
     folder.mkdir(parents=True)
     chance = random.Random(3)
     formats = [
@@ -163,7 +163,7 @@ def fuzzed_pictures(folder: Path, count: int) -> None:
         match chance.randrange(4):
             case 0:
                 del data[chance.randrange(len(data)) :]
-            case 1:  # in the head, where sizes and offsets are
+            case 1:  # in the header, which has sizes and offsets
                 for _ in range(chance.randrange(1, 9)):
                     data[chance.randrange(min(len(data), 80))] = chance.randrange(256)
             case 2:
@@ -176,7 +176,7 @@ def fuzzed_pictures(folder: Path, count: int) -> None:
 
 
 def fuzz(home: Path, count: int, say: Say) -> None:
-    """Build an index of damaged pictures: no crash, no hang, little memory."""
+    """Build an index of damaged pictures: no crash, no hang, bounded memory."""
     fuzzed_pictures(home / "fuzzed", count)
     build = command("build-index", home / "fuzzed", "--index", home / "index")
     start = time.monotonic()
@@ -202,11 +202,11 @@ def fuzz(home: Path, count: int, say: Say) -> None:
 
 
 def update(home: Path, count: int, changed: int, say: Say) -> float:
-    """Change some files of many: just these are embedded; return the share of the full time."""
+    """Change some of many files: only these are embedded. Return the share of the full time."""
     folder = home / "pictures"
     folder.mkdir()
     pictures = [path.read_bytes() for path in sorted(builtin_samples().images.iterdir())]
-    for number in range(count):  # what follows a PNG's end makes its bytes differ
+    for number in range(count):  # bytes after a PNG's end make each file unique
         (folder / f"{number:06}.png").write_bytes(
             pictures[number % len(pictures)] + number.to_bytes(4)
         )
@@ -221,7 +221,7 @@ def update(home: Path, count: int, changed: int, say: Say) -> float:
 
     said, full = build()
     assert f": {count:,} embedded" in said, said
-    time.sleep(2)  # so that no file was changed just now
+    time.sleep(2)  # so that no file is racy
     for number in random.Random(4).sample(range(count), changed):
         path = folder / f"{number:06}.png"
         path.write_bytes(pictures[0] + (count + number).to_bytes(4))
@@ -230,15 +230,16 @@ def update(home: Path, count: int, changed: int, say: Say) -> float:
     said, none = build()
     assert said.startswith("Nothing to do"), said
     say(
-        f"update: {count:,} pictures in {full:.1f} s; after {changed:,} changed, exactly these "
-        f"embedded in {some:.2f} s ({some / full:.1%}); nothing to do in {none:.2f} s (processes)"
+        f"update: {count:,} pictures in {full:.1f} s; after {changed:,} changed, "
+        f"only these embedded in {some:.2f} s ({some / full:.1%}); "
+        f"nothing to do in {none:.2f} s (whole processes)"
     )
     return some / full
 
 
 @contextlib.contextmanager
 def small_disk(at: Path, size: str) -> Iterator[Path]:
-    """Mount a small file system. Raises CalledProcessError where that is not allowed."""
+    """Mount a small file system. Raises CalledProcessError if that is not allowed."""
     at.mkdir()
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", at], check=True, capture_output=True
@@ -250,17 +251,17 @@ def small_disk(at: Path, size: str) -> Iterator[Path]:
 
 
 def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
-    """Fill the disk during builds, an export and the writing of a cache: one sentence each."""
+    """Fill the disk during builds, an export and writes to the cache: one error line each."""
 
     def fails(*args: str | Path, **env: str) -> str:
         done = subprocess.run(
             command(*args), capture_output=True, text=True, env=os.environ | env, check=False
         )
-        told = [line for line in done.stderr.splitlines() if line.startswith("pokesim:")]
+        lines = [line for line in done.stderr.splitlines() if line.startswith("pokesim:")]
         assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
-        assert len(told) == 1, done.stderr
+        assert len(lines) == 1, done.stderr
         assert "No space left" in done.stderr or "disk is full" in done.stderr, done.stderr
-        return told[0]
+        return lines[0]
 
     samples = builtin_samples()
     few = home / "few"
@@ -272,34 +273,36 @@ def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
     failed = 0
     with small_disk(home / "disk", "4m") as at:
         index = at / "index"
-        for room in rooms:  # bytes left, so that the disk is full at different moments
+        for room in rooms:  # bytes left; the disk fills up at different moments
             shutil.rmtree(index, ignore_errors=True)
             pokesim.build_index(few, index, embedder="compact")
             before = contents(index)
             free = shutil.disk_usage(at).free
             (at / "ballast").write_bytes(bytes(max(0, free - room)))
-            told = fails("build-index", samples.images, "--index", index, "--batch-size", "4")
-            assert "what was there before is unchanged" in told
+            message = fails("build-index", samples.images, "--index", index, "--batch-size", "4")
+            assert "what was there before is unchanged" in message
             failed += 1
             list(pokesim.check_index(index))
             assert contents(index) == before
             (at / "ballast").unlink()
             pokesim.build_index(samples.images, index)
             assert contents(index) == whole
-    say(f"disk: {failed} builds met a full disk; each time one sentence, the index before intact,")
-    say("  and with room again the build went on to the same index")
+    say(f"disk: {failed} builds on a full disk: one error line each, the previous index intact,")
+    say("  and with free space again the build resumed to the same index")
     with small_disk(home / "cache", "64k") as at:
-        told = fails("build-index", "--index", home / "other", POKESIM_CACHE=str(at))
-        assert f"The cache {at} cannot be written" in told
+        message = fails("build-index", "--index", home / "other", POKESIM_CACHE=str(at))
+        assert f"The cache {at} cannot be written" in message
         assert not list(at.iterdir())
-        say("  drawing the samples into a full cache: one sentence")
+        say("  writing the samples into a full cache: one error line")
     if weights:
         with small_disk(home / "models", "6m") as at:
             options = ("--embedder", "mobilenet_v2", "--weights", weights)
-            told = fails("build-index", few, "--index", home / "i", *options, POKESIM_CACHE=str(at))
-            assert f"The cache {at / 'models'} cannot be written" in told
+            message = fails(
+                "build-index", few, "--index", home / "i", *options, POKESIM_CACHE=str(at)
+            )
+            assert f"The cache {at / 'models'} cannot be written" in message
             assert not list(at.rglob("*.tflite")), list(at.rglob("*"))
-            say("  exporting a network into a full cache: one sentence, nothing left behind")
+            say("  exporting a model into a full cache: one error line, nothing left behind")
 
 
 READER = """
@@ -307,11 +310,11 @@ import json, sys, time
 import numpy as np
 import pokesim
 home, until = sys.argv[1], float(sys.argv[2])
-asked = moved = 0
+queries = refreshes = 0
 index = pokesim.open_index(home)
 while time.time() < until:
     newer = index.refresh()
-    moved += newer is not index
+    refreshes += newer is not index
     index = newer
     with pokesim.open_index(home) as opened:
         for one in (index, opened):
@@ -322,15 +325,15 @@ while time.time() < until:
             assert len(versions) == 1, versions
             assert [one.items[int(i)].path for i in I[:, 0]] == [
                 one.items[int(i)].path for i in range(0, len(one), 7)]
-            asked += len(rows)
-print(json.dumps([asked, moved]))
+            queries += len(rows)
+print(json.dumps([queries, refreshes]))
 """
 
 
 def readers(home: Path, seconds: float, say: Say, processes: int = 8) -> None:
-    """Query in many processes while builds publish: no error, every answer from one snapshot."""
+    """Query in many processes while builds publish: no error, no mixed snapshots."""
     pictures = sorted(builtin_samples().images.iterdir())
-    for version in ("a", "b"):  # two folders whose pictures have other names and other numbers
+    for version in ("a", "b"):  # two folders with different names and numbers of pictures
         (home / version).mkdir()
         for picture in pictures[version == "b" : 60]:
             shutil.copy(picture, home / version / f"{picture.stem}-{version}.png")
@@ -346,22 +349,22 @@ def readers(home: Path, seconds: float, say: Say, processes: int = 8) -> None:
     builds = 0
     while time.time() < until:
         builds += pokesim.build_index(home / "ba"[builds % 2], index).changed
-    asked = moved = 0
+    queries = refreshes = 0
     for process in running:
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        answers, moves = json.loads(said)
-        asked, moved = asked + answers, moved + moves
+        more_queries, more_refreshes = json.loads(said)
+        queries, refreshes = queries + more_queries, refreshes + more_refreshes
     kept = len(list((index / "snapshots").iterdir()))
     say(
-        f"readers: {processes} processes asked {asked:,} times and moved on {moved:,} times while "
-        f"{builds:,} builds published: 0 errors, 0 mixed answers, {kept} snapshots on disk"
+        f"readers: {processes} processes ran {queries:,} queries and {refreshes:,} refreshes "
+        f"during {builds:,} builds: 0 errors, 0 mixed answers, {kept} snapshots on disk"
     )
-    assert min(asked, moved, builds) > 0
+    assert min(queries, refreshes, builds) > 0
 
 
 def main() -> None:
-    """Run the parts named, or all."""
+    """Run the given parts, or all."""
     parts: dict[str, Callable[[Path], object]] = {
         "kills": lambda home: kills(home, 200, print),
         "damage": lambda home: damage(home, 500, 100, print),
@@ -379,7 +382,7 @@ def main() -> None:
 
 
 def seeded(home: Path) -> Path:
-    """Make a weights file without a network."""
+    """Make a weights file without network access."""
     from support.weights import SEEDED
 
     path = home / "seeded.weights.h5"

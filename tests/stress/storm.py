@@ -1,4 +1,4 @@
-"""What ill-meaning clients send, and that a server is none the worse for it."""
+"""Hostile requests, and a check that the server still answers correctly."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from pokesim.samples import CREATURES, builtin_samples
 
 Say = Callable[[str], object]
 
-# Seconds in which a server gives up; a minute or so otherwise, which would only take longer.
+# Short timeouts; with the defaults of about a minute the test would only take longer.
 IMPATIENT = (
     "import pokesim.web.server as s, pokesim.web.uploads as u;"
     "s.IDLE_SECONDS = 3; u.BODY_SECONDS = 3;" + START
@@ -31,12 +31,12 @@ IMPATIENT = (
 HANGS_AFTER = 40.0
 GROWTH = 300 * 1024 * 1024
 
-# Else the allocator keeps what large pictures took, now more and now less of it.
-FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "1000000"}
+# Without this the allocator keeps a varying part of the memory of large pictures.
+MALLOC_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": "1000000", "MALLOC_TRIM_THRESHOLD_": "1000000"}
 
 
 def storm(home: Path, requests: int, say: Say) -> None:
-    """Send hostile requests, many at once: no crash, no hang, and good answers in between."""
+    """Send many hostile requests at once: no crash, no hang, correct answers in between."""
     samples = builtin_samples()
     table = home / "types.csv"
     table.write_text("Name,a\n" + "".join(f"{name},{name[0]}\n" for name in CREATURES))
@@ -45,7 +45,7 @@ def storm(home: Path, requests: int, say: Say) -> None:
     chance = random.Random(3)
     seen: Counter[str] = Counter()
     with (
-        serving(home / "index", start=IMPATIENT, env=os.environ | FRUGAL) as server,
+        serving(home / "index", start=IMPATIENT, env=os.environ | MALLOC_SETTINGS) as server,
         ThreadPoolExecutor(24) as pool,
     ):
         good = [server.post("/api/search", photo).json["matches"] for photo in photos[:5]]
@@ -56,9 +56,9 @@ def storm(home: Path, requests: int, say: Say) -> None:
         for number, job in enumerate(jobs):
             seen[job.result()] += 1
             if number % 50 == 0:
-                _ask_politely(server, photos[0], good[0])
+                _check_search(server, photos[0], good[0])
         for photo, expected in zip(photos, good, strict=False):
-            _ask_politely(server, photo, expected)
+            _check_search(server, photo, expected)
         time.sleep(6)  # all connections have ended by then
         open_files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
         grown = _memory(server) - before
@@ -71,7 +71,7 @@ def storm(home: Path, requests: int, say: Say) -> None:
     assert grown < GROWTH
 
 
-def _ask_politely(server: Server, photo: Path, expected: object) -> None:
+def _check_search(server: Server, photo: Path, expected: object) -> None:
     for _ in range(60):
         reply = server.post("/api/search", photo)
         if reply.status != 503:
@@ -81,7 +81,7 @@ def _ask_politely(server: Server, photo: Path, expected: object) -> None:
 
 
 def _memory(server: Server) -> int:
-    """Return the bytes of memory that a server holds."""
+    """Return the resident memory of a server, in bytes."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found
@@ -89,7 +89,7 @@ def _memory(server: Server) -> int:
 
 
 def _outcome(server: Server, pieces: list[bytes | float]) -> str:
-    """Send bytes, sleep where a piece is a number, and return the status or how it ended."""
+    """Send bytes, sleeping for each number among them; return the status or "closed"."""
     received = b""
     deadline = time.monotonic() + HANGS_AFTER
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port))) as client:
@@ -124,8 +124,8 @@ def _attacks(photos: list[Path]) -> list[Callable[[random.Random], list[bytes | 
             _bomb,
             _garbage,
             _damaged_picture,
-            _odd_question,
-            _deaf_client,
+            _odd_query,
+            _client_that_does_not_read,
         )
     ]
 
@@ -191,7 +191,7 @@ def _giant_head(_: bytes, chance: random.Random) -> list[bytes | float]:
 
 
 def _wrong_length(photo: bytes, chance: random.Random) -> list[bytes | float]:
-    def told(*lines: str) -> bytes:
+    def head(*lines: str) -> bytes:
         return "\r\n".join(
             ["POST /api/search HTTP/1.1", "Host: localhost", *lines, "", ""]
         ).encode()
@@ -199,19 +199,19 @@ def _wrong_length(photo: bytes, chance: random.Random) -> list[bytes | float]:
     return [
         chance.choice(
             [
-                told(f"Content-Length: {len(photo) * 2}"),
-                told(f"Content-Length: {len(photo) // 2}"),
-                told("Content-Length: -1"),
-                told("Content-Length: 99999999999999999999"),
-                told("Content-Length: 1e3"),
-                told("Content-Length: 5", "Content-Length: 6"),
-                told("Content-Length: 5", "Transfer-Encoding: chunked"),
-                told("Transfer-Encoding: chunked") + b"FFFFFFFFFFFFFFFF\r\n",
-                told("Transfer-Encoding: chunked") + b"-5\r\n",
-                told("Transfer-Encoding: chunked") + b"5\r\nab\r\n0\r\n\r\n",
-                told("Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 20_000,
-                told("Transfer-Encoding: gzip"),
-                told("Expect: 100-continue", f"Content-Length: {len(photo)}"),
+                head(f"Content-Length: {len(photo) * 2}"),
+                head(f"Content-Length: {len(photo) // 2}"),
+                head("Content-Length: -1"),
+                head("Content-Length: 99999999999999999999"),
+                head("Content-Length: 1e3"),
+                head("Content-Length: 5", "Content-Length: 6"),
+                head("Content-Length: 5", "Transfer-Encoding: chunked"),
+                head("Transfer-Encoding: chunked") + b"FFFFFFFFFFFFFFFF\r\n",
+                head("Transfer-Encoding: chunked") + b"-5\r\n",
+                head("Transfer-Encoding: chunked") + b"5\r\nab\r\n0\r\n\r\n",
+                head("Transfer-Encoding: chunked") + b"1\r\nx\r\n" * 20_000,
+                head("Transfer-Encoding: gzip"),
+                head("Expect: 100-continue", f"Content-Length: {len(photo)}"),
             ]
         ),
         photo,
@@ -242,7 +242,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _zero_png(side: int, rows: int) -> bytes:
-    """A PNG of a kilobyte or so for each megapixel, that says it is as wide as it is high."""
+    """Return a square PNG, by its header, of about a kilobyte per megapixel."""
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     packer = zlib.compressobj(9)
     row = bytes(1 + (min(side, 30_000) + 7) // 8)
@@ -251,7 +251,7 @@ def _zero_png(side: int, rows: int) -> bytes:
 
 
 def _text_bomb() -> bytes:
-    """A small PNG with a text of 200 MB in 200 kB."""
+    """Return a small PNG with 200 MB of text in 200 kB."""
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, "PNG")
     png = out.getvalue()
@@ -264,7 +264,7 @@ def _gif(side: int) -> bytes:
 
 
 def _tiff(side: int) -> bytes:
-    """A TIFF whose directory points at itself, with as many rows as it says."""
+    """Return a TIFF whose directory points at itself."""
     tags = [
         (256, side),
         (257, side),
@@ -318,8 +318,8 @@ def _damaged_picture(photo: bytes, chance: random.Random) -> list[bytes | float]
     return [_post(bytes(data[: chance.randrange(1, len(data) + 1)]))]
 
 
-def _odd_question(photo: bytes, chance: random.Random) -> list[bytes | float]:
-    questions = [
+def _odd_query(photo: bytes, chance: random.Random) -> list[bytes | float]:
+    queries = [
         "k=" + "9" * 5_000,
         "k=%00",
         "k=1&" * 2_000,
@@ -332,14 +332,14 @@ def _odd_question(photo: bytes, chance: random.Random) -> list[bytes | float]:
         "group=%0d%0aX:y",
         "item=" + "1" * 4_000,
     ]
-    odd = chance.choice(questions)
+    odd = chance.choice(queries)
     path = chance.choice(["/api/search", "/api/card", "/api/explain"])
     return chance.choice(
         [[_post(photo, "image/jpeg", f"{path}?{odd}")], [_get(f"/api/items/3/similar?{odd}")]]
     )
 
 
-def _deaf_client(photo: bytes, chance: random.Random) -> list[bytes | float]:
-    """Ask for a lot on one connection, and go away, or listen late."""
+def _client_that_does_not_read(photo: bytes, chance: random.Random) -> list[bytes | float]:
+    """Request a lot on one connection, and disconnect, or read late."""
     many = _get(f"/images/{chance.randrange(151)}").replace(b"Connection: close\r\n", b"") * 200
     return [many, chance.choice([0.0, 5.0])]

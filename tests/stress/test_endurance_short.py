@@ -1,4 +1,4 @@
-"""The parts of `endurance.py` with smaller numbers."""
+"""The stress tests of `endurance.py`, with smaller numbers."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ def test_killed_builds_resume_to_the_same_index(tmp_path):
     endurance.kills(tmp_path, 4, print)
 
 
-def test_damage_of_any_file_is_found(tmp_path):
+def test_damage_of_any_file_is_detected(tmp_path):
     endurance.damage(tmp_path, 20, 5, print)
 
 
@@ -19,25 +19,25 @@ def test_fuzzed_pictures_are_indexed_or_skipped(tmp_path):
     endurance.fuzz(tmp_path, 250, print)
 
 
-def test_an_update_embeds_just_what_has_changed(tmp_path):
+def test_an_update_embeds_only_changed_files(tmp_path):
     endurance.update(tmp_path, 300, 7, print)
 
 
-def test_readers_never_see_two_snapshots_at_once(tmp_path):
+def test_readers_never_mix_two_snapshots(tmp_path):
     endurance.readers(tmp_path, 3, print, processes=4)
 
 
-def test_a_server_outlives_hostile_requests(tmp_path):
+def test_a_server_survives_hostile_requests(tmp_path):
     endurance.storm(tmp_path, 40, print)
 
 
-def test_a_full_disk_is_one_sentence(tmp_path):
+def test_a_full_disk_is_reported_in_one_line(tmp_path):
     probe = tmp_path / "probe"
     probe.mkdir()
     if (
         os.geteuid()
         or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", probe], check=False).returncode
     ):
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("mounting a file system is not allowed here")
     subprocess.run(["umount", probe], check=True)
     endurance.disk(tmp_path, [0, 150_000], None, print)
