@@ -65,12 +65,12 @@ def embed_new(
 
     known = _KnownVectors(plan.racy, racy, embedded, previous)
     loader = FileLoader(
-        options.root,
-        options.record.side,
-        options.max_pixels,
-        options.file_seconds,
-        options.explicit,
-        known.has if previous or racy else None,
+        root=options.root,
+        side=options.record.side,
+        max_pixels=options.max_pixels,
+        seconds=options.file_seconds,
+        explicit=options.explicit,
+        is_known=known.has if previous or racy else None,
     )
     paths = [plan.paths[at] for at in todo]
     done = 0

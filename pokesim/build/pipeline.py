@@ -58,44 +58,26 @@ def run_build(
         unread = len(plan.unread)
         log.debug("Reading %s %s.", f"{unread:,}", "file" if unread == 1 else "files")
         table = next_table(options.metadata, options.key, existing, plan.paths)
-        if (
-            previous
-            and not unread
-            and _is_up_to_date(options, previous, plan.kept, plan.skipped, table)
+        if not unread and (
+            current := _up_to_date(options, previous, plan.kept, plan.skipped, table)
         ):
-            return _report(options, previous.snapshot.manifest, start)
+            return _report(options, current, start)
         journal = _open_journal(options)
         stack.callback(journal.close)
         with _explained_interruption(journal, unread):
             embedded = embed_new(options, plan, previous, journal)
             skipped = sorted([*plan.skipped, *embedded.skipped], key=lambda one: one.path)
-            unchanged = not np.any(embedded.new >= 0)
-            if (
-                previous
-                and unchanged
-                and _is_up_to_date(options, previous, embedded.kept, skipped, table)
+            if not np.any(embedded.new >= 0) and (
+                current := _up_to_date(options, previous, embedded.kept, skipped, table)
             ):
-                return _report(options, previous.snapshot.manifest, start)
+                return _report(options, current, start)
             count, metadata = _write(draft.path, options, embedded, previous, journal, table)
             if not count:
                 raise no_pictures(options.root, skipped)
-            manifest = Manifest(
-                images=str(options.root.resolve()),
-                embedder=options.record,
-                dimension=options.dimension,
-                count=count,
-                skipped=tuple(skipped),
-                search=SearchRecord(_search(options, previous)),
-                metadata=metadata,
-                runtime=options.compute.runtime,
-                precision=options.compute.precision,
-            )
+            manifest = _manifest(options, previous, count, skipped, metadata)
             if existing and existing.snapshot.manifest.images != manifest.images:
-                log.info(
-                    "The index covered %s; it now covers %s.",
-                    existing.snapshot.manifest.images,
-                    manifest.images,
-                )
+                before = existing.snapshot.manifest.images
+                log.info("The index covered %s; it now covers %s.", before, manifest.images)
             draft.commit(_with_tuning(draft, manifest, existing))
             journal.discard()
         return _report(options, manifest, start, embedded)
@@ -108,22 +90,44 @@ def no_pictures(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:
     return IndexFolderError(f"There is no picture to index in {root}{why}.")
 
 
-def _is_up_to_date(
+def _up_to_date(
     options: BuildOptions,
-    previous: PreviousSnapshot,
+    previous: PreviousSnapshot | None,
     kept: NDArray[np.int64],
     skipped: Sequence[Skipped],
     table: Table | None,
-) -> bool:
-    """Return True if a snapshot of the ``kept`` rows alone would equal the current one."""
+) -> Manifest | None:
+    """Return the current manifest if a snapshot of the ``kept`` rows alone would equal it."""
+    if previous is None or not previous.is_current:
+        return None
     manifest = previous.snapshot.manifest
-    return (
-        previous.is_current
-        and int(np.sum(kept >= 0)) == len(previous)
+    same = (
+        int(np.sum(kept >= 0)) == len(previous)
         and manifest.images == str(options.root.resolve())
         and manifest.skipped == tuple(skipped)
         and manifest.search.requested == _search(options, previous)
         and is_current(table, manifest.metadata)
+    )
+    return manifest if same else None
+
+
+def _manifest(
+    options: BuildOptions,
+    previous: PreviousSnapshot | None,
+    count: int,
+    skipped: Sequence[Skipped],
+    metadata: MetadataRecord | None,
+) -> Manifest:
+    return Manifest(
+        images=str(options.root.resolve()),
+        embedder=options.record,
+        dimension=options.dimension,
+        count=count,
+        skipped=tuple(skipped),
+        search=SearchRecord(_search(options, previous)),
+        metadata=metadata,
+        runtime=options.compute.runtime,
+        precision=options.compute.precision,
     )
 
 
