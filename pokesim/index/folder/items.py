@@ -74,9 +74,7 @@ class Items:
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._db.text_factory = os.fsdecode
-        self._db.execute(
-            "PRAGMA schema_version"
-        ).fetchone()  # opens the file, which connect() does not
+        self._db.execute("PRAGMA schema_version").fetchone()  # connect() does not open the file
 
     def __len__(self) -> int:
         return int(self._first("SELECT count(*) FROM items")[0])
@@ -89,7 +87,7 @@ class Items:
 
     def many(self, ids: Sequence[int]) -> list[Item]:
         """Return the items with these ids, in their order. Raises KeyError if one is missing."""
-        with self._damage_named():
+        with self._damage_reported():
             return read_items(self._db, ids)
 
     def find(self, sha256: str) -> int | None:
