@@ -1,69 +1,182 @@
-"""The networks of an index's embedder, each loaded when it is first asked for."""
+"""Photos → vectors, embedded in the same way as the pictures of an index."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute
-from pokesim.embedders.model_cache import Model, find_model
+from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import Embedder, open_embedder
-from pokesim.errors import IndexFolderError, PokesimError
-from pokesim.images import READING
-from pokesim.index.manifest import EmbedderRecord
+from pokesim.errors import IndexFolderError, PictureError, PokesimError
+from pokesim.files import sha256_of
+from pokesim.images import READING, PictureSource, Pixels, in_memory, pixels_of
+from pokesim.index.item import path_in
+from pokesim.index.manifest import EmbedderRecord, Manifest
+from pokesim.index.store import Reader
+from pokesim.metric import normalized
+from pokesim.threads import read_ahead
 from pokesim.timing import span
 
 if TYPE_CHECKING:
     from pokesim.embedders.attribution import Attributor
 
-Reader = TypeVar("Reader", "Embedder", "Attributor")
+Runner = TypeVar("Runner", "Embedder", "Attributor")
+
+Result = TypeVar("Result")
 
 
-class IndexEmbedder:
-    """What sees pictures as an index has them.
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedPhoto:
+    """A photo that is ready to be embedded; exactly one of the two is set.
 
     Attributes:
-        made_by: what the index says of its embedder.
-        compute: what runs the network.
+        pixels: uint8 (side, side, 3).
+        item_id: id of the indexed picture with the same bytes; its vector is known already.
     """
 
-    def __init__(self, made_by: EmbedderRecord, compute: Compute) -> None:
-        self.made_by, self.compute = made_by, compute
+    pixels: Pixels | None = None
+    item_id: int | None = None
+
+
+class IndexModels:
+    """What runs the model of an index; each runner is loaded on first use.
+
+    Attributes:
+        record: what the manifest says about the embedder.
+        compute: runtime and precision of the embedder.
+    """
+
+    def __init__(self, record: EmbedderRecord, compute: Compute) -> None:
+        self.record, self.compute = record, compute
 
     @cached_property
     def embedder(self) -> Embedder:
-        """What embeds; for one thread at a time. Raises ModelError where it is not here."""
+        """The embedder; not thread-safe. Raises ModelError if its model is not on this machine."""
         with span("load the model"):
-            return self._checked(open_embedder(self._model(), self.compute))
+            return self._checked(open_embedder(find_model(self.record), self.compute))
 
     @cached_property
-    def parts_reader(self) -> Attributor:
-        """What takes vectors apart, in LiteRT. Raises ModelError where it is not here."""
+    def attributor(self) -> Attributor:
+        """The attributor, in LiteRT. Raises ModelError if its model is not on this machine."""
         from pokesim.embedders.attribution import Attributor
 
-        return self._checked(Attributor(self._model()))
+        return self._checked(Attributor(find_model(self.record)))
 
     @cached_property
     def explains(self) -> bool:
-        """Whether a vector is a sum over the places of a picture."""
-        side = self.made_by.side
+        """Whether a vector is a sum over the positions of a picture."""
+        side = self.record.side
         try:
-            self.parts_reader.parts(np.full((1, side, side, 3), 128, np.uint8))
+            self.attributor.parts(np.full((1, side, side, 3), 128, np.uint8))
         except PokesimError:
             return False
         return True
 
-    def _model(self) -> Model:
-        made_by = self.made_by
-        return find_model(made_by)
-
-    def _checked(self, network: Reader) -> Reader:
-        """Return a network if it sees pictures as the one that built the index did."""
-        if (network.side, READING) != (self.made_by.side, self.made_by.reading):
+    def _checked(self, runner: Runner) -> Runner:
+        """Return a runner if it reads pictures in the way that the index was built with."""
+        if (runner.side, READING) != (self.record.side, self.record.reading):
             raise IndexFolderError(
-                f"This version of pokesim reads pictures for {self.made_by.name} otherwise than "
-                "the one that built the index; build it again."
+                f"This version of pokesim reads pictures for {self.record.name} differently from "
+                "the version that built the index; build the index again."
             )
-        return network
+        return runner
+
+
+class IndexEmbedder:
+    """Embeds photos for a search in one snapshot of an index.
+
+    Attributes:
+        models: what runs the model; snapshots with the same embedder may share it.
+    """
+
+    def __init__(self, manifest: Manifest, reader: Reader, models: IndexModels) -> None:
+        self.models = models
+        self._manifest, self._reader = manifest, reader
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3)."""
+        embedder = self.models.embedder
+        with span("embed"):
+            rows = embedder.embed(pixels)
+        rows = normalized(rows) if self._manifest.embedder.normalized else rows
+        projection = self._reader.projection
+        return projection.apply(rows) if projection else rows
+
+    def load(self, photo: PictureSource) -> LoadedPhoto:
+        """Read a photo, unless the index holds a picture with the same bytes.
+
+        Raises:
+            PictureError: the photo cannot be read.
+        """
+        digest = _digest_of(photo)
+        item_id = self._reader.items.find(digest) if digest else None
+        if item_id is not None:
+            return LoadedPhoto(item_id=item_id)
+        return LoadedPhoto(pixels_of(photo, self._manifest.embedder.side))
+
+    def embed_loaded(self, photos: Sequence[LoadedPhoto]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of loaded photos, embedded as one batch."""
+        rows = np.empty((len(photos), self._manifest.dimension), np.float32)
+        pixels = {at: one.pixels for at, one in enumerate(photos) if one.pixels is not None}
+        ids = {at: one.item_id for at, one in enumerate(photos) if one.item_id is not None}
+        if pixels:
+            rows[list(pixels)] = self.embed(np.stack(list(pixels.values())))
+        if ids:
+            rows[list(ids)] = self._reader.vectors(np.array(list(ids.values()), np.int64))
+        return rows
+
+    def embed_photos(
+        self, photos: Iterable[PictureSource]
+    ) -> Iterator[tuple[PictureSource, NDArray[np.float32] | PictureError]]:
+        """Yield each photo with its vector, float32 (d,), or the error; see `Index`."""
+
+        def load(photo: PictureSource) -> tuple[PictureSource, LoadedPhoto | PictureError]:
+            try:
+                photo = in_memory(photo)
+                return photo, self.load(photo)
+            except PictureError as error:
+                return photo, error
+
+        loaded = read_ahead(load, photos, 2 * BATCH_SIZE)
+        while batch := _next_batch(loaded):
+            good = [one for _, one in batch if not isinstance(one, PictureError)]
+            rows = iter(self.embed_loaded(good))
+            for photo, one in batch:
+                yield photo, one if isinstance(one, PictureError) else next(rows)
+
+    def ids_of(self, photo: PictureSource) -> Set[int]:
+        """Return the id of the photo's path, or else the ids of pictures with the same bytes."""
+        items = self._reader.items
+        if isinstance(photo, str | Path):
+            item_id = items.id_of_path(path_in(Path(self._manifest.images), photo))
+            if item_id is not None:
+                return {item_id}
+        digest = _digest_of(photo)
+        return frozenset(items.ids_of_bytes(digest)) if digest else frozenset()
+
+
+@span("read the photos")
+def _next_batch(loaded: Iterator[Result]) -> list[Result]:
+    return list(islice(loaded, BATCH_SIZE))
+
+
+def _digest_of(photo: PictureSource) -> str | None:
+    """Return the SHA-256 of a photo's bytes, or None for a Pillow image or an unreadable file."""
+    try:
+        if isinstance(photo, bytes):
+            return hashlib.sha256(photo).hexdigest()
+        if isinstance(photo, str | Path):
+            return sha256_of(Path(photo))
+    except OSError:  # reading the photo reports the reason
+        pass
+    return None

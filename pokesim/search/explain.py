@@ -1,10 +1,11 @@
-"""Where two pictures resemble each other: how much each place adds to their similarity.
+"""Where two pictures resemble each other: how much each position adds to their similarity.
 
 A vector v is a sum over the positions of the network's last feature map (see
 `pokesim.embedders.attribution`), v = Σ v_p, so its cosine with another, w, is one too:
-cos(v, w) = Σ v_p·w / (‖v‖‖w‖). The terms are what each place of the one picture contributes, and
-with v and w exchanged, of the other (Stylianou et al. 2019, "Visualizing Deep Similarity
-Networks"). A learned metric is affine but for its last scaling, so it is applied to each v_p.
+cos(v, w) = Σ v_p·w / (‖v‖‖w‖). The terms are the contributions of each position of the one
+picture, and with v and w exchanged, of the other (Stylianou et al. 2019, "Visualizing Deep
+Similarity Networks"). A learned metric is affine except for its final scaling, so it is applied to
+each v_p.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from pokesim.embedders.attribution import Parts
 from pokesim.metric import Projection
 
 Map: TypeAlias = NDArray[np.float32]
-"""Float32 (h, w): what each place adds to a similarity, in percent points; some take away."""
+"""Float32 (h, w): what each position adds to a similarity, in percentage points, also below 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Where a photo and a picture resemble each other.
 
-    The places of a map, h × w (4 × 4 with `compact`, 7 × 7 with Keras' networks), divide the whole
-    picture evenly, but for the shift, whatever its proportions: the network sees it squeezed to a
-    square. What is found at a place depends on its surroundings too.
+    The positions of a map, h × w (4 × 4 with `compact`, 7 × 7 with Keras' networks), divide the
+    whole picture evenly apart from the shift, for any aspect ratio: the network sees the picture
+    squeezed to a square. The value at a position also depends on its surroundings.
 
     Attributes:
         photo: the map of the photo.
         picture: the map of the picture.
         similarity: the sum of either map: 100 × the cosine of the two vectors.
-        shift: how far to the right of its cell, and below, lies what a place tells of, in cells.
+        shift: how far a position's centre lies to the right of its cell and below, in cells.
     """
 
     photo: Map
@@ -46,20 +47,20 @@ class Explanation:
 def explanation(
     parts: Parts, is_normalized: bool, projection: Projection | None, shift: float
 ) -> Explanation:
-    """Take the similarity of two pictures apart.
+    """Attribute the similarity of two pictures to their positions.
 
     Args:
-        parts: of the photo's and the picture's vector, float32 (2, h, w, d).
+        parts: parts of the photo's and the picture's vector, float32 (2, h, w, d).
         is_normalized: the index scales vectors to length 1.
-        projection: its learned metric, if it has one.
-        shift: of the network's places, as the catalogue has it.
+        projection: the learned metric of the index, if it has one.
+        shift: see `Explanation`; the catalogue lists it for each network.
     """
     if is_normalized:
         parts = _scaled(parts)
     if projection:
-        # What the metric adds to a vector is of no place, so all places share it.
-        matrix, places = projection.matrix, parts.shape[1] * parts.shape[2]
-        parts = parts @ matrix[:-1] + matrix[-1] / places
+        # The metric's constant term belongs to no position, so all of them share it.
+        matrix, positions = projection.matrix, parts.shape[1] * parts.shape[2]
+        parts = parts @ matrix[:-1] + matrix[-1] / positions
     photo, picture = _scaled(parts)  # (h, w, d) each
     of_photo = 100 * photo @ picture.sum(axis=(0, 1))
     of_picture = 100 * picture @ photo.sum(axis=(0, 1))
@@ -67,7 +68,7 @@ def explanation(
 
 
 def _scaled(parts: Parts) -> Parts:
-    """Scale parts so that each vector, their sum, has length 1."""
+    """Scale parts so that each vector, which is their sum, has length 1."""
     lengths = np.linalg.norm(parts.sum(axis=(1, 2)), axis=1)  # (n,)
     lengths[lengths == 0] = 1
     scaled: Parts = parts / lengths[:, None, None, None]

@@ -1,8 +1,8 @@
-"""Vectors → ranked matches: search, group by label, drop what is too far."""
+"""Vectors → ranked matches: search, group by label, drop what is beyond the thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -15,13 +15,12 @@ from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata
 from pokesim.index.vectors.knn import ExactSearcher, VectorView
-from pokesim.metric import normalized
 from pokesim.search.matches import FOLDER, STEM, Match, QueryOptions
 
 
 @dataclass(frozen=True, slots=True)
-class _Near:
-    """A picture that came up in a search."""
+class _Hit:
+    """A picture that a search found."""
 
     item: Item
     label: str
@@ -33,50 +32,48 @@ class Matcher:
     """Turns vectors into matches.
 
     Attributes:
-        neighbours, items: of the index.
+        searcher, items: those of the index.
     """
 
     def __init__(
         self,
-        neighbours: ExactSearcher,
+        searcher: ExactSearcher,
         items: Items,
         metadata: Metadata | None,
         manifest: Manifest,
     ) -> None:
-        self.neighbours, self.items, self._metadata = neighbours, items, metadata
+        self.searcher, self.items, self._metadata = searcher, items, metadata
         self._root = Path(manifest.images)
 
     def matches(
         self,
         xq: NDArray[np.float32],
-        question: QueryOptions,
-        among: VectorView,
+        options: QueryOptions,
+        view: VectorView,
         own: Sequence[Set[int]],
     ) -> Iterator[list[Match]]:
-        """Yield the answer for each vector of (nq, d), leaving out its own ids.
+        """Yield the matches of each vector of (nq, d), without its ``own`` ids.
 
         Raises:
             UsageError: there is no such label.
         """
-        ask = _Search(self, question, among, self.labelled(question.label))
-        wanted = (4 if question.group else 1) * question.k + max(map(len, own), default=0)
-        D, I = self.neighbours.search(xq, min(wanted, len(among)), among)  # noqa: E741
-        for query, distances, ids, left_out in zip(xq, D, I, own, strict=True):
-            near = ask.near(query, distances, ids, left_out)
-            if question.group:
-                groups = ask.groups(query, near, left_out)
+        search = _Search(self, options, view, self.labeller(options.label))
+        count = (4 if options.group else 1) * options.k + max(map(len, own), default=0)
+        for query, hits, dropped in zip(xq, search.hits(xq, count, own), own, strict=True):
+            if options.group:
+                groups = search.groups(query, hits, dropped)
                 yield [self._match(at, group[0], len(group)) for at, group in enumerate(groups, 1)]
             else:
-                yield [self._match(at, one) for at, one in enumerate(near[: question.k], 1)]
+                yield [self._match(at, hit) for at, hit in enumerate(hits[: options.k], 1)]
 
-    def _match(self, rank: int, near: _Near, pictures: int | None = None) -> Match:
-        metadata = self._metadata.row(near.item.id) if self._metadata else {}
-        path = self._root / near.item.path
-        found = (near.label, path, near.distance, near.similarity, near.item.id)
-        return Match(rank, *found, metadata, pictures)
+    def _match(self, rank: int, hit: _Hit, near: int | None = None) -> Match:
+        metadata = self._metadata.row(hit.item.id) if self._metadata else {}
+        path = self._root / hit.item.path
+        found = (hit.label, path, hit.distance, hit.similarity, hit.item.id)
+        return Match(rank, *found, metadata, near)
 
-    def labelled(self, label: str) -> Callable[[Item], str]:
-        """Return what tells how a picture is called. Raises UsageError: there is no such label."""
+    def labeller(self, label: str) -> Callable[[Item], str]:
+        """Return the function that labels an item. Raises UsageError: there is no such label."""
         if label == STEM:
             return lambda item: item.label
         if label == FOLDER:
@@ -85,9 +82,7 @@ class Matcher:
         columns = metadata.record.columns if metadata else {}
         if metadata is None or label not in columns:
             hint = did_you_mean(label, [STEM, FOLDER, *columns])
-            raise UsageError(
-                f"A label is stem, folder or a column of the metadata, not {label}.{hint}"
-            )
+            raise UsageError(f"No column {label}; use stem, folder or a metadata column.{hint}")
 
         def cell(item: Item) -> str:
             value = metadata.row(item.id)[label]
@@ -98,52 +93,48 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What all vectors of a question have in common."""
+    """The part of a search that all its vectors share."""
 
     matcher: Matcher
-    question: QueryOptions
-    among: VectorView
+    options: QueryOptions
+    view: VectorView
     label_of: Callable[[Item], str]
 
-    def near(
-        self,
-        query: NDArray[np.float32],
-        distances: NDArray[np.float64],
-        ids: NDArray[np.int64],
-        left_out: Set[int],
-    ) -> list[_Near]:
-        """Return what is asked for of what was found for one vector, nearest first."""
-        distances, ids = distances[ids >= 0], ids[ids >= 0]
-        rows = self.matcher.neighbours.vectors(ids)
-        cosines = normalized(rows) @ normalized(query[None])[0]
-        near = []
-        for item_id, distance, cosine in zip(
-            ids.tolist(), distances.tolist(), cosines.tolist(), strict=True
-        ):
+    def hits(
+        self, xq: NDArray[np.float32], count: int, own: Sequence[Set[int]]
+    ) -> Iterator[list[_Hit]]:
+        """Yield the hits among the ``count`` nearest of each vector, nearest first."""
+        nearest = self.matcher.searcher.search(xq, min(count, len(self.view)), self.view)
+        for distances, ids, cosines, dropped in zip(*nearest, own, strict=True):
+            found = zip(distances.tolist(), ids.tolist(), cosines.tolist(), strict=True)
+            yield list(self._hits(found, dropped))
+
+    def _hits(self, found: Iterable[tuple[float, int, float]], dropped: Set[int]) -> Iterator[_Hit]:
+        for distance, item_id, cosine in found:
             similarity = 100 * min(max(cosine, 0.0), 1.0)
-            if item_id not in left_out and not self._is_beyond(distance, similarity):
-                item = self.matcher.items[item_id]
-                near.append(_Near(item, self.label_of(item), distance, similarity))
-        return near
+            # An approximate search fills up with -1 if it finds fewer.
+            if item_id < 0 or item_id in dropped or self._is_beyond(distance, similarity):
+                continue
+            item = self.matcher.items[item_id]
+            yield _Hit(item, self.label_of(item), distance, similarity)
 
     def groups(
-        self, query: NDArray[np.float32], near: list[_Near], left_out: Set[int]
-    ) -> list[list[_Near]]:
-        """Return the pictures of the k best labels before the first of any other.
+        self, query: NDArray[np.float32], hits: list[_Hit], dropped: Set[int]
+    ) -> list[list[_Hit]]:
+        """Return the pictures of the k best labels that come before the first of another label.
 
-        Ever more pictures are looked at, until they have one label more than wanted.
+        Searches for more and more pictures until they have one label more than k.
         """
-        k, wanted = self.question.k, 4 * self.question.k + len(left_out)
-        while len(labels := list(dict.fromkeys(one.label for one in near))) <= k:
-            if wanted >= len(self.among):
+        k, count = self.options.k, 4 * self.options.k + len(dropped)
+        while len(labels := list(dict.fromkeys(hit.label for hit in hits))) <= k:
+            if count >= len(self.view):
                 break
-            wanted = min(4 * wanted, len(self.among))
-            (distances,), (ids,) = self.matcher.neighbours.search(query[None], wanted, self.among)
-            near = self.near(query, distances, ids, left_out)
-        shown = labels[:k]
-        before = list(takewhile(lambda one: one.label in shown, near))
-        return [[one for one in before if one.label == label] for label in shown]
+            count = min(4 * count, len(self.view))
+            (hits,) = self.hits(query[None], count, [dropped])
+        best = labels[:k]
+        before = list(takewhile(lambda hit: hit.label in best, hits))
+        return [[hit for hit in before if hit.label == label] for label in best]
 
     def _is_beyond(self, distance: float, similarity: float) -> bool:
-        most, least = self.question.max_distance, self.question.min_similarity
+        most, least = self.options.max_distance, self.options.min_similarity
         return (most is not None and distance > most) or (least is not None and similarity < least)

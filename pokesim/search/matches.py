@@ -1,10 +1,10 @@
-"""What is asked of an index, and the matches that answer it."""
+"""The options of a query, and the matches that answer it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource
@@ -15,31 +15,20 @@ if TYPE_CHECKING:
 STEM, FOLDER = "stem", "folder"
 
 
-class Wanted(TypedDict, total=False):
-    """What may be asked besides how many matches; see `Question`."""
-
-    where: str | None
-    label: str
-    group: bool
-    max_distance: float | None
-    min_similarity: float | None
-    exclude_self: bool
-
-
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """What is asked of an index for each photo.
+    """The options of a query; they hold for each of its photos.
 
     Attributes:
-        k: how many matches; fewer, if there are no more.
+        k: number of matches; fewer if there are no more.
         where: a filter on the metadata, applied before the search; see
             `pokesim.index.metadata.filter_parser`.
-        label: what a match is called: "stem" (of the file), "folder" (the one it is in), or a
-            column of the metadata; a picture without a value there keeps its stem.
+        label: name of a match: "stem" (of the file), "folder" (the one it is in), or a column of
+            the metadata; a picture without a value there keeps its stem.
         group: return the k best labels, each with its best picture.
-        max_distance, min_similarity: leave out what is farther, or less similar.
-        exclude_self: leave out the photo itself, if it is in the index: the picture of its path,
-            or else those of its very bytes.
+        max_distance, min_similarity: drop matches that are farther, or less similar.
+        exclude_self: drop the photo itself if it is in the index: the picture with its path, or
+            else those with the same bytes.
     """
 
     k: int = 5
@@ -57,14 +46,14 @@ class Match:
 
     Attributes:
         rank: 1 is the nearest.
-        label: what it shows; the file's stem, unless asked otherwise.
-        path: the picture.
-        distance: Euclidean distance of the two vectors, as they are in the index.
-        similarity: 100 × the cosine of the two vectors, in percent; 0 where that is negative.
-        id: of the picture in this index; the next build may give it another.
-        metadata: what the index's table tells of it, by column; None in each if nothing.
-        near: where labels were asked for: how many of the label's pictures come before the first
-            of any label that is left out.
+        label: name of the match; the file's stem by default.
+        path: path of the picture.
+        distance: Euclidean distance between the two vectors, as stored in the index.
+        similarity: 100 × the cosine of the two vectors, in percent; 0 if the cosine is negative.
+        id: id of the picture in this index; the next build may change it.
+        metadata: its row of the index's table, by column; None in every column if it has no row.
+        near: with ``group``: how many of the label's pictures come before the first picture of a
+            label that is left out.
     """
 
     rank: int
@@ -79,11 +68,11 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a photo got: its matches, or the reason why it could not be read.
+    """The matches of a photo, or the reason why it could not be read.
 
     Attributes:
-        query: the photo's name, as it was given.
-        photo: where it can be read again; bytes, if it came from standard input or a URL.
+        query: name of the photo, as given.
+        photo: source to read it from again; bytes if it came from standard input or a URL.
         matches: nearest first.
         error: why there are none.
     """

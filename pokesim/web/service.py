@@ -153,7 +153,7 @@ class SearchService:
         start = time.monotonic()
         for alike in _groups(batch, lambda asked: id(asked.index)):
             try:
-                vectors = alike[0].index.embed_read([asked.photo for asked in alike])
+                vectors = alike[0].index.embed_loaded([asked.photo for asked in alike])
             except Exception as error:
                 for asked in alike:
                     asked.tell(error)
@@ -189,7 +189,7 @@ def _warm(index: Index) -> None:
 def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels | int]:
     upload = photo_of(body, content_type)
     try:
-        return upload, index.read(upload.data)
+        return upload, index.load(upload.data)
     except PictureError as error:
         raise RequestError(400, f"{upload.name}: {error.reason}.") from error
 

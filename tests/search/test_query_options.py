@@ -118,7 +118,10 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["--label", "Kin"], "not Kin. Did you mean Kind?"),
+        (
+            ["--label", "Kin"],
+            "No column Kin; use stem, folder or a metadata column. Did you mean Kind?",
+        ),
         (["--label", "Folder"], "Did you mean folder?"),
         (["--min-similarity", "101"], "--min-similarity"),
         (["--max-distance", "-1"], "--max-distance"),

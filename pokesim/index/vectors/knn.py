@@ -11,7 +11,7 @@ filter.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,20 @@ class VectorView(Protocol):
         """
 
 
+class Nearest(NamedTuple):
+    """The nearest vectors of each query, in arrays (nq, k), by ascending distance.
+
+    Attributes:
+        distances: Euclidean, float64; infinity where an approximate search found fewer.
+        ids: int64; -1 there.
+        cosines: float32; 0 there, and for a vector of zeros.
+    """
+
+    distances: NDArray[np.float64]
+    ids: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+
+
 def candidate_count(k: int) -> int:
     """Return how many candidates to refine when an approximate search returns k neighbours.
 
@@ -110,9 +124,7 @@ class ExactSearcher:
         self.vectors = vectors
 
     @span("search")
-    def search(
-        self, xq: NDArray[np.float32], k: int, view: VectorView
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def search(self, xq: NDArray[np.float32], k: int, view: VectorView) -> Nearest:
         """Find the k nearest vectors of a view, equal distances in the order of their ids.
 
         If more vectors than ``view.max_k`` tie at the k-th distance, the store chooses among them.
@@ -122,11 +134,6 @@ class ExactSearcher:
             k: number of neighbours, at most ``len(view)``.
             view: the vectors to search.
 
-        Returns:
-            D: Euclidean distances, float64 (nq, k), ascending.
-            I: ids, int64 (nq, k). Where an approximate search finds fewer than k, infinity and -1
-                pad the row.
-
         Raises:
             UsageError: k is larger than the store allows.
         """
@@ -134,16 +141,18 @@ class ExactSearcher:
             raise UsageError(f"The index returns at most {view.max_k:,} neighbours, not {k:,}.")
         D = np.full((len(xq), k), np.inf)  # (nq, k)
         I = np.full((len(xq), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
+        cosines = np.zeros((len(xq), k), np.float32)  # (nq, k)
         size = max(1, min(_QUERIES, _MAX_HELD // (k + _SPARE)))
         for start in range(0, len(xq) if k else 0, size):
             found = self._candidates(xq[start : start + size], k, view)
             for row, ids in enumerate(found, start):
                 candidates = ids[ids >= 0]
-                distances = self._distances(xq[row], candidates)
+                distances, similar = self._compare(xq[row], candidates)
                 order = np.lexsort((candidates, distances))[:k]
                 D[row, : len(order)] = distances[order]
                 I[row, : len(order)] = candidates[order]
-        return D, I
+                cosines[row, : len(order)] = similar[order]
+        return Nearest(D, I, cosines)
 
     def _candidates(
         self, xq: NDArray[np.float32], k: int, view: VectorView
@@ -176,13 +185,19 @@ class ExactSearcher:
             count *= 2
         return view.ids
 
-    def _distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return Euclidean distances, float64 (len(ids),), from the stored vectors."""
-        blocks = [
-            np.linalg.norm(self.vectors(ids[at : at + _BLOCK]) - query.astype(np.float64), axis=1)
-            for at in range(0, len(ids), _BLOCK)
-        ]
-        return np.concatenate(blocks)
+    def _compare(
+        self, query: NDArray[np.float32], ids: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return Euclidean distances and cosines, (len(ids),) each, from the stored vectors."""
+        q = query.astype(np.float64)
+        distances, cosines = np.empty(len(ids)), np.empty(len(ids))
+        for at in range(0, len(ids), _BLOCK):
+            block = slice(at, at + _BLOCK)
+            rows = self.vectors(ids[block]).astype(np.float64)
+            distances[block] = np.linalg.norm(rows - q, axis=1)
+            lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(q)
+            cosines[block] = rows @ q / np.where(lengths > 0, lengths, 1)
+        return distances, cosines
 
 
 def _is_complete(query: NDArray[np.float32], D: NDArray[np.float32], k: int) -> bool:
