@@ -1,1 +1,1 @@
-"""A page and a REST interface to one index: parse, ask, show. Needs ``pokesim[web]``."""
+"""A web page and a REST interface for one index. Needs ``pokesim[web]``."""

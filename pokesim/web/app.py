@@ -1,4 +1,4 @@
-"""The addresses of the server, and what answers at each; ``openapi.json`` describes them."""
+"""The routes of the server and their handlers; ``openapi.json`` describes them."""
 
 from __future__ import annotations
 
@@ -37,32 +37,31 @@ from pokesim.web.uploads import MAX_BYTES, Uploads
 
 STATIC = Path(__file__).parent / "static"
 
-_VALUES = 50  # of a column, as /api/info lists them
+_VALUES = 50  # values of a column that /api/info lists at most
 
 log = logging.getLogger(__name__)
 
-# The machine's own table may lack them, and a browser takes no module of another type.
+# The system's table may lack these types, and browsers reject modules served as any other type.
 mimetypes.add_type("text/javascript", ".js")
-
 mimetypes.add_type("font/woff2", ".woff2")
 
 
-def create_app(desk: SearchService, name: str, needs_token: bool) -> Starlette:
+def create_app(service: SearchService, name: str, needs_token: bool) -> Starlette:
     """Return the application.
 
     Args:
-        desk: what answers.
-        name: what the index is called.
-        needs_token: it stands behind a guard that asks for a token.
+        service: answers the searches.
+        name: name of the index.
+        needs_token: the middleware around the application requires a token.
     """
-    answers, pictures = _Answers(desk, name), Media(desk)
+    api, media = _Api(service, name), Media(service)
 
     async def openapi(_: Request) -> Response:
         return JsonResponse(description(needs_token))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with desk.open():
+        async with service.open():
             yield
 
     return Starlette(
@@ -70,27 +69,27 @@ def create_app(desk: SearchService, name: str, needs_token: bool) -> Starlette:
             Route("/", _page),
             Route("/healthz", _health),
             Route("/openapi.json", openapi),
-            Route("/api/info", answers.info),
-            Route("/api/search", answers.search, methods=["POST"]),
-            Route("/api/items/{id}/similar", answers.similar),
-            Route("/api/card", answers.card, methods=["POST"]),
-            Route("/api/explain", answers.explain, methods=["POST"]),
-            Route("/images/{id}", pictures.image),
-            Route("/thumbnails/{id}", pictures.thumbnail),
+            Route("/api/info", api.info),
+            Route("/api/search", api.search, methods=["POST"]),
+            Route("/api/items/{id}/similar", api.similar),
+            Route("/api/card", api.card, methods=["POST"]),
+            Route("/api/explain", api.explain, methods=["POST"]),
+            Route("/images/{id}", media.image),
+            Route("/thumbnails/{id}", media.thumbnail),
             Mount("/static", _Static(directory=STATIC)),
         ],
         lifespan=lifespan,
         exception_handlers={
-            RequestError: _refused,
-            PokesimError: _refused,
-            HTTPException: _not_here,
-            Exception: _failed,
+            RequestError: _on_error,
+            PokesimError: _on_error,
+            HTTPException: _on_http_exception,
+            Exception: _on_failure,
         },
     )
 
 
 class _Static(StaticFiles):
-    """Files that a browser keeps, but asks about, so that it sees a new version."""
+    """Static files that browsers cache but revalidate, so that they notice a new version."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401
         response = super().file_response(*args, **kwargs)
@@ -106,46 +105,46 @@ async def _health(_: Request) -> Response:
     return JsonResponse({"status": "ok"})
 
 
-class _Answers:
-    """What is answered from the index."""
+class _Api:
+    """The handlers of ``/api``."""
 
-    def __init__(self, desk: SearchService, name: str) -> None:
-        self._desk, self._name = desk, name
+    def __init__(self, service: SearchService, name: str) -> None:
+        self._service, self._name = service, name
         self._uploads = Uploads()
         self._info: tuple[Index | None, dict[str, Any]] = None, {}
 
     async def info(self, _: Request) -> Response:
-        """Tell what the index is, and what may be asked."""
-        index = self._desk.index
+        """Describe the index and the options of a search."""
+        index = self._service.index
         if self._info[0] is not index:
-            told = await self._desk.drawing.do("The index", partial(_info, index, self._name))
-            self._info = index, told
+            info = await self._service.drawing.do("The index", partial(_info, index, self._name))
+            self._info = index, info
         return JsonResponse(self._info[1])
 
     async def search(self, request: Request) -> Response:
         """Find the pictures most like a photo."""
-        async with self._asked(request, None) as found:
+        async with self._result(request, None) as found:
             return JsonResponse(_as_dict(found))
 
     async def similar(self, request: Request) -> Response:
-        """Find the pictures most like one of the index."""
-        async with self._asked(request, request.path_params["id"]) as found:
+        """Find the pictures most like a picture of the index."""
+        async with self._result(request, request.path_params["id"]) as found:
             return JsonResponse(_as_dict(found))
 
     async def card(self, request: Request) -> Response:
         """Draw a photo, or a picture of the index, and its matches."""
-        async with self._asked(request, request.query_params.get("item")) as found:
+        async with self._result(request, request.query_params.get("item")) as found:
             if not found.answer.matches:
-                raise RequestError(404, "No picture is as asked, so there is no card.")
+                raise RequestError(404, "There are no matches, so there is no card to draw.")
             return await self._drawn("pokesim", found.answer, partial(card, found.answer))
 
     async def explain(self, request: Request) -> Response:
-        """Draw where a photo, or a picture of the index, and one of its matches agree."""
-        async with self._asked(request, request.query_params.get("item")) as found:
-            asked = item_of(
+        """Draw where a photo, or a picture of the index, and one of its matches are alike."""
+        async with self._result(request, request.query_params.get("item")) as found:
+            item = item_of(
                 found.index, request, request.query_params.get("match", ""), "match_sha256"
             )
-            matches = [match for match in found.answer.matches if match.id == asked.id]
+            matches = [match for match in found.answer.matches if match.id == item.id]
             if not matches:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
@@ -154,31 +153,31 @@ class _Answers:
             )
 
     @asynccontextmanager
-    async def _asked(self, request: Request, item: str | None) -> AsyncIterator[SearchResult]:
-        """Yield what is found for an item, or else for the photo in the request's body."""
-        question = query_options_of(request)
+    async def _result(self, request: Request, item: str | None) -> AsyncIterator[SearchResult]:
+        """Yield the matches of an item, by id, or else of the photo in the request's body."""
+        options = query_options_of(request)
         if item is not None:
-            index = self._desk.index
-            yield await self._desk.similar(index, item_of(index, request, item), question)
+            index = self._service.index
+            yield await self._service.similar(index, item_of(index, request, item), options)
             return
         if "sha256" in request.query_params:
-            raise RequestError(400, "sha256 goes with the id of an item.")
+            raise RequestError(400, "sha256 is only valid together with the id of a picture.")
         async with self._uploads.received(request) as body:
-            kind = request.headers.get("content-type", "")
-            yield await self._desk.find(body, kind, question)
+            content_type = request.headers.get("content-type", "")
+            yield await self._service.find(body, content_type, options)
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
-        png = await self._desk.drawing.do("The picture", lambda: png_of(draw()))
+        png = await self._service.drawing.do("The picture", lambda: png_of(draw()))
         name = re.sub(r"[^\w.-]+", "-", f"{kind}-{answer.matches[0].label[:80]}.png")
-        plain = name.encode("ascii", "replace").decode().replace("?", "_")
-        kept = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-        return Response(png, media_type="image/png", headers={"Content-Disposition": kept})
+        ascii_name = name.encode("ascii", "replace").decode().replace("?", "_")
+        disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"
+        return Response(png, media_type="image/png", headers={"Content-Disposition": disposition})
 
 
 def _as_dict(found: SearchResult) -> dict[str, Any]:
-    """Return an answer as the command line writes it, without paths of this machine."""
-    told = as_dict(found.answer)
-    for match, item in zip(told["matches"], found.items, strict=True):
+    """Return an answer as the command line writes it, without the server's own paths."""
+    answer = as_dict(found.answer)
+    for match, item in zip(answer["matches"], found.items, strict=True):
         address = f"{item.id}?sha256={item.sha256}"
         match |= {
             "path": PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path,
@@ -187,7 +186,7 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
             "image": f"/images/{address}",
             "thumbnail": f"/thumbnails/{address}",
         }
-    return told
+    return answer
 
 
 def _explained(index: Index, answer: Answer) -> Image.Image:
@@ -217,25 +216,28 @@ def _info(index: Index, name: str) -> dict[str, Any]:
     }
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """Say what is wrong; of what is wrong with the server only that, for its paths are its own."""
+async def _on_error(request: Request, error: Exception) -> Response:
+    """Report what is wrong with the request; the server's own faults may name its paths."""
     match error:
         case RequestError():
             return error.response()
         case UsageError():
             return RequestError(400, str(error)).response()
         case PictureError():
-            return RequestError(404, "The picture is gone, or cannot be read.").response()
-    return await _failed(request, error)
+            return RequestError(404, "The picture is gone or cannot be read.").response()
+    return await _on_failure(request, error)
 
 
-async def _not_here(_: Request, error: Exception) -> Response:
+async def _on_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = {404: "There is nothing at this address.", 405: "This address takes no such request."}
-    sentence = told.get(error.status_code, error.detail)
-    return RequestError(error.status_code, sentence, error.headers).response()
+    messages = {
+        404: "There is nothing at this address.",
+        405: "This address does not support the request's method.",
+    }
+    message = messages.get(error.status_code, error.detail)
+    return RequestError(error.status_code, message, error.headers).response()
 
 
-async def _failed(request: Request, error: Exception) -> Response:
+async def _on_failure(request: Request, error: Exception) -> Response:
     log.error(plain(f"{request.url.path} failed: {type(error).__name__}: {error}"))
-    return RequestError(500, "The server failed to answer; its log says why.").response()
+    return RequestError(500, "The server failed to answer; see its log.").response()

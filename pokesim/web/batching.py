@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,10 @@ from pokesim.threads import Threads, usable_cores
 from pokesim.web.responses import RequestError, busy
 
 DRAWINGS = 256
-"""So many pictures wait to be drawn, or sent, at most."""
+"""Maximum number of pictures that wait to be drawn or sent."""
 
 READ_SECONDS = 10.0
-"""How long reading or drawing a picture may take."""
+"""Time limit for reading or drawing a picture."""
 
 Result = TypeVar("Result")
 
@@ -25,61 +24,66 @@ Thing = TypeVar("Thing")
 
 
 class BoundedPool:
-    """Threads with a bound on what waits for them."""
+    """Threads with a bound on the number of calls that wait for them."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_pending: int) -> None:
         self._threads = Threads(max_abandoned=usable_cores())
-        self._most = most
-        self._waiting = 0
+        self._max_pending = max_pending
+        self._pending = 0
 
     async def do(self, what: str, call: Callable[[], Result]) -> Result:
-        """Return what a call returns.
+        """Make a call in a thread and return its result.
+
+        Args:
+            what: names the work in an error message, such as "The photo".
+            call: the call.
 
         Raises:
-            Refused: too many wait, or it took too long.
+            RequestError: too many calls are pending, or this one takes over `READ_SECONDS`.
         """
-        if self._waiting >= self._most:
+        if self._pending >= self._max_pending:
             raise busy(1)
-        self._waiting += 1
+        self._pending += 1
         try:
-            return await self._done(what, call)
+            return await self._result(what, call)
         finally:
-            self._waiting -= 1
+            self._pending -= 1
 
-    async def _done(self, what: str, call: Callable[[], Result]) -> Result:
+    async def _result(self, what: str, call: Callable[[], Result]) -> Result:
         job = self._threads.submit(call)
-        coming = asyncio.wrap_future(job.future)
-        while not (await asyncio.wait([coming], timeout=min(READ_SECONDS, 1.0)))[0]:
-            if time.monotonic() - job.started > READ_SECONDS:
+        future = asyncio.wrap_future(job.future)
+        while not (await asyncio.wait([future], timeout=min(READ_SECONDS, 1.0)))[0]:
+            if job.overdue(READ_SECONDS):
                 self._threads.abandon(job)
-                coming.cancel()
+                future.cancel()
                 raise RequestError(400, f"{what}: reading it took over {READ_SECONDS:g} s.")
-        return coming.result()
+        return future.result()
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads after the submitted calls."""
         self._threads.close()
 
 
 class DynamicBatcher(Generic[Thing]):
-    """A thread that works on all that waits for it as one batch."""
+    """A thread that processes everything pending as one batch."""
 
-    def __init__(self, name: str, work: Callable[[list[Thing]], None]) -> None:
+    def __init__(self, name: str, process: Callable[[list[Thing]], None]) -> None:
         self.thread = ThreadPoolExecutor(1, name)
-        self._work = work
-        self._waiting: deque[Thing] = deque()
+        self._process = process
+        self._pending: deque[Thing] = deque()
 
     def put(self, batch: Sequence[Thing]) -> None:
-        """Have the thread work on some things, `BATCH_SIZE` at most."""
-        self._waiting.extend(batch)
-        self.thread.submit(self._take)
+        """Queue up to `BATCH_SIZE` things for the thread."""
+        self._pending.extend(batch)
+        self.thread.submit(self._process_pending)
 
-    def _take(self) -> None:
-        # Where an earlier call has taken what this one is for, it finds later things, or none.
-        count = min(BATCH_SIZE, len(self._waiting))
-        if batch := [self._waiting.popleft() for _ in range(count)]:
-            self._work(batch)
+    def _process_pending(self) -> None:
+        # An earlier call may have taken the things this one was submitted for; then it takes later
+        # ones, or none.
+        count = min(BATCH_SIZE, len(self._pending))
+        if batch := [self._pending.popleft() for _ in range(count)]:
+            self._process(batch)
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Stop the thread after its batch."""
         self.thread.shutdown(cancel_futures=True)

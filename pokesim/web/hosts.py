@@ -1,4 +1,4 @@
-"""The host names that a server answers to."""
+"""The host names that a server accepts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 
 
 class AllowedHosts:
-    """The names that a server answers to, by the address that it is bound to.
+    """The host names that a server accepts, depending on the address it is bound to.
 
-    On a loopback address: localhost and loopback addresses. On another: that address and this
-    machine's names. On all (0.0.0.0, ::): any address, localhost and this machine's names. In each
-    case the name that was given. The port does not matter, as a tunnel may lead from another.
+    Loopback address: localhost and loopback addresses. All addresses (0.0.0.0, ::): any address,
+    localhost and this machine's names. Any other address: that address and this machine's names.
+    The name given by the user is always accepted. The port is ignored, as a tunnel may use another.
     """
 
     def __init__(self, given: str, bound: str) -> None:
@@ -25,7 +25,7 @@ class AllowedHosts:
 
     @property
     def only_here(self) -> bool:
-        """Only this machine reaches the server."""
+        """Whether only this machine can reach the server."""
         return self._bound.is_loopback
 
     def __contains__(self, host: str) -> bool:

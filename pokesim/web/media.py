@@ -1,14 +1,14 @@
-"""Pictures of the index for a browser: the file itself, or a thumbnail."""
+"""Pictures of the index for a browser: the original file or a thumbnail."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import stat
-from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 
+from cachetools import LRUCache
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -20,13 +20,13 @@ from pokesim.web.responses import RequestError
 from pokesim.web.service import SearchService
 
 THUMBNAIL = 320
-"""Pixels of a thumbnail's longer side, at most."""
+"""Maximum length of a thumbnail's longer side, in pixels."""
 
-_DRAWN = 2048  # the same, of a picture whose format browsers do not show
+_CONVERTED = 2048  # the same for a picture in a format that browsers do not show
 
-_KEPT_BYTES = 16 * 1024 * 1024
+_CACHE_BYTES = 16 * 1024 * 1024
 
-_SHOWN = {
+_MEDIA_TYPES = {
     "AVIF": "image/avif",
     "BMP": "image/bmp",
     "GIF": "image/gif",
@@ -38,65 +38,46 @@ _SHOWN = {
 
 
 class Media:
-    """Sends the pictures of the index, and only these: by id."""
+    """Sends pictures of the index by id, and no other files."""
 
-    def __init__(self, desk: SearchService) -> None:
-        self._desk = desk
-        self._thumbnails = _Kept()
+    def __init__(self, service: SearchService) -> None:
+        self._service = service
+        # Used by the event loop's thread alone, so it needs no lock.
+        self._thumbnails: LRUCache[str, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
 
     async def image(self, request: Request) -> Response:
-        """Send a picture: its file if browsers show its format, else a PNG."""
-        path, headers = self._found(request, "")
-        if _has(request, headers):
+        """Send a picture: the file itself if browsers show its format, else a PNG."""
+        path, headers = self._located(request, "")
+        if _is_cached(request, headers):
             return Response(status_code=304, headers=headers)
-        kind, drawn = await self._desk.drawing.do("The picture", partial(_as_it_is, path))
-        if drawn is None:
-            return FileResponse(path, media_type=kind, headers=headers)
-        return Response(drawn, media_type=kind, headers=headers)
+        media_type, png = await self._service.drawing.do("The picture", partial(_for_browser, path))
+        if png is None:
+            return FileResponse(path, media_type=media_type, headers=headers)
+        return Response(png, media_type=media_type, headers=headers)
 
     async def thumbnail(self, request: Request) -> Response:
-        """Send a picture as a small WebP; the last ones are kept."""
-        path, headers = self._found(request, "s")
-        if _has(request, headers):
+        """Send a picture as a small WebP; recent ones are cached."""
+        path, headers = self._located(request, "s")
+        if _is_cached(request, headers):
             return Response(status_code=304, headers=headers)
-        drawn = self._thumbnails.get(headers["ETag"])
-        if drawn is None:
-            drawn = await self._desk.drawing.do("The picture", partial(_thumbnail, path))
-            self._thumbnails.keep(headers["ETag"], drawn)
-        return Response(drawn, media_type="image/webp", headers=headers)
+        webp = self._thumbnails.get(headers["ETag"])
+        if webp is None:
+            webp = await self._service.drawing.do("The picture", partial(_thumbnail, path))
+            self._thumbnails[headers["ETag"]] = webp
+        return Response(webp, media_type="image/webp", headers=headers)
 
-    def _found(self, request: Request, form: str) -> tuple[Path, dict[str, str]]:
-        """Return a picture's path, and the headers by which a browser keeps its ``form``.
+    def _located(self, request: Request, form: str) -> tuple[Path, dict[str, str]]:
+        """Return a picture's path, and the cache headers of its ``form``.
 
-        Without the picture's hash the address means another picture after a build.
+        Without the picture's hash, the address may mean another picture after the next build.
         """
-        index = self._desk.index
+        index = self._service.index
         path = index.path_of(item_of(index, request, request.path_params["id"]))
         keep = "max-age=86400" if "sha256" in request.query_params else "no-cache"
         try:
             return path, {"ETag": f'"{form}{_tag_of(path)}"', "Cache-Control": f"private, {keep}"}
         except OSError:
-            raise RequestError(404, "The picture is gone, or cannot be read.") from None
-
-
-class _Kept:
-    """What was drawn last, up to a number of bytes."""
-
-    def __init__(self) -> None:
-        self._bytes = 0
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-
-    def get(self, tag: str) -> bytes | None:
-        if tag in self._kept:
-            self._kept.move_to_end(tag)
-        return self._kept.get(tag)
-
-    def keep(self, tag: str, drawn: bytes) -> None:
-        """Keep something; what was asked for longest ago makes way."""
-        self._bytes += len(drawn) - len(self._kept.pop(tag, b""))
-        self._kept[tag] = drawn
-        while self._bytes > _KEPT_BYTES:
-            self._bytes -= len(self._kept.popitem(last=False)[1])
+            raise RequestError(404, "The picture is gone or cannot be read.") from None
 
 
 def png_of(picture: Image.Image) -> bytes:
@@ -106,34 +87,34 @@ def png_of(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _has(request: Request, headers: dict[str, str]) -> bool:
-    """Say whether the browser has what these headers are of."""
+def _is_cached(request: Request, headers: dict[str, str]) -> bool:
+    """Return True if the browser has the response with these headers."""
     given = request.headers.get("if-none-match", "").split(",")
     return headers["ETag"] in [tag.strip().removeprefix("W/") for tag in given]
 
 
 def _tag_of(path: Path) -> str:
-    """Return what changes with a file. Raises OSError where it is gone, or no regular file."""
+    """Return a tag that changes with a file. Raises OSError if it is gone or not a regular file."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise FileNotFoundError
-    told = f"{path} {found.st_size} {changed_ns(found)}"
-    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    state = f"{path} {found.st_size} {changed_ns(found)}"
+    return hashlib.sha256(state.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _as_it_is(path: Path) -> tuple[str, bytes | None]:
-    """Return a picture's media type if browsers show it, else that of a PNG, and the PNG."""
-    shown = _SHOWN.get(head_of(path).format)
-    return (shown, None) if shown else ("image/png", png_of(_at_most(_DRAWN, path)))
+def _for_browser(path: Path) -> tuple[str, bytes | None]:
+    """Return a picture's media type, and a PNG if browsers do not show its own format."""
+    shown = _MEDIA_TYPES.get(head_of(path).format)
+    return (shown, None) if shown else ("image/png", png_of(_scaled(path, _CONVERTED)))
 
 
 def _thumbnail(path: Path) -> bytes:
     out = io.BytesIO()
-    _at_most(THUMBNAIL, path).save(out, "WEBP", quality=82)
+    _scaled(path, THUMBNAIL).save(out, "WEBP", quality=82)
     return out.getvalue()
 
 
-def _at_most(side: int, path: Path) -> Image.Image:
+def _scaled(path: Path, max_side: int) -> Image.Image:
     head = head_of(path)
-    side = min(side, max(head.width, head.height))
+    side = min(max_side, max(head.width, head.height))
     return thumbnail_of(path, side, side)

@@ -1,8 +1,8 @@
-"""What every request passes: host, token, headers of the answer, and a line in the log.
+"""Checks every request's host and token, adds security headers, and logs a line.
 
-A page of another site may send requests to a server on this machine, and by a name of its own that
-it lets point here (DNS rebinding) even read the answers. So the Host header must be a name that
-this server has, and what a browser says comes from another site is refused.
+A page of another site can send requests to a server on this machine, and can even read the
+responses if a name of that site resolves to this machine (DNS rebinding). So the Host header must
+be one of this server's names, and requests that the browser marks as cross-site are rejected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pokesim.web.responses import RequestError
 
 COOKIE = "pokesim-token"
 
-_CAREFUL = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "font-src 'self'; connect-src 'self'; "
@@ -35,28 +35,28 @@ _CAREFUL = {
     "X-Frame-Options": "DENY",
 }
 
-_HEADERS = [(name.lower().encode(), told.encode()) for name, told in _CAREFUL.items()]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()]
 
 log = logging.getLogger(__name__)
 
 
 class SecurityMiddleware:
-    """Lets through to an application what may pass, and sees to what comes back."""
+    """Rejects requests that an application must not see, and secures its responses."""
 
     def __init__(self, app: ASGIApp, hosts: AllowedHosts, token: str | None) -> None:
         self._app, self._hosts, self._token = app, hosts, token
-        # What the browser keeps tells nobody the token.
+        # The browser stores a hash, which does not reveal the token.
         self._cookie = hashlib.sha256(f"pokesim {token}".encode()).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         status = size = 0
 
-        async def send_guarded(message: Message) -> None:
+        async def send_secured(message: Message) -> None:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -65,35 +65,35 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            app = self._first(HTTPConnection(scope)) or self._app
-        except RequestError as refused:
-            app = refused.response()
+            app = self._checked(HTTPConnection(scope)) or self._app
+        except RequestError as error:
+            app = error.response()
         try:
-            await app(scope, receive, send_guarded)
+            await app(scope, receive, send_secured)
         finally:
             client = (scope.get("client") or ["?"])[0]
             path = scope["raw_path"].decode("ascii", "backslashreplace")
             milliseconds = 1e3 * (time.perf_counter() - started)
-            told = (client, scope["method"], path, status, size, milliseconds)
-            log.info("%s %s %s %s %d B %.0f ms", *told)
+            fields = (client, scope["method"], path, status, size, milliseconds)
+            log.info("%s %s %s %s %d B %.0f ms", *fields)
 
-    def _first(self, request: HTTPConnection) -> ASGIApp | None:
-        """Return what answers in place of the application, if anything.
+    def _checked(self, request: HTTPConnection) -> ASGIApp | None:
+        """Return the response that replaces the application's, or None to let the request pass.
 
         Raises:
-            Refused: the request may not pass.
+            RequestError: the request is rejected.
         """
         if request.headers.get("host", "") not in self._hosts:
-            raise RequestError(400, "This server does not go by that name (Host header).")
-        elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
-        if elsewhere and request.scope["method"] == "POST":
-            raise RequestError(403, "Pages of other sites may not ask this server.")
+            raise RequestError(400, "The Host header is not a name of this server.")
+        is_foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_foreign and request.scope["method"] == "POST":
+            raise RequestError(403, "Pages of other sites may not use this server.")
         path = request.scope["path"]
         if self._token is None or path == "/healthz":
             return None
-        asked = request.query_params
-        if path == "/" and _same(asked.get("token", ""), self._token):
-            others = urlencode([one for one in asked.multi_items() if one[0] != "token"])
+        params = request.query_params
+        if path == "/" and _same(params.get("token", ""), self._token):
+            others = urlencode([one for one in params.multi_items() if one[0] != "token"])
             page = RedirectResponse(f"/?{others}" if others else "/", 303)
             page.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
             return page
@@ -101,10 +101,10 @@ class SecurityMiddleware:
         by_header = scheme.lower() == "bearer" and _same(bearer, self._token)
         if by_header or _same(request.cookies.get(COOKIE, ""), self._cookie):
             return None
-        told = "This server asks for its token: open /?token=… or send it as Authorization: Bearer."
-        raise RequestError(401, told, {"WWW-Authenticate": "Bearer"})
+        message = "This server requires a token: open /?token=… or send Authorization: Bearer."
+        raise RequestError(401, message, {"WWW-Authenticate": "Bearer"})
 
 
 def _same(given: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of the secret."""
+    """Compare in constant time, so that timing reveals nothing about the secret."""
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())

@@ -1,4 +1,4 @@
-"""The description of the REST interface: ``openapi.json``, as it is for one server."""
+"""The OpenAPI description of the REST interface, from ``openapi.json``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from pokesim import __version__
 
 K_MAX = 100
-"""So many matches may be asked for at most."""
+"""Maximum number of matches in a request."""
 
 
 def description(needs_token: bool) -> dict[str, Any]:
     """Return the description (OpenAPI 3.1).
 
     Args:
-        needs_token: the server asks for a token.
+        needs_token: the server requires a token.
     """
     text = Path(__file__).with_name("openapi.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)

@@ -1,4 +1,4 @@
-"""What a request's address asks: a question, and the picture of the index that it means."""
+"""The parameters of a request: query options, and the picture of the index it names."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from pokesim.web.responses import RequestError
 
 
 def query_options_of(request: Request) -> QueryOptions:
-    """Return what is asked.
+    """Return the query options.
 
     Raises:
-        Refused: k is no number from 1 to `K_MAX`, or group neither true nor false.
+        RequestError: k is not a number from 1 to `K_MAX`, or group is neither true nor false.
     """
-    asked = request.query_params
-    k, group = asked.get("k", "5"), asked.get("group", "false")
+    params = request.query_params
+    k, group = params.get("k", "5"), params.get("group", "false")
     if not re.fullmatch("[0-9]{1,3}", k) or not 1 <= int(k) <= K_MAX:
         raise RequestError(400, f"k must be a number from 1 to {K_MAX}.")
     if group not in ("true", "false"):
         raise RequestError(400, "group must be true or false.")
-    return QueryOptions(int(k), asked.get("where"), asked.get("label", STEM), group == "true")
+    return QueryOptions(int(k), params.get("where"), params.get("label", STEM), group == "true")
 
 
 def item_of(index: Index, request: Request, given: str, name: str = "sha256") -> Item:
-    """Return the item with an id; where the hash of its picture is given too, the one that has it.
+    """Return the item with an id, or with the hash if the request has one and the id has changed.
 
     Args:
-        index: what it is of.
-        request: may hold the hash.
-        given: the id, as it stands in the address. Builds change ids.
-        name: of the parameter that holds the hash.
+        index: the index.
+        request: may have the hash of the picture as a parameter.
+        given: the id as text. Builds change ids.
+        name: name of the parameter with the hash.
 
     Raises:
-        Refused: there is none.
+        RequestError: there is no such item, or the hash is malformed.
     """
     digest = request.query_params.get(name)
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
-        raise RequestError(400, f"{name} must be 64 digits from 0 to f.")
+        raise RequestError(400, f"{name} must be 64 hexadecimal digits in lower case.")
     if re.fullmatch("[0-9]{1,12}", given):
         item = index.items[int(given)] if int(given) < len(index) else None
         if item and digest in (None, item.sha256):

@@ -1,4 +1,4 @@
-"""Answers as JSON, and why a request is refused: a status and one sentence, ``{"error": …}``."""
+"""JSON responses, and errors: a status code and a message, ``{"error": …}``."""
 
 from __future__ import annotations
 
@@ -10,35 +10,33 @@ from starlette.responses import JSONResponse
 
 
 class JsonResponse(JSONResponse):
-    """JSON in plain ASCII, as a file's name need not be text in UTF-8."""
+    """JSON in ASCII, as a file name is not always valid UTF-8."""
 
-    def render(self, content: Any) -> bytes:  # noqa: ANN401 - as Starlette has it
-        """Return the bytes."""
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - Starlette's signature
+        """Return the body."""
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 class RequestError(Exception):
-    """A request that is not answered as asked.
+    """A request that cannot be answered.
 
     Attributes:
-        status: of HTTP.
-        sentence: what is wrong, and what to do.
-        headers: of the response.
+        status: HTTP status code.
+        message: one sentence that says what is wrong and what to do.
+        headers: headers of the response.
     """
 
-    def __init__(
-        self, status: int, sentence: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.headers = status, message, headers
 
     def response(self) -> JsonResponse:
-        """Return what is sent."""
-        return JsonResponse({"error": self.sentence}, self.status, self.headers)
+        """Return the response to send."""
+        return JsonResponse({"error": self.message}, self.status, self.headers)
 
 
 def busy(seconds: float) -> RequestError:
-    """Return the refusal where too much is asked at once; ``seconds`` from now there is room."""
+    """Return the error of a server at capacity that expects to have room in ``seconds``."""
     wait = max(1, round(seconds))
-    told = f"Too many requests wait already; ask again in {wait} s."
-    return RequestError(503, told, {"Retry-After": str(wait)})
+    message = f"The server is busy; try again in {wait} s."
+    return RequestError(503, message, {"Retry-After": str(wait)})

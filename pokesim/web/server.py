@@ -1,4 +1,4 @@
-"""The process that serves: a socket, connections that end, signals, a model that is warm."""
+"""The server process: its socket, connection timeouts, signals, and a warm model."""
 
 from __future__ import annotations
 
@@ -21,81 +21,84 @@ from pokesim.web.middleware import SecurityMiddleware
 from pokesim.web.service import SearchService
 
 IDLE_SECONDS = 20.0
-"""How long a connection may stay while it is the client's turn."""
+"""How long a connection may stay open while the server waits for the client."""
 
 MAX_CONNECTIONS = 400
 
-_ENDING_SECONDS = 30
+_SHUTDOWN_SECONDS = 30
 
 _HEAD_BYTES = 16 * 1024
 
 
 class _Connection(H11Protocol):
-    """A connection that is ended where the client keeps it and does nothing.
+    """A connection that is closed if the client is idle.
 
-    That is: sends no whole head of a request, or does not receive what it asked for. uvicorn itself
-    only ends those that wait after an answer. (A body's time is up to who receives it.)
+    A client is idle if it does not complete the head of a request, or does not read the response.
+    uvicorn only closes connections that are idle after a response. (The time limit on a body is
+    enforced by `pokesim.web.uploads`.)
     """
 
-    _idle: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
-        self._start_clock()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._look_at_clock()
+        self._check_timer()
 
     def on_response_complete(self) -> None:
-        self._start_clock()
+        self._start_timer()
         super().on_response_complete()
-        self._look_at_clock()  # the next request may have come already
+        self._check_timer()  # the next request may have arrived already
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._start_clock()
+        self._start_timer()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._look_at_clock()
+        self._check_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._stop_clock()
+        self._stop_timer()
 
-    def _look_at_clock(self) -> None:
+    def _check_timer(self) -> None:
         if self.cycle and not self.cycle.response_complete and not self.flow.write_paused:
-            self._stop_clock()
+            self._stop_timer()
 
-    def _start_clock(self) -> None:
-        self._stop_clock()
-        self._idle = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
 
-    def _stop_clock(self) -> None:
-        if self._idle:
-            self._idle.cancel()
-            self._idle = None
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """Bind an address; port 0 takes a free one.
+    """Bind an address; port 0 takes a free port.
 
     Raises:
-        PokesimError: it is no address of this machine, or is in use.
+        PokesimError: the address does not belong to this machine, or the port is in use.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
     except (OSError, UnicodeError) as error:
-        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        reason = "in use" if in_use else error
-        raise PokesimError(
-            f"No server can listen at {host}, port {port} ({reason}); choose another with --host "
-            "and --port."
-        ) from error
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            message = f"Port {port} is already in use; try --port 0."
+        else:
+            message = (
+                f"Cannot listen on {host}, port {port} ({error}); choose another with --host and "
+                "--port."
+            )
+        raise PokesimError(message) from error
 
 
 def serve(
@@ -106,21 +109,21 @@ def serve(
     token: str | None,
     ready: Callable[[], Any],
 ) -> None:
-    """Serve an index until the process is told to end; what is under way is finished first.
+    """Serve an index until SIGINT or SIGTERM; requests in progress are finished first.
 
     Args:
-        index: what is asked; later snapshots of it take its place.
-        name: what the page calls it.
+        index: the index; the server switches to newer snapshots when they are published.
+        name: name of the index on the page.
         listening: a bound socket.
-        hosts: the names that the server goes by.
-        token: what is asked of every request, if anything.
-        ready: called when requests are taken.
+        hosts: host names to accept.
+        token: required with every request, if given.
+        ready: called when the server is about to accept requests.
     """
-    desk = SearchService(index)
-    desk.warm()
-    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # the log is our own
+    service = SearchService(index)
+    service.warm()
+    logging.getLogger("uvicorn").addHandler(logging.NullHandler())  # the middleware logs instead
     config = uvicorn.Config(
-        SecurityMiddleware(create_app(desk, name, needs_token=token is not None), hosts, token),
+        SecurityMiddleware(create_app(service, name, needs_token=token is not None), hosts, token),
         http=_Connection,
         ws="none",
         lifespan="on",
@@ -129,15 +132,16 @@ def serve(
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=_HEAD_BYTES,
-        timeout_graceful_shutdown=_ENDING_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
 
-    def end(*_: object) -> None:
+    def stop(*_: object) -> None:
         server.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Until uvicorn's own handlers stand, and when it has ended and sends the signal again.
-        signal.signal(number, end)
+        # Active before uvicorn installs its own handlers, and when it raises the signal again at
+        # its end.
+        signal.signal(number, stop)
     ready()
     server.run([listening])

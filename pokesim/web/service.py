@@ -1,10 +1,10 @@
-"""Answers questions about photos: read in threads, embedded and searched in batches.
+"""Answers searches: photos are read in threads, embedded and searched in batches.
 
     photo ── threads: parse, decode ──► one thread: embed ──► one thread: search ──► matches
 
-What comes to a thread while a batch is under way is its next batch; a batch is embedded while the
-one before is searched. A place in this line is taken when a photo has come; where there is none
-left, the request is refused at once.
+Everything that reaches a thread while it processes a batch forms its next batch; a batch is
+embedded while the previous one is searched. A photo enters this queue when its upload is complete;
+if the queue is full, the request is rejected at once.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import PictureError
-from pokesim.images import Pixels
 from pokesim.index.item import Item
+from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
 from pokesim.search.matches import Answer, Match, QueryOptions
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
@@ -33,7 +33,7 @@ from pokesim.web.responses import RequestError, busy
 from pokesim.web.uploads import Upload, photo_of
 
 QUEUE = 2 * BATCH_SIZE
-"""So many photos are at the desk at most; more are refused."""
+"""Maximum number of photos in progress; further ones are rejected."""
 
 REFRESH_SECONDS = 1.0
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """An answer, the item of each match, and the index that has them."""
+    """An answer, the item of each match, and the index they come from."""
 
     answer: Answer
     items: list[Item]
@@ -53,19 +53,26 @@ class SearchResult:
 
 @dataclass(slots=True)
 class _PendingSearch:
-    """A photo that waits: what was read of it, or its id; what is asked; where the answer goes."""
+    """A search that waits for a thread.
+
+    Attributes:
+        index: the index to search, which stays the same for the whole request.
+        photo: the photo.
+        options: options of the query.
+        answer: future for the matches.
+    """
 
     index: Index
-    photo: Pixels | int
-    question: QueryOptions
+    photo: LoadedPhoto
+    options: QueryOptions
     answer: asyncio.Future[_Matches]
 
-    def tell(self, found: _Matches | Exception) -> None:
-        """Give the answer, from whichever thread found it."""
+    def resolve(self, found: _Matches | Exception) -> None:
+        """Set the answer; thread-safe."""
         self.answer.get_loop().call_soon_threadsafe(self._set, found)
 
     def _set(self, found: _Matches | Exception) -> None:
-        if self.answer.done():  # given up
+        if self.answer.done():  # cancelled
             return
         if isinstance(found, Exception):
             self.answer.set_exception(found)
@@ -74,15 +81,15 @@ class _PendingSearch:
 
 
 _Embedded: TypeAlias = tuple[_PendingSearch, NDArray[np.float32]]
-"""A photo that waits, and its vector."""
+"""A pending search and the vector of its photo."""
 
 
 class SearchService:
-    """Answers questions about photos and items of one index.
+    """Searches one index for photos and for its own items.
 
     Attributes:
-        index: as it is now; who answers a request with it keeps it for as long.
-        drawing: the threads that draw pictures and read those of the index.
+        index: the current snapshot; each request keeps the one it started with.
+        drawing: threads that draw pictures and read those of the index.
     """
 
     def __init__(self, index: Index) -> None:
@@ -92,93 +99,93 @@ class SearchService:
         self._searching = BoundedPool(QUEUE)
         self._embedder = DynamicBatcher[_PendingSearch]("pokesim-embed", self._embed)
         self._searcher = DynamicBatcher[_Embedded]("pokesim-search", _search)
-        self._at_desk = 0
+        self._in_progress = 0
         self._batch_seconds = 0.0
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Answer, and follow what is published, until the block ends."""
+        """Run until the block ends, switching to newer snapshots when they are published."""
         following = asyncio.create_task(self._follow())
         try:
             yield
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            for line in (self.drawing, self._reading, self._searching):
-                line.close()
+            for pool in (self.drawing, self._reading, self._searching):
+                pool.close()
             for batcher in (self._embedder, self._searcher):
                 batcher.close()
 
     def warm(self) -> None:
-        """Load the model, and let it embed once."""
+        """Load the model and embed once."""
         _warm(self.index)
 
-    async def find(self, body: bytes, content_type: str, question: QueryOptions) -> SearchResult:
+    async def find(self, body: bytes, content_type: str, options: QueryOptions) -> SearchResult:
         """Return the matches of the photo in a request's body.
 
         Raises:
-            Refused: there is none, or no place at the desk.
-            UsageError: the filter or the label has no meaning here.
+            RequestError: the body has no photo, or too many are in progress.
+            UsageError: the filter or the label is not valid for this index.
         """
         index = self.index
-        with self._place():
+        with self._slot():
             reading = partial(_read, index, body, content_type)
             upload, photo = await self._reading.do("The photo", reading)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-            self._embedder.put([_PendingSearch(index, photo, question, answer)])
+            self._embedder.put([_PendingSearch(index, photo, options, answer)])
             matches, items = await answer
         return SearchResult(Answer(upload.name, upload.data, matches), items, index)
 
-    async def similar(self, index: Index, item: Item, question: QueryOptions) -> SearchResult:
-        """Return the matches of an item of an index, without itself; needs no model.
+    async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
+        """Return the matches of an item of an index, without the item; needs no model.
 
         Raises:
-            Refused: too many wait.
+            RequestError: too many requests are waiting.
             UsageError: as `find`.
         """
-        return await self._searching.do("The search", partial(_similar, index, item, question))
+        return await self._searching.do("The search", partial(_similar, index, item, options))
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._at_desk >= QUEUE:
+    def _slot(self) -> Iterator[None]:
+        if self._in_progress >= QUEUE:
             raise busy(self._batch_seconds * QUEUE / BATCH_SIZE)
-        self._at_desk += 1
+        self._in_progress += 1
         try:
             yield
         finally:
-            self._at_desk -= 1
+            self._in_progress -= 1
 
     def _embed(self, batch: list[_PendingSearch]) -> None:
-        """Embed photos, those of one index as one, and pass them on."""
+        """Embed photos, one batch for each index, and pass them to the searching thread."""
         start = time.monotonic()
-        for alike in _groups(batch, lambda asked: id(asked.index)):
+        for group in _groups(batch, lambda pending: id(pending.index)):
             try:
-                vectors = alike[0].index.embed_loaded([asked.photo for asked in alike])
+                vectors = group[0].index.embed_loaded([pending.photo for pending in group])
             except Exception as error:
-                for asked in alike:
-                    asked.tell(error)
+                for pending in group:
+                    pending.resolve(error)
             else:
-                self._searcher.put(list(zip(alike, vectors, strict=True)))
+                self._searcher.put(list(zip(group, vectors, strict=True)))
         self._batch_seconds = time.monotonic() - start
 
     async def _follow(self) -> None:
-        """Take what is published; requests that have begun end with the index they began with."""
-        told = ""
+        """Switch to newer snapshots; requests in progress keep the one they started with."""
+        reported = ""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 newer = await asyncio.to_thread(self.index.refresh)
                 if newer is not self.index:
-                    # Where embedding is done, for the network may be the same.
+                    # In the embedding thread, as both may share one embedder.
                     loop = asyncio.get_running_loop()
                     await loop.run_in_executor(self._embedder.thread, _warm, newer)
                     self.index = newer
-                    log.info("The index is new: %s pictures.", f"{len(newer):,}")
-                told = ""
+                    log.info("Switched to a newer index: %s pictures.", f"{len(newer):,}")
+                reported = ""
             except Exception as error:
-                if told != str(error):
-                    log.warning("%s The index from before answers on.", error)
-                told = str(error)
+                if reported != str(error):
+                    log.warning("%s Serving the previous index.", error)
+                reported = str(error)
 
 
 def _warm(index: Index) -> None:
@@ -186,7 +193,7 @@ def _warm(index: Index) -> None:
     index.embed(np.zeros((1, side, side, 3), np.uint8))
 
 
-def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels | int]:
+def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, LoadedPhoto]:
     upload = photo_of(body, content_type)
     try:
         return upload, index.load(upload.data)
@@ -195,17 +202,17 @@ def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, Pixels 
 
 
 def _search(batch: list[_Embedded]) -> None:
-    """Search with vectors, those of one index that ask alike as one, and tell the answers."""
-    for alike in _groups(batch, lambda one: (id(one[0].index), one[0].question)):
-        index, question = alike[0][0].index, alike[0][0].question
+    """Search with vectors, one batch for each index and options, and resolve the answers."""
+    for group in _groups(batch, lambda one: (id(one[0].index), one[0].options)):
+        index, options = group[0][0].index, group[0][0].options
         found: Sequence[_Matches | Exception]
         try:
-            answers = index.matches(np.stack([vector for _, vector in alike]), question)
+            answers = index.matches(np.stack([vector for _, vector in group]), options)
             found = [(matches, _items(index, matches)) for matches in answers]
         except Exception as error:
-            found = [error] * len(alike)
-        for (asked, _), answer in zip(alike, found, strict=True):
-            asked.tell(answer)
+            found = [error] * len(group)
+        for (pending, _), answer in zip(group, found, strict=True):
+            pending.resolve(answer)
 
 
 def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
@@ -215,9 +222,9 @@ def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[l
     return list(groups.values())
 
 
-def _similar(index: Index, item: Item, question: QueryOptions) -> SearchResult:
-    (matches,) = index.matches(index.vectors([item.id]), question, [{item.id}])
-    name = index.label_of(item, question.label)
+def _similar(index: Index, item: Item, options: QueryOptions) -> SearchResult:
+    (matches,) = index.matches(index.vectors([item.id]), options, [{item.id}])
+    name = index.label_of(item, options.label)
     return SearchResult(Answer(name, index.path_of(item), matches), _items(index, matches), index)
 
 

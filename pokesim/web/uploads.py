@@ -1,4 +1,4 @@
-"""A request's body → a picture's bytes, in memory alone, within bounds of size and time."""
+"""A request's body → a picture's bytes, in memory only, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from starlette.requests import ClientDisconnect, Request
 from pokesim.web.responses import RequestError, busy
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Cap on a photo; what surrounds it in a form may add `_FORM_BYTES`."""
+"""Cap on a photo; the rest of a form may add `_FORM_BYTES`."""
 
 BODY_SECONDS = 60.0
-"""How long a body may take to come."""
+"""How long a body may take to arrive."""
 
 FIELD = "photo"
-"""The form's field that holds the photo."""
+"""Name of the form's field with the photo."""
 
 _FORM_BYTES = 64 * 1024
 
@@ -30,10 +30,10 @@ _ALL_BYTES = 8 * MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A photo that was sent.
+    """A photo from a request.
 
     Attributes:
-        name: its file's name, or "photo".
+        name: its file name, or "photo".
         data: its bytes.
     """
 
@@ -42,27 +42,27 @@ class Upload:
 
 
 class Uploads:
-    """Receives bodies; all that are at hand together are bounded too."""
+    """Receives bodies, with a limit on the memory of all of them together."""
 
     def __init__(self) -> None:
-        self._held = 0
+        self._bytes = 0
 
     @asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[bytes]:
-        """Receive a body; its memory counts until the block ends.
+        """Receive a body; it counts against the memory limit until the block ends.
 
         Raises:
-            Refused: it is empty, too large, too slow or cut short, or too many come at once.
+            RequestError: it is too large, too slow or incomplete, or too many arrive at once.
         """
-        told = request.headers.get("content-length", "")
-        if told.isdecimal() and int(told) > MAX_BYTES + _FORM_BYTES:
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > MAX_BYTES + _FORM_BYTES:
             raise _too_large()
         chunks: list[bytes] = []
         try:
             await self._receive(request, chunks)
             yield b"".join(chunks)
         finally:
-            self._held -= sum(map(len, chunks))
+            self._bytes -= sum(map(len, chunks))
 
     async def _receive(self, request: Request, chunks: list[bytes]) -> None:
         size = 0
@@ -71,23 +71,23 @@ class Uploads:
                 async for chunk in request.stream():
                     chunks.append(chunk)
                     size += len(chunk)
-                    self._held += len(chunk)
+                    self._bytes += len(chunk)
                     if size > MAX_BYTES + _FORM_BYTES:
                         raise _too_large()
-                    if self._held > _ALL_BYTES:
+                    if self._bytes > _ALL_BYTES:
                         raise busy(1)
         except TimeoutError:
-            told = f"The photo did not come within {BODY_SECONDS:g} s."
-            raise RequestError(408, told, {"Connection": "close"}) from None
+            message = f"The photo did not arrive within {BODY_SECONDS:g} s."
+            raise RequestError(408, message, {"Connection": "close"}) from None
         except ClientDisconnect:
-            raise RequestError(400, "The photo was cut short.") from None
+            raise RequestError(400, "The photo is incomplete.") from None
 
 
 def photo_of(body: bytes, content_type: str) -> Upload:
-    """Take the photo out of a body: a form with the file field ``photo``, or the photo itself.
+    """Extract the photo from a body: a form with the file field ``photo``, or the photo itself.
 
     Raises:
-        Refused: there is none, or more than one, or the form is broken.
+        RequestError: there is no photo, more than one, or the form is malformed.
     """
     kind, options = parse_options_header(content_type)
     if kind == b"multipart/form-data":
@@ -102,16 +102,16 @@ def photo_of(body: bytes, content_type: str) -> Upload:
 
 
 class _Form:
-    """Keeps the files of the field ``photo``, and passes over all else."""
+    """Collects the files of the field ``photo`` and ignores everything else."""
 
     def __init__(self) -> None:
         self.photos: list[tuple[str, list[bytes]]] = []
-        self.is_whole = False
+        self.is_complete = False
         self._name = self._value = b""
         self._chunks: list[bytes] | None = None
 
     def parse(self, body: bytes, boundary: bytes) -> None:
-        """Parse a body. Raises FormParserError on a broken one."""
+        """Parse a body. Raises FormParserError if it is malformed."""
         parser = MultipartParser(
             boundary,
             {
@@ -147,7 +147,7 @@ class _Form:
             self._chunks.append(data[start:end])
 
     def _end(self) -> None:
-        self.is_whole = True
+        self.is_complete = True
 
 
 def _of_form(body: bytes, boundary: bytes) -> Upload:
@@ -155,9 +155,9 @@ def _of_form(body: bytes, boundary: bytes) -> Upload:
     try:
         form.parse(body, boundary)
     except FormParserError as error:
-        raise RequestError(400, f"The form is broken ({error}).") from error
-    if not form.is_whole:
-        raise RequestError(400, "The form is broken (it has no end).")
+        raise RequestError(400, f"The form is malformed ({error}).") from error
+    if not form.is_complete:
+        raise RequestError(400, "The form is malformed (it is incomplete).")
     if len(form.photos) != 1:
         raise RequestError(
             400, f"The form must have one file field {FIELD}, not {len(form.photos)}."
@@ -167,7 +167,7 @@ def _of_form(body: bytes, boundary: bytes) -> Upload:
 
 
 def _file_name(name: bytes) -> str:
-    """Return the last part of a name, whichever system's separators it has."""
+    """Return the last part of a name, for the separators of any system."""
     text = name.decode("utf-8", "replace").replace("\\", "/")
     return PurePath(text).name[:255] or "photo"
 

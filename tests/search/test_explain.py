@@ -1,4 +1,4 @@
-"""Each place's contribution to a similarity: exact, and found where the creature is."""
+"""Explanations: contributions add up to the similarity, and are high where the creature is."""
 
 import shutil
 
@@ -17,7 +17,7 @@ SEEDED = {"mobilenet_v2": "MobileNetV2", "resnet50": "ResNet50"}
 
 @pytest.fixture(scope="module")
 def some(samples, tmp_path_factory):
-    """Ten creatures that there are photos of, in a folder of their own."""
+    """A folder with ten creatures that have photos."""
     folder = tmp_path_factory.mktemp("some")
     for name in PHOTOGRAPHED[:10]:
         shutil.copy(samples.images / f"{name}.png", folder)
@@ -71,7 +71,7 @@ def test_contributions_in_a_learned_metric_sum_to_the_similarity(
 
 @pytest.mark.parametrize("name", ["brumbel", "truffin", "fiveray"])
 @pytest.mark.parametrize(("right", "low"), [(0, 0), (1, 0), (0, 1), (1, 1)])
-def test_what_is_alike_is_found_where_it_is(index_path, samples, name, right, low):
+def test_contributions_are_high_where_the_creature_is(index_path, samples, name, right, low):
     scene = Image.new("RGB", (480, 320), "#9fc3d8")
     creature = thumbnail_of(samples.images / f"{name}.png", 150, 150)
     scene.paste(creature, (45 + 240 * right, 5 + 160 * low))
@@ -81,9 +81,7 @@ def test_what_is_alike_is_found_where_it_is(index_path, samples, name, right, lo
     assert quarter.sum() > 0.6 * found.sum()
 
 
-def test_places_of_resnet50_see_what_is_half_a_cell_before_them(
-    samples, some, seeded_weights, tmp_path
-):
+def test_positions_of_resnet50_are_shifted_by_half_a_cell(samples, some, seeded_weights, tmp_path):
     pokesim.build_index(
         some, tmp_path, embedder="resnet50", weights=seeded_weights("ResNet50", False)
     )
@@ -103,7 +101,7 @@ def test_places_of_resnet50_see_what_is_half_a_cell_before_them(
     assert centres[1:-1] == pytest.approx(plain.shift, abs=0.25)
 
 
-def test_bytes_are_explained_as_their_file_is(index_path, samples):
+def test_bytes_and_their_file_have_the_same_explanation(index_path, samples):
     photo, picture = samples.photos / "brumbel.jpg", samples.images / "brumbel.png"
     with pokesim.open_index(index_path) as index:
         from_file = index.explain(photo, picture)
@@ -112,7 +110,7 @@ def test_bytes_are_explained_as_their_file_is(index_path, samples):
     assert from_file.similarity == from_bytes.similarity
 
 
-def test_class_probabilities_are_refused_in_one_sentence(samples, some, seeded_weights, tmp_path):
+def test_class_probabilities_cannot_be_explained(samples, some, seeded_weights, tmp_path):
     weights = seeded_weights("ResNet50", True)
     pokesim.build_index(some, tmp_path, embedder="resnet50-softmax", weights=weights)
     with (

@@ -1,4 +1,4 @@
-"""What may be asked besides how many: labels, groups, thresholds, all but the photo itself."""
+"""Query options: labels, groups, thresholds, and leaving out the photo itself."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ KINDS = ("furry", "scaly", "wet")
 @pytest.fixture(scope="module")
 def kinds(index_path, samples, tmp_path_factory):
     """An index of the samples, half of them with a kind."""
-    home = tmp_path_factory.mktemp("asked")
+    home = tmp_path_factory.mktemp("kinds")
     rows = [f"{name},{KINDS[at % 3]}" for at, name in enumerate(CREATURES[::2])]
     (home / "kinds.csv").write_text("\n".join(["Name,Kind", *rows]))
     shutil.copytree(index_path, home / "index")
@@ -29,8 +29,8 @@ def kinds(index_path, samples, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def asked(kinds, samples):
-    """This index, opened, and all its rankings of ten photos."""
+def ranked(kinds, samples):
+    """This index, opened, and its full rankings for ten photos."""
     index = pokesim.open_index(kinds)
     photos = sorted(samples.photos.iterdir())[:10]
     return index, dict(zip(photos, index.query(photos, k=len(index)), strict=True))
@@ -51,10 +51,10 @@ def label_of(match, how):
     farthest=st.sampled_from([None, 0.0, 0.8, 1.0, 1.2]),
     least=st.sampled_from([None, 0.0, 20.0, 50.0]),
 )
-def test_groups_and_thresholds_are_those_of_the_whole_ranking(
-    asked, photo, k, label, kind, farthest, least
+def test_groups_and_thresholds_agree_with_the_full_ranking(
+    ranked, photo, k, label, kind, farthest, least
 ):
-    index, rankings = asked
+    index, rankings = ranked
     path, ranking = list(rankings.items())[photo]
     left = [
         match
@@ -64,13 +64,13 @@ def test_groups_and_thresholds_are_those_of_the_whole_ranking(
         and (least is None or match.similarity >= least)
     ]
     where = f"Kind={kind}" if kind else None
-    wanted = {"where": where, "label": label, "max_distance": farthest, "min_similarity": least}
-    plain = index.query(path, k, **wanted)
-    assert [(one.path, one.label) for one in plain] == [
+    options = {"where": where, "label": label, "max_distance": farthest, "min_similarity": least}
+    matches = index.query(path, k, **options)
+    assert [(one.path, one.label) for one in matches] == [
         (one.path, label_of(one, label)) for one in left[:k]
     ]
     labels = list(dict.fromkeys(label_of(one, label) for one in left))
-    groups = index.query(path, k, group=True, **wanted)
+    groups = index.query(path, k, group=True, **options)
     assert [one.label for one in groups] == labels[:k]
     end = next((at for at, one in enumerate(left) if label_of(one, label) in labels[k:]), None)
     before = left[:end]
@@ -79,8 +79,8 @@ def test_groups_and_thresholds_are_those_of_the_whole_ranking(
         assert (group.rank, group.path, group.near) == (rank, own[0].path, len(own))
 
 
-def test_groups_in_every_format(run, asked, kinds, samples):
-    _, rankings = asked
+def test_groups_in_every_format(run, ranked, kinds, samples):
+    _, rankings = ranked
     photo = next(iter(rankings))
     args = ["query", photo, "--index", kinds, "--group", "--label", "Kind"]
     found = json.loads(run(*args, "-k", "2", "--format", "json").stdout)[0]["matches"]
@@ -116,7 +116,7 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         (
             ["--label", "Kin"],
@@ -127,7 +127,7 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
         (["--max-distance", "-1"], "--max-distance"),
     ],
 )
-def test_what_cannot_be_asked_is_a_sentence(run, kinds, samples, args, told):
+def test_invalid_options_are_reported(run, kinds, samples, args, message):
     done = run("query", next(samples.photos.iterdir()), "--index", kinds, *args)
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr

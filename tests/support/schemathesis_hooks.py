@@ -1,4 +1,4 @@
-"""What schemathesis sends where the server's description says that a photo goes."""
+"""Photos for schemathesis to send where the server's description expects one."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and what asks it."""
+"""A server in a separate process, and a client for it."""
 
 import contextlib
 import http.client
@@ -35,7 +35,7 @@ class Server:
         url: its address, without "/" at the end.
         port: of 127.0.0.1.
         process: the process.
-        lines: what it said on standard error so far.
+        lines: its output on standard error so far.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -64,7 +64,7 @@ class Server:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send one request on a connection of its own."""
+        """Send one request on a new connection."""
         with contextlib.closing(self.connect()) as connection:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -74,7 +74,7 @@ class Server:
         return self.ask("GET", path, headers=dashed(headers))
 
     def post(self, path: str, photo: bytes | Path, **headers: str) -> Reply:
-        """Send a photo as a form does, under its file's name."""
+        """Send a photo as a form, with its file name."""
         name, data = (
             (photo.name, photo.read_bytes()) if isinstance(photo, Path) else ("photo.jpg", photo)
         )
@@ -85,7 +85,7 @@ class Server:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def end(self) -> int:
-        """End it as a service manager does, and return its exit code."""
+        """Send SIGTERM, as a service manager does, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
         self._reading.join()
@@ -97,14 +97,14 @@ def dashed(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def form(name: str, data: bytes, field: str = "photo") -> tuple[bytes, str]:
-    """Return a form with one file, and its content type."""
+    """Return a form with one file and its content type."""
     head = f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
     return head.encode() + data + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
 
 
 @contextlib.contextmanager
 def serving(index: Path, *options: str, start: str = START, **process: Any) -> Iterator[Server]:
-    """Serve an index on a free port; ``start`` is the code that the process runs."""
+    """Serve an index on a free port; the process runs the code ``start``."""
     command = [sys.executable, "-c", start, "serve", "--index", os.fspath(index), "--port", "0"]
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, text=True, errors="replace", **process

@@ -1,4 +1,4 @@
-"""The server: what it answers, what it refuses, and that it goes on."""
+"""The server: its answers, the requests it rejects, limits, security and shutdown."""
 
 import contextlib
 import csv
@@ -24,7 +24,9 @@ from support.serving import START, form, serving
 import pokesim
 from pokesim.samples import CREATURES
 
-SMALL_TIMES = (
+WEB_README = ROOT / "pokesim" / "web" / "README.md"
+
+SHORT_TIMEOUTS = (
     "import pokesim.web.server as s, pokesim.web.uploads as u;"
     "s.IDLE_SECONDS = 0.5; u.BODY_SECONDS = 0.5;" + START
 )
@@ -32,7 +34,7 @@ SMALL_TIMES = (
 
 @pytest.fixture(scope="module")
 def described(samples, tmp_path_factory):
-    """An index of sample creatures with a table, and one picture from elsewhere."""
+    """An index of sample creatures with a table, and one picture from another folder."""
     home = tmp_path_factory.mktemp("described")
     shutil.copytree(samples.images, home / "creatures" / "drawn")
     with (home / "types.csv").open("w", newline="") as file:
@@ -59,8 +61,8 @@ def photos(samples):
     return sorted(samples.photos.iterdir())
 
 
-def asked(run, index, photo, *options):
-    """What the command line answers, in the server's words."""
+def queried(run, index, photo, *options):
+    """The command line's answer, with paths as the server shows them."""
     done = run("query", photo, "--index", index, "--format", "json", *options)
     assert done.returncode == 0, done.stderr
     matches = json.loads(done.stdout)[0]["matches"]
@@ -71,7 +73,7 @@ def asked(run, index, photo, *options):
 
 
 def bare(matches):
-    """Matches without what only the server tells."""
+    """Matches without the fields that only the server adds."""
     only = ("id", "sha256", "image", "thumbnail")
     return [{name: match[name] for name in match if name not in only} for match in matches]
 
@@ -86,8 +88,10 @@ def bare(matches):
         ("?label=folder&group=true", ["--label", "folder", "--group"]),
     ],
 )
-def test_a_photo_gets_what_the_command_line_answers(run, server, described, photos, query, options):
-    expected = asked(run, described, photos[0], *options)
+def test_a_photo_gets_the_same_answer_as_on_the_command_line(
+    run, server, described, photos, query, options
+):
+    expected = queried(run, described, photos[0], *options)
     by_form = server.post(f"/api/search{query}", photos[0])
     raw = server.ask("POST", f"/api/search{query}", photos[0].read_bytes())
     assert (by_form.status, raw.status) == (200, 200), by_form.body
@@ -95,7 +99,7 @@ def test_a_photo_gets_what_the_command_line_answers(run, server, described, phot
     assert bare(by_form.json["matches"]) == bare(raw.json["matches"]) == expected
 
 
-def test_an_item_gets_what_is_like_it_without_a_model(described, server, monkeypatch):
+def test_similar_pictures_of_an_item_need_no_model(described, server, monkeypatch):
     with pokesim.open_index(described) as index:
         item = index.items[7]
         path = described.parent / "creatures" / item.path
@@ -106,7 +110,7 @@ def test_an_item_gets_what_is_like_it_without_a_model(described, server, monkeyp
     assert 7 not in [match["id"] for match in answer["matches"]]
 
 
-def test_pictures_come_as_they_are_small_and_only_once(described, server):
+def test_images_thumbnails_and_their_caching(described, server):
     with pokesim.open_index(described) as index:
         item = index.items[5]
         tiff = next(item for item in index.items if item.label == "elsewhere")
@@ -159,7 +163,7 @@ def test_a_match_is_explained_as_a_picture(server, photos):
     assert server.post("/api/explain", photos[0]).status == 404
 
 
-def test_info_tells_what_may_be_asked(server):
+def test_info_describes_the_index_and_its_options(server):
     info = server.get("/api/info").json
     assert (info["count"], info["embedder"], info["exact"]) == (152, "compact", True)
     assert info["labels"] == ["stem", "folder", "Name", "Type1", "HP"]
@@ -170,7 +174,7 @@ def test_info_tells_what_may_be_asked(server):
     assert b"<html" in server.get("/").body
 
 
-REFUSALS = [
+REJECTED = [
     ("POST", "/api/search", b"", 400, "There is no photo in the request."),
     ("POST", "/api/search", b"words", 400, "photo: not an image pokesim can read."),
     ("POST", "/api/search?k=0", b"x", 400, "k must be a number from 1 to 100."),
@@ -178,7 +182,7 @@ REFUSALS = [
     ("POST", "/api/search?group=yes", b"x", 400, "group must be true or false."),
     ("GET", "/api/items/1/similar?where=Tpye1%3Dfire", None, 400, "Did you mean Type1?"),
     ("GET", "/api/items/1/similar?label=tpye1", None, 400, "Did you mean Type1?"),
-    ("GET", "/api/items/1/similar?sha256=1", None, 400, "sha256 must be 64 digits"),
+    ("GET", "/api/items/1/similar?sha256=1", None, 400, "sha256 must be 64 hexadecimal digits"),
     ("GET", f"/api/items/1/similar?sha256={64 * '0'}", None, 404, "no such picture"),
     ("GET", "/api/items/152/similar", None, 404, "There is no such picture in the index."),
     ("GET", "/images/-1", None, 404, "There is no such picture in the index."),
@@ -188,24 +192,24 @@ REFUSALS = [
     ("GET", "/static//etc/passwd", None, 404, "There is nothing at this address."),
     ("GET", "/static/%00", None, 404, "There is nothing at this address."),
     ("GET", "/nothing", None, 404, "There is nothing at this address."),
-    ("DELETE", "/images/1", None, 405, "This address takes no such request."),
+    ("DELETE", "/images/1", None, 405, "does not support the request's method."),
     ("POST", "/api/card?where=HP%3E1000", None, 400, "There is no photo in the request."),
-    ("POST", "/api/card?item=1&where=HP%3E1000", None, 404, "No picture is as asked"),
+    ("POST", "/api/card?item=1&where=HP%3E1000", None, 404, "There are no matches"),
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status", "told"), REFUSALS)
-def test_what_has_no_meaning_is_refused_in_a_sentence(server, method, path, body, status, told):
+@pytest.mark.parametrize(("method", "path", "body", "status", "message"), REJECTED)
+def test_invalid_requests_are_rejected_with_a_message(server, method, path, body, status, message):
     reply = server.ask(method, path, body)
     assert reply.status == status, reply.body
-    assert told in reply.json["error"]
+    assert message in reply.json["error"]
     assert reply.json.keys() == {"error"}
 
 
-def test_the_examples_of_the_readme_run(server, photos, tmp_path):
-    readme = README.read_text(encoding="utf-8")
-    lines = [line.strip() for line in readme.splitlines() if "localhost:8000/" in line]
-    assert len(lines) >= 4
+def test_the_examples_of_the_readmes_run(server, photos, tmp_path):
+    text = README.read_text(encoding="utf-8") + WEB_README.read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if "localhost:8000/" in line]
+    assert len(lines) >= 5
     shutil.copy(photos[0], tmp_path / "me.jpg")
     for line in lines:
         command = line.replace("localhost:8000", server.url).replace("curl", "curl -sSf", 1)
@@ -213,10 +217,14 @@ def test_the_examples_of_the_readme_run(server, photos, tmp_path):
             ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False
         )
         assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
-        assert b'"matches":[{' in done.stdout or (tmp_path / "card.png").exists()
+        if "-o" in command.split():
+            with Image.open(tmp_path / command.split()[-1]) as picture:
+                assert picture.size == (1200, 630)
+        else:
+            assert b'"matches":[{' in done.stdout
 
 
-def test_bad_photos_are_told_by_their_name(server):
+def test_errors_name_the_bad_photo(server):
     bomb = server.post("/api/search", png_of_zeros(30_000, 30_000))
     assert bomb.status == 400
     assert bomb.json["error"].startswith("photo.jpg: too many pixels")
@@ -225,8 +233,8 @@ def test_bad_photos_are_told_by_their_name(server):
     for body, told in (
         (b"--edge--\r\n", "one file field photo, not 0"),
         (form("a.png", b"x", field="file")[0], "one file field photo, not 0"),
-        (form("a.png", b"x")[0][:-12] * 2, "The form is broken"),
-        (b"rubbish", "The form is broken"),
+        (form("a.png", b"x")[0][:-12] * 2, "The form is malformed"),
+        (b"rubbish", "The form is malformed"),
     ):
         reply = server.ask("POST", "/api/search", body, {"Content-Type": form("", b"")[1]})
         assert reply.status == 400
@@ -235,22 +243,22 @@ def test_bad_photos_are_told_by_their_name(server):
     assert "private" not in named.json["error"]
 
 
-def test_the_server_keeps_to_its_description(described, samples, tmp_path):
-    """Photos, filters and ids as the description has them, and as it has them not."""
+def test_the_server_conforms_to_its_openapi_description(described, samples, tmp_path):
+    """Schemathesis sends valid and invalid photos, filters and ids."""
     tool = os.fspath(Path(sys.executable).with_name("schemathesis"))
-    asks = [tool, "run", "--header", "Authorization: Bearer abc", "--seed", "1"]
-    asks += ["--phases", "coverage,fuzzing", "--max-examples", "10", "--request-timeout", "30"]
-    # A filter has more rules than a schema can tell.
-    asks += ["--exclude-checks", "positive_data_acceptance", "--warnings", "off", "--no-color"]
+    command = [tool, "run", "--header", "Authorization: Bearer abc", "--seed", "1"]
+    command += ["--phases", "coverage,fuzzing", "--max-examples", "10", "--request-timeout", "30"]
+    # A filter has more rules than a schema can express.
+    command += ["--exclude-checks", "positive_data_acceptance", "--warnings", "off", "--no-color"]
     hooks = {
         "SCHEMATHESIS_HOOKS": "support.schemathesis_hooks",
         "PHOTOS": os.fspath(samples.photos),
     }
     env = os.environ | hooks | {"PYTHONPATH": os.fspath(ROOT / "tests")}
     with serving(described, "--token", "abc") as server:
-        told = server.get("/openapi.json", Authorization="Bearer abc").json
+        document = server.get("/openapi.json", Authorization="Bearer abc").json
         done = subprocess.run(
-            [*asks, f"{server.url}/openapi.json"],
+            [*command, f"{server.url}/openapi.json"],
             cwd=tmp_path,
             env=env,
             capture_output=True,
@@ -259,14 +267,14 @@ def test_the_server_keeps_to_its_description(described, samples, tmp_path):
         )
         assert done.returncode == 0, done.stdout[-8000:]
         log = "".join(server.lines)
-    assert len(told["paths"]) == 8
-    for path in told["paths"]:
+    assert len(document["paths"]) == 8
+    for path in document["paths"]:
         assert f"{path.split('{')[0]}" in log
     for good in ("search", "card", "explain"):
         assert f"POST /api/{good} 200 " in log
 
 
-def test_no_answer_names_a_path_of_the_server(described, tmp_path, photos):
+def test_no_response_reveals_a_path_of_the_server(described, tmp_path, photos):
     home = shutil.copytree(described.parent, tmp_path / "secret")
     pokesim.build_index(home / "creatures", home / "index")
     with pokesim.open_index(home / "index") as index:
@@ -279,7 +287,7 @@ def test_no_answer_names_a_path_of_the_server(described, tmp_path, photos):
         replies += [
             server.get(f"/{kind}/{at}") for kind in ("images", "thumbnails") for at in (0, 1)
         ]
-        replies += [server.ask(method, path, body) for method, path, body, *_ in REFUSALS]
+        replies += [server.ask(method, path, body) for method, path, body, *_ in REJECTED]
         replies += [server.post("/api/search?k=100", photos[0])]
         replies += [server.ask("POST", "/api/card?item=0")]
     for items in (home / "index" / "snapshots").glob("*/items.sqlite"):
@@ -295,7 +303,7 @@ def test_no_answer_names_a_path_of_the_server(described, tmp_path, photos):
         assert "secret" not in str(reply.headers)
 
 
-def test_those_who_ask_at_once_get_their_own_answers(server, described, photos, run):
+def test_concurrent_requests_get_their_own_answers(server, described, photos, run):
     with pokesim.open_index(described) as index:
         expected = {photo.name: [m.id for m in index.query(photo, k=7)] for photo in photos}
 
@@ -310,7 +318,7 @@ def test_those_who_ask_at_once_get_their_own_answers(server, described, photos, 
         assert all(pool.map(ask, range(200)))
 
 
-def test_too_many_at_once_are_told_to_come_again(server, photos):
+def test_requests_beyond_the_limit_get_503_and_retry_after(server, photos):
     with Image.open(photos[0]) as picture:
         large = io.BytesIO()
         picture.resize((1500, 1500)).save(large, "PNG", compress_level=1)
@@ -320,11 +328,11 @@ def test_too_many_at_once_are_told_to_come_again(server, photos):
     assert statuses == {200, 503}
     refused = next(reply for reply in replies if reply.status == 503)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    assert "ask again" in refused.json["error"]
+    assert "try again in" in refused.json["error"]
     assert server.post("/api/search", photos[0]).status == 200
 
 
-def test_the_end_waits_for_what_is_under_way(described, photos):
+def test_shutdown_waits_for_requests_in_progress(described, photos):
     body, kind = form("me.jpg", photos[0].read_bytes())
     with serving(described) as server, contextlib.closing(server.connect()) as connection:
         connection.putrequest("POST", "/api/search")
@@ -342,7 +350,7 @@ def test_the_end_waits_for_what_is_under_way(described, photos):
     assert server.lines[-1] == "Ended.\n"
 
 
-def test_what_is_published_is_served_and_ids_of_before_are_still_good(
+def test_a_new_build_is_served_and_earlier_ids_stay_valid_with_their_hash(
     described, tmp_path, samples, photos
 ):
     home = shutil.copytree(described.parent, tmp_path / "home")
@@ -361,7 +369,7 @@ def test_what_is_published_is_served_and_ids_of_before_are_still_good(
             return answers
 
         asking = {photo: pool.submit(ask, photo) for photo in photos[:4]}
-        for name in ("aa", "ab", "ac"):  # first in order, so all ids move on
+        for name in ("aa", "ab", "ac"):  # first in order, so all ids change
             with Image.open(samples.images / f"{CREATURES[9]}.png") as picture:
                 picture.rotate(ord(name[1])).save(home / "creatures" / f"{name}.png")
         pokesim.build_index(home / "creatures", home / "index")
@@ -384,11 +392,11 @@ def test_what_is_published_is_served_and_ids_of_before_are_still_good(
         shutil.rmtree(home / "index")
         time.sleep(2.5)
         assert server.post("/api/search", photos[0]).status == 200
-    told = [line for line in server.lines if "answers on" in line]
-    assert len(told) == 1
+    warnings = [line for line in server.lines if "Serving the previous index." in line]
+    assert len(warnings) == 1
 
 
-def test_a_token_is_asked_for_and_never_logged(described, photos):
+def test_a_token_is_required_and_never_logged(described, photos):
     with serving(described, "--token", "sesame ü") as server:
         assert server.get("/healthz").status == 200
         for path in ("/", "/api/info", "/images/1", "/static/x", "/?token=wrong"):
@@ -413,7 +421,7 @@ def test_a_token_is_asked_for_and_never_logged(described, photos):
         assert server.get("/api/info", Authorization="Bearer abc").status == 200
 
 
-def test_only_its_own_names_and_pages_may_ask(server, described):
+def test_other_host_names_and_cross_site_requests_are_rejected(server, described):
     port = server.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", "LOCALHOST", f"[::1]:{port}"):
         assert server.get("/healthz", Host=host).status == 200
@@ -430,7 +438,7 @@ def test_only_its_own_names_and_pages_may_ask(server, described):
         assert open_to_all.get("/healthz", Host="evil.example").status == 400
 
 
-def test_every_answer_has_the_headers_of_a_careful_server(server):
+def test_every_response_has_the_security_headers(server):
     for path in ("/", "/api/info", "/images/1", "/nothing"):
         headers = server.get(path).headers
         policy = headers["Content-Security-Policy"]
@@ -444,7 +452,7 @@ def test_every_answer_has_the_headers_of_a_careful_server(server):
 
 
 def test_uploads_never_touch_the_disk(described, photos):
-    """A process that may not write a byte to a file serves large photos all the same."""
+    """A process that cannot write a byte to a file still serves large photos."""
     with Image.open(photos[0]) as picture:
         large = io.BytesIO()
         picture.resize((2500, 2500)).save(large, "PNG", compress_level=0)
@@ -456,9 +464,9 @@ def test_uploads_never_touch_the_disk(described, photos):
         assert server.ask("POST", "/api/search", large.getvalue()).status == 200
 
 
-def test_who_is_slow_is_not_waited_for_for_ever(described):
+def test_slow_clients_are_disconnected(described):
     head = b"POST /api/search HTTP/1.1\r\nHost: localhost\r\n"
-    with serving(described, start=SMALL_TIMES) as server, contextlib.ExitStack() as stack:
+    with serving(described, start=SHORT_TIMEOUTS) as server, contextlib.ExitStack() as stack:
 
         def begun(data):
             connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
@@ -468,16 +476,16 @@ def test_who_is_slow_is_not_waited_for_for_ever(described):
         idle, slow_head = begun(b""), begun(head)
         slow_body = begun(head + b"Content-Length: 100\r\n\r\nx")
         with slow_body.makefile("rb") as answer:
-            told = answer.read()
-        assert told.startswith(b"HTTP/1.1 408")
-        assert b"did not come within" in told
+            response = answer.read()
+        assert response.startswith(b"HTTP/1.1 408")
+        assert b"did not arrive within" in response
         for connection in (idle, slow_head):
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(1) == b""
         assert server.get("/healthz").status == 200
 
 
-def test_a_picture_that_takes_too_long_is_given_up(described, photos):
+def test_a_picture_that_takes_too_long_is_abandoned(described, photos):
     hasty = "import pokesim.web.batching as b; b.READ_SECONDS = 0.2; " + START
     with serving(described, start=hasty) as server:
         for _ in range(3):
@@ -488,7 +496,7 @@ def test_a_picture_that_takes_too_long_is_given_up(described, photos):
         assert server.post("/api/search", photos[0]).status == 200
 
 
-def test_the_log_has_a_line_a_request_unless_quiet(described, photos):
+def test_the_log_has_a_line_for_each_request_unless_quiet(described, photos):
     with serving(described) as server:
         server.post("/api/search?k=3", photos[0])
         server.get("/nothing%0A%1b")
@@ -516,7 +524,7 @@ def test_the_log_has_a_line_a_request_unless_quiet(described, photos):
         assert quiet.communicate(timeout=30) == (b"", b"")
 
 
-def test_the_page_is_opened_where_the_server_listens(described, tmp_path):
+def test_open_shows_the_page_at_the_address_of_the_server(described, tmp_path):
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/address\n')
     browser.chmod(0o755)
@@ -526,13 +534,15 @@ def test_the_page_is_opened_where_the_server_listens(described, tmp_path):
     assert (tmp_path / "address").read_text() == f"{server.url}/?token=a%26b"
 
 
-def test_what_stands_in_the_way_of_serving_is_one_sentence(run, described, tmp_path):
+def test_errors_at_startup_are_one_sentence(run, described, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run("serve", "--index", described, "--port", port)
     assert done.returncode == 1
-    assert f"port {port} (in use); choose another" in done.stderr
-    assert run("serve", "--index", described, "--host", "nowhere.invalid").returncode == 1
+    assert f"Port {port} is already in use; try --port 0." in done.stderr
+    nowhere = run("serve", "--index", described, "--host", "nowhere.invalid")
+    assert nowhere.returncode == 1
+    assert "Cannot listen on nowhere.invalid, port 8000" in nowhere.stderr
     assert run("serve", "--index", tmp_path).returncode == 1
     assert run("serve", "--index", described, "--token", "").returncode == 2
     code = "import sys; sys.modules['uvicorn'] = None; " + START
