@@ -1,16 +1,20 @@
 """Embedders: names, finding and downloading weights, the export and its parity with Keras."""
 
+import hashlib
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pokesim.embedders.catalog import CATALOG, spec_of
+from pokesim.embedders.inventory import Availability, inventory
 from pokesim.embedders.litert import LiteRTEmbedder
+from pokesim.embedders.model_cache import EXPORT_VERSION, Model, find_model, receive_model
 from pokesim.embedders.prepare import prepare_model
 from pokesim.errors import ModelError, UsageError
 from pokesim.images import pixels_of
@@ -103,6 +107,48 @@ def test_auto_falls_back_to_the_bundled_embedder_and_reports_it(run, samples):
 def test_the_command_embedders_lists_the_catalogue(run):
     lines = run("embedders").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(CATALOG)
+
+
+def model_elsewhere(name, content, published):
+    """Return a model as another machine has it."""
+    digests = (hashlib.sha256(name.encode()).hexdigest(), hashlib.sha256(content).hexdigest())
+    path = Path("elsewhere.tflite")
+    return Model(name, digests[0], EXPORT_VERSION, len(content), digests[1], published, path)
+
+
+@pytest.fixture
+def empty_caches(monkeypatch, tmp_path):
+    monkeypatch.setenv("POKESIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path
+
+
+def test_the_inventory_says_what_each_embedder_lacks(empty_caches):
+    receive_model(model_elsewhere("resnet50", b"published", True), b"published")
+    receive_model(model_elsewhere("convnext_tiny", b"own", False), b"own")
+    weights = empty_caches / "keras/models" / spec_of("mobilenet_v2").keras.weights_file
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    rows = {row.spec.name: (row.availability, row.bytes) for row in inventory()}
+    assert rows.pop("compact")[0] is Availability.READY
+    assert rows == {
+        "resnet50": (Availability.READY, 9),
+        "resnet50-softmax": (Availability.MISSING, 0),
+        "mobilenet_v2": (Availability.EXPORTABLE, 7),
+        "efficientnet_v2_b0": (Availability.MISSING, 0),
+        "convnext_tiny": (Availability.OWN_WEIGHTS, 3),
+    }
+
+
+def test_a_received_model_is_found_and_a_damaged_one_is_refused(empty_caches):
+    model = model_elsewhere("resnet50", b"content", True)
+    with pytest.raises(ModelError, match="damaged in transfer"):
+        receive_model(model, b"c0ntent")
+    assert not (empty_caches / "cache").exists()
+    received = receive_model(model, b"content")
+    assert find_model(model) == received
+    assert received.path.read_bytes() == b"content"
+    assert len(list(received.path.parent.iterdir())) == 2, "the model and its card, nothing else"
 
 
 def test_the_error_for_a_missing_model_says_how_to_make_it(run, samples, seeded_weights, tmp_path):
