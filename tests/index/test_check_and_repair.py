@@ -93,12 +93,12 @@ def test_a_damaged_exported_model_is_detected(run, samples, seeded_weights, tmp_
     model.parent.mkdir(parents=True)
     for path in (made, made.with_suffix(".json")):
         shutil.copy(path, model.parent)
-    folder = {"POKESIM_CACHE": str(tmp_path / "cache")}
-    run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights, **folder)
+    cache = {"POKESIM_CACHE": str(tmp_path / "cache")}
+    run("build-index", samples.photos, "--embedder", "mobilenet_v2", "--weights", weights, **cache)
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
     model.write_bytes(bytes(data))
-    done = run("check", **folder)
+    done = run("check", **cache)
     assert done.returncode == 1
     assert model.name in done.stderr
 

@@ -8,6 +8,7 @@ from support.indexes import index_of
 
 import pokesim
 from pokesim.errors import UsageError
+from pokesim.index.vectors.knn import merge_nearest
 
 
 def brute_force(xb: np.ndarray, xq: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +54,13 @@ def test_thousands_of_equal_pictures_are_in_the_order_of_ids(tmp_path, search):
     for xq in (many[:1], many):  # by Panorama, and by one scan
         _, ids = index.search(xq, 20)
         assert np.all(ids == np.arange(2500, 2520))
+
+
+def test_merging_keeps_ties_in_the_order_of_the_parts():
+    first = (np.array([[1, 2, 2]], np.float32), np.array([[4, 0, 3]]))
+    second = (np.array([[0, 2]], np.float32), np.array([[7, 5]]))
+    D, I = merge_nearest([first, second], 4)  # noqa: E741
+    assert (D.tolist(), I.tolist()) == ([[0, 1, 2, 2]], [[7, 4, 0, 3]])
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(1, 1), (1023, 7), (1025, 40), (20_000, 33)])
