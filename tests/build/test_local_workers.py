@@ -38,9 +38,7 @@ def test_two_processes_build_the_same_index_on_loopback_only(samples, index_path
 def test_without_dask_the_error_names_the_extra(run, tmp_path):
     (tmp_path / "distributed.py").write_text("raise ImportError")
     done = run("build-index", "--workers", "2", PYTHONPATH=os.fspath(tmp_path))
-    error = (
-        "pokesim: dask.distributed is not installed; install it with `pip install 'pokesim[dask]'`."
-    )
+    error = "dask.distributed is not installed; install it with `pip install 'pokesim[dask]'`."
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == f"pokesim: {error}"
 
