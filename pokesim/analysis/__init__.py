@@ -1,1 +1,1 @@
-"""Measure, tune and look through an index: evaluation, metrics, duplicates, layout, capacity."""
+"""Analyse an index: evaluation, tuning, near-identical pictures, 2-D layout, capacity planning."""

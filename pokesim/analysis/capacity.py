@@ -1,7 +1,7 @@
-"""How much memory, disk and time an index of so many pictures takes, and which set-up suits it.
+"""Capacity planning: the memory, disk and time an index will need, and which set-up suits it.
 
-Everything is worked out from a few figures that were measured; each names its source. They are of
-two cores of one machine, and yours differ from them; the proportions hold.
+Everything is computed from a few measured figures, each with its source. They were measured on two
+cores of one machine; your times will differ, but the ratios hold.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from pokesim.embedders.catalog import PREFERRED, spec_of
 from pokesim.errors import UsageError
 from pokesim.index.vectors.candidates import PANORAMA_BYTES
 
-# Figures of README.md, which `make bench` measures.
+# Figures from tests/benchmarks/README.md, which `make bench` measures.
 SCAN_SPEED = 100_000 * 2048 * 4 / 0.092
-"""Bytes a second of FAISS's scan for one photo: 100,000 vectors of 2,048 dimensions in 92 ms."""
+"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 92 ms."""
 
 PANORAMA_SHARE = 14 / 92
-"""Of the scan's time, for the same vectors."""
+"""Time of a Panorama search as a share of the scan's, for the same vectors."""
 
 SMALL_READING_MS = 23.7 - 22.5
-"""To read a picture of 120 × 120: what ResNet50 takes a picture besides the network."""
+"""Reading a 120 × 120 picture: what ResNet50 takes per picture besides running the network."""
 
 LARGE_READING_MS = 15.3
-"""To read a JPEG of 12 megapixels."""
+"""Reading a 12-megapixel JPEG."""
 
 WARM_MS = 2.0
-"""What a query takes besides the network and the search."""
+"""A query's time besides running the network and searching."""
 
 SERIAL_MS = 0.31
-"""A file where the network costs nothing: a million in 310 s. One machine alone writes the index,
-so none of it is taken to be shared among workers; that is cautious, for they do the reading."""
+"""Time per file when the network costs nothing: a million files in 310 s. One machine writes the
+index, so none of this is divided among workers, which is cautious: they do the reading."""
 
 NETWORK_MS = {
     "compact": 0.067 * 22.5,
@@ -42,19 +42,19 @@ NETWORK_MS = {
     "efficientnet_v2_b0": 0.259 * 22.5,
     "convnext_tiny": 2.069 * 22.5,
 }
-"""A picture on two cores, in LiteRT: ResNet50's 23.7 ms a picture, 95 % of it in the network. The
-others by their ratio to it."""
+"""Time per picture on two cores with LiteRT: ResNet50 takes 23.7 ms, 95 % of it in the network; the
+others follow from their ratio to it."""
 
 # Measured on indexes of this package.
 ITEM_BYTES = 179
-"""A picture's row of ``items.sqlite``, where names have nine letters: 3,000 of them take 537 kB."""
+"""One row of ``items.sqlite`` with nine-letter file names: 3,000 rows take 537 kB."""
 
 # Decisions.
 MEMORY_SHARE = 0.7
-"""Of a machine's memory may be vectors; the rest is for the system, programs and queries."""
+"""Share of a machine's memory for vectors; the rest is for the system, programs and queries."""
 
 CELLS = 1024
-"""Of an IVF index: what can be learned from the 50,000 vectors that it is trained on."""
+"""Cells of an IVF index: as many as its 50,000 training vectors can support."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class Step:
     """One line of the arithmetic.
 
     Attributes:
-        what: what is worked out.
-        how: from which figures.
-        result: what it comes to.
+        what: the quantity.
+        how: its formula, with the figures filled in.
+        result: its value, with the unit.
     """
 
     what: str
@@ -77,14 +77,14 @@ class Setup:
     """One way to hold and search the vectors.
 
     Attributes:
-        name: what it is.
-        command: what makes it so.
-        exact: it finds the true nearest.
-        memory: bytes that searches read again and again, of all machines.
+        name: short description.
+        command: the options or commands that set it up.
+        exact: whether a search finds the true nearest neighbours.
+        memory: bytes that every search reads, over all machines.
         disk: bytes of the index.
-        seconds: of a search, the photo's own embedding not counted.
-        how: the arithmetic of these seconds.
-        fits: the memory is there.
+        seconds: time of a search, without embedding the photo.
+        how: the formula behind ``seconds``.
+        fits: whether the vectors fit into memory.
     """
 
     name: str
@@ -99,14 +99,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """What an index will take.
+    """What an index will need.
 
     Attributes:
-        small_seconds: to build it of small pictures.
-        large_seconds: to build it of JPEGs of 12 megapixels.
-        photo_seconds: to embed the photo that is asked with, before each search.
-        set_ups: the ways to hold and search it.
-        recommended: one of them.
+        small_seconds: build time for small pictures.
+        large_seconds: build time for 12-megapixel JPEGs.
+        photo_seconds: time to embed the query photo before each search.
+        set_ups: the ways to hold and search the vectors.
+        recommended: the best of them.
         steps: the arithmetic.
     """
 
@@ -125,27 +125,27 @@ def plan_capacity(
     workers: int = 1,
     memory: float = 64e9,
 ) -> CapacityPlan:
-    """Work out what an index will take.
+    """Estimate what an index will need.
 
     Args:
         images: number of pictures.
-        embedder: a name of the catalogue.
-        dims: length of the vectors that are searched; None: the embedder's. Fewer mean that a
-            metric is to be learned (`pokesim tune`).
-        workers: how many embed, of two cores each.
-        memory: bytes of each machine that searches.
+        embedder: a name in the catalogue.
+        dims: dimension of the searched vectors; None means the embedder's own. Fewer dimensions
+            imply a learned metric (`pokesim tune`).
+        workers: number of embedding workers, each with two cores.
+        memory: bytes of memory of each searching machine.
 
     Raises:
-        UsageError: an argument has no meaning.
+        UsageError: an argument is out of range.
     """
     spec = spec_of(embedder)
     dims = spec.dimension if dims is None else dims
     if not 1 <= images <= 1e12:
         raise UsageError(f"The number of pictures must be from 1 to 1e12, not {images:g}.")
     if not 1 <= dims <= spec.dimension:
-        raise UsageError(f"{embedder} gives 1 to {spec.dimension} dimensions, not {dims}.")
+        raise UsageError(f"{embedder} allows 1 to {spec.dimension} dimensions, not {dims}.")
     if workers < 1 or not 0 < memory < math.inf:
-        raise UsageError("It takes at least one worker, and some memory.")
+        raise UsageError("The plan needs at least one worker and a positive amount of memory.")
     count, network = int(images), NETWORK_MS[spec.name]
     small, small_step = _build("small pictures", count, network, SMALL_READING_MS, workers)
     large, large_step = _build("12 megapixels", count, network, LARGE_READING_MS, workers)
@@ -154,10 +154,10 @@ def plan_capacity(
     recommended = next(one for one in set_ups if one.exact and one.fits)
     steps = [
         _bytes("vectors", count, dims),
-        *([_bytes("plain vectors", count, spec.dimension)] if dims < spec.dimension else []),
+        *([_bytes("base vectors", count, spec.dimension)] if dims < spec.dimension else []),
         Step("items", f"{count:,} × {ITEM_BYTES} bytes", size_text(count * ITEM_BYTES)),
         Step(
-            "room for vectors",
+            "memory for vectors",
             f"{MEMORY_SHARE:g} × {size_text(memory)}",
             size_text(MEMORY_SHARE * memory),
         ),
@@ -182,22 +182,22 @@ def _build(
 
 
 def _setups(count: int, dimension: int, dims: int, room: float) -> list[Setup]:
-    """Return the ways to hold and search the vectors, the one to prefer first.
+    """Return the ways to hold and search the vectors, in order of preference.
 
-    Milvus is taken to scan as FAISS does, its vectors shared out among its query nodes.
+    Milvus is assumed to scan at the speed of FAISS, with the vectors divided among its query nodes.
     """
     size = 4 * count * dims
     items = count * ITEM_BYTES
-    plain = 4 * count * dimension  # which a tuned index keeps too
-    kept = items + (plain if dims < dimension else 0)
+    base = 4 * count * dimension  # a tuned index keeps these too
+    kept = items + (base if dims < dimension else 0)
     tune = f"pokesim tune --dims {dims}, then " if dims < dimension else ""
     found = _exact_here("", tune, count, dims, kept, room)
     if DIMS < dims == dimension and size >= PANORAMA_BYTES:
         then = f"pokesim tune --dims {DIMS}, then "
-        found += _exact_here(f"tuned to {DIMS}, ", then, count, DIMS, items + plain, room)[:1]
-    if count >= 39 * CELLS:  # fewer are too few to learn the cells from, says FAISS
+        found += _exact_here(f"tuned to {DIMS}, ", then, count, DIMS, items + base, room)[:1]
+    if count >= 39 * CELLS:  # FAISS asks for 39 training vectors per cell
         name = f"IVF{CELLS},Flat"
-        probed = round(math.sqrt(CELLS))  # so many are looked into unless told otherwise
+        probed = round(math.sqrt(CELLS))  # the number of cells searched by default
         seconds, how = _scan(size, probed / CELLS)
         command = f"{tune}--search {name}"
         found.append(Setup(name, command, False, size, kept + 2 * size, seconds, how, size <= room))
@@ -212,14 +212,14 @@ def _setups(count: int, dimension: int, dims: int, room: float) -> list[Setup]:
 def _exact_here(
     name: str, tune: str, count: int, dims: int, kept: float, room: float
 ) -> list[Setup]:
-    """Return the exact ways of one machine, the quicker first.
+    """Return the exact set-ups on one machine, the fastest first.
 
     Args:
-        name: how their names begin.
-        tune: how their commands begin.
-        count: of the vectors.
-        dims: their length.
-        kept: bytes on disk besides.
+        name: prefix of their names.
+        tune: prefix of their commands.
+        count: number of vectors.
+        dims: dimension of the vectors.
+        kept: bytes on disk besides the vectors.
         room: bytes of memory for vectors.
     """
     size = 4 * count * dims
@@ -228,7 +228,7 @@ def _exact_here(
     flat = Setup(f"{name}flat", f"{tune}--search flat", True, size, disk, seconds, how, fits)
     if size < PANORAMA_BYTES:
         return [flat]
-    # Its own copy of the vectors, and their lengths at each level of 64 coordinates.
+    # Panorama keeps its own copy of the vectors, and their norms at each level of 64 coordinates.
     copy = size + 4 * count * (math.ceil(dims / 64) + 1)
     fits, disk = copy <= room, disk + copy
     seconds, how = _scan(size, PANORAMA_SHARE)
@@ -237,7 +237,7 @@ def _exact_here(
 
 
 def _scan(size: float, share: float = 1.0, machines: int = 1) -> tuple[float, str]:
-    """Return the seconds of a search that reads a share of some bytes, and the arithmetic."""
+    """Return the seconds of a search that reads a share of ``size`` bytes, and the formula."""
     how = size_text(size)
     if share != 1:
         how += f" × {share:.3f}"
@@ -247,7 +247,7 @@ def _scan(size: float, share: float = 1.0, machines: int = 1) -> tuple[float, st
 
 
 def size_text(size: float) -> str:
-    """Write bytes with three digits: "819 MB"."""
+    """Format a number of bytes with three digits, as in "819 MB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 999.5:
             return f"{size:.3g} {unit}"
@@ -256,7 +256,7 @@ def size_text(size: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Write a time with two or three digits: "92 ms", "31 min"."""
+    """Format a duration with two or three digits, as in "92 ms" or "31 min"."""
     if seconds < 1:
         return f"{1e3 * seconds:.3g} ms"
     for unit, length, most in (("s", 1, 120), ("min", 60, 120), ("hours", 3600, 48)):

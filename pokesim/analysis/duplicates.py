@@ -1,4 +1,4 @@
-"""Groups of near-identical pictures in an index: exact range search, block against block."""
+"""Find groups of near-identical pictures in an index by exact, blockwise range search."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
-from pokesim.index.folder.snapshot import IndexFolder
+from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
+from pokesim.index.metadata.filter_parser import no_metadata, parse_filter
 from pokesim.metric import normalized
 from pokesim.progress import Progress
 
 THRESHOLDS = {BUNDLED: 80.0}
 
 OTHERS = 90.0
-"""Default thresholds, in percent, by embedder: distinct sample pictures reach 65 in `compact`, and
-88 in `mobilenet_v2`. README.md tells what they find."""
+"""Default thresholds in percent, by embedder: the most similar distinct sample pictures reach 65 in
+`compact` and 88 in `mobilenet_v2`."""
 
-_BLOCK = 2048  # rows compared with as many others at a time: 16 MB of similarities
+_BLOCK = 2048  # rows per block; the similarities of two blocks take 16 MB
 
-_ROUNDING = 1e-5  # of a cosine in float32; what is nearer to the threshold is computed again
+_ROUNDING = 1e-5  # of a float32 cosine; pairs this close to the threshold are computed in float64
+
+Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,79 +54,90 @@ def find_duplicates(
     index: str | Path = DEFAULT_INDEX,
     *,
     threshold: float | None = None,
+    where: str | None = None,
     progress: Progress | None = None,
 ) -> list[list[Duplicate]]:
-    """Find all groups of pictures where each is at least so similar to another of its group.
+    """Find the groups of near-identical pictures, joined by single linkage.
 
-    All pairs are compared, in blocks, so memory does not grow with their number; time does with
-    its square. Vectors are compared as the embedder gave them, also in a tuned index.
+    Every picture of a group has a similarity of at least ``threshold`` to another picture of its
+    group. All pairs are compared block by block, so memory does not grow with their number, but
+    time does. The base vectors are compared, also in a tuned index.
 
     Args:
         index: the index's folder or address.
-        threshold: similarity in percent, over 0, up to 100; None takes the embedder's own of
-            `THRESHOLDS`, or `OTHERS`.
-        progress: called with (pairs of blocks done, of all).
+        threshold: similarity in percent, above 0 and at most 100; None means the embedder's entry
+            in `THRESHOLDS`, or `OTHERS`.
+        where: a filter on the metadata; only pictures that pass it are compared. See
+            `pokesim.index.metadata.filter_parser`.
+        progress: called with (pairs of blocks compared, total).
 
     Returns:
         groups in the order of their first pictures' paths, the largest file first in each.
 
     Raises:
-        UsageError: the threshold is none.
+        UsageError: the threshold is out of range, or the filter is not valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
     if threshold is not None and not 0 < threshold <= 100:
-        raise UsageError(f"The threshold is a percentage over 0, not {threshold:g}.")
-    with open_store(index).folder(write=False) as home:
-        snapshot = IndexFolder(home).current()
+        raise UsageError(
+            f"The threshold must be above 0 and at most 100 percent, not {threshold:g}."
+        )
+    with open_store(index).folder(write=False) as folder:
+        snapshot = IndexFolder(folder).current()
         least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
         with snapshot.locked():
-            plain = BaseVectors(snapshot)
-            parent = _parents(plain, least / 100, progress or (lambda done, total: None))
+            base = BaseVectors(snapshot)
+            ids = np.arange(base.manifest.count) if where is None else _matching(snapshot, where)
+            parent = _parents(base, ids, least / 100, progress or (lambda done, total: None))
             root = Path(snapshot.manifest.images)
-            with contextlib.closing(Items(snapshot.file(ITEMS_FILE))) as pictures:
-                return [_group(ids, plain, pictures, root) for ids in _members(parent)]
+            with contextlib.closing(Items(snapshot.file(ITEMS_FILE))) as items:
+                return [_group(ids[rows], base, items, root) for rows in _members(parent)]
 
 
-def _parents(plain: BaseVectors, least: float, tell: Progress) -> NDArray[np.int64]:
-    """Return for each row a row of its group with a smaller id, or itself."""
-    count = plain.manifest.count
-    parent = np.arange(count)
-    starts = range(0, count, _BLOCK)
+def _matching(snapshot: FolderSnapshot, where: str) -> Ids:
+    """Return the ids of the pictures that pass a filter, ascending. Raises UsageError."""
+    with contextlib.closing(snapshot.open()) as reader:
+        metadata = reader.metadata
+        if metadata is None:
+            raise no_metadata(where)
+        condition = parse_filter(where, metadata.record.columns, metadata.alternatives)
+        return reader.view(condition).ids
+
+
+def _parents(base: BaseVectors, ids: Ids, least: float, on_progress: Progress) -> Ids:
+    """Return for each row of ``ids`` an earlier row of its group, or itself if there is none."""
+    parent = np.arange(len(ids))
+    starts = range(0, len(ids), _BLOCK)
     total, done = len(starts) * (len(starts) + 1) // 2, 0
-    tell(0, total)
+    on_progress(0, total)
     for first in starts:
-        upper = _unit_rows(plain, first)
-        for second in range(first, count, _BLOCK):
-            lower = upper if second == first else _unit_rows(plain, second)
+        upper = normalized(base.rows(ids[first : first + _BLOCK]))
+        for second in range(first, len(ids), _BLOCK):
+            is_same = second == first
+            lower = upper if is_same else normalized(base.rows(ids[second : second + _BLOCK]))
             a, b = _pairs(upper, lower, least)
             _join(parent, a + first, b + second)
             done += 1
-            tell(done, total)
+            on_progress(done, total)
     return parent
 
 
-def _unit_rows(plain: BaseVectors, start: int) -> NDArray[np.float32]:
-    return normalized(plain.rows(np.arange(start, min(start + _BLOCK, plain.manifest.count))))
-
-
-def _pairs(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], least: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of two blocks whose cosine is at least ``least``."""
+def _pairs(upper: NDArray[np.float32], lower: NDArray[np.float32], least: float) -> tuple[Ids, Ids]:
+    """Return the pairs of rows of two blocks whose cosine is at least ``least``."""
     cosines = upper @ lower.T
     a, b = np.nonzero(cosines >= least - _ROUNDING)
-    racy = np.flatnonzero(cosines[a, b] < least + _ROUNDING)
+    near = np.flatnonzero(cosines[a, b] < least + _ROUNDING)
     kept = np.ones(len(a), np.bool_)
-    for start in range(0, len(racy), _BLOCK):
-        some = racy[start : start + _BLOCK]
+    for start in range(0, len(near), _BLOCK):
+        some = near[start : start + _BLOCK]
         x, y = upper[a[some]].astype(np.float64), lower[b[some]].astype(np.float64)
         lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
         kept[some] = (x * y).sum(1) >= (least - 1e-9) * lengths
     return a[kept], b[kept]
 
 
-def _join(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> None:
-    """Bring the groups of each pair (a, b) together."""
+def _join(parent: Ids, a: Ids, b: Ids) -> None:
+    """Merge the groups of each pair (a, b)."""
     while True:
         a, b = _roots(parent, a), _roots(parent, b)
         apart = a != b
@@ -133,31 +147,29 @@ def _join(parent: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64])
         np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
 
 
-def _roots(parent: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    while not np.array_equal(above := parent[ids], ids):
-        ids = above
-    return ids
+def _roots(parent: Ids, rows: Ids) -> Ids:
+    while not np.array_equal(above := parent[rows], rows):
+        rows = above
+    return rows
 
 
-def _members(parent: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the ids of each group of several, in the order of their smallest."""
+def _members(parent: Ids) -> Iterator[Ids]:
+    """Yield the rows of each group of two or more, in the order of their first rows."""
     roots = _roots(parent, np.arange(len(parent)))
     order = np.argsort(roots, kind="stable")
-    for ids in np.split(order, np.flatnonzero(np.diff(roots[order])) + 1):
-        if len(ids) > 1:
-            yield ids
+    for rows in np.split(order, np.flatnonzero(np.diff(roots[order])) + 1):
+        if len(rows) > 1:
+            yield rows
 
 
-def _group(
-    ids: NDArray[np.int64], plain: BaseVectors, pictures: Items, root: Path
-) -> list[Duplicate]:
-    found = sorted((pictures[item_id] for item_id in ids.tolist()), key=lambda one: -one.size)
-    first = normalized(plain.rows(np.array([found[0].id])))[0].astype(np.float64)
+def _group(ids: Ids, base: BaseVectors, items: Items, root: Path) -> list[Duplicate]:
+    members = sorted((items[item_id] for item_id in ids.tolist()), key=lambda item: -item.size)
+    first = normalized(base.rows(np.array([members[0].id])))[0].astype(np.float64)
     group: list[Duplicate] = []
-    for start in range(0, len(found), _BLOCK):
-        some = found[start : start + _BLOCK]
-        rows = normalized(plain.rows(np.array([item.id for item in some])))
-        similarities = 100 * (rows @ first).clip(0, 1)
+    for start in range(0, len(members), _BLOCK):
+        some = members[start : start + _BLOCK]
+        vectors = normalized(base.rows(np.array([item.id for item in some])))
+        similarities = 100 * (vectors @ first).clip(0, 1)
         group += [
             Duplicate(root / item.path, item.label, item.size, float(similarity))
             for item, similarity in zip(some, similarities, strict=True)

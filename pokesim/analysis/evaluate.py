@@ -1,8 +1,8 @@
-"""How good is an index? Recall@k and mean reciprocal rank over photos whose right label is known.
+"""Evaluate an index: recall@k and mean reciprocal rank over photos with known labels.
 
-A photo's rank is that of the nearest picture with the right label, in the order of a query:
-recall@k is the share of photos with rank ≤ k, MRR the mean of 1 / rank. Confidence intervals are
-percentile bootstrap (Efron & Tibshirani 1993); two indexes are compared on the same photos by the
+A photo's rank is the rank of the nearest picture with the right label among its matches. Recall@k
+is the share of photos with rank ≤ k, MRR the mean of 1 / rank. Confidence intervals are percentile
+bootstrap intervals (Efron & Tibshirani 1993). Two indexes are compared on the same photos by the
 exact McNemar test on first places.
 """
 
@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.analysis.labels import Labelled, Labels, labelled_files
-from pokesim.analysis.ranking import Ints, first_right_ranks
+from pokesim.analysis.ranking import IntArray, first_right_ranks
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
 from pokesim.index import DEFAULT_INDEX
+from pokesim.index.item import Item
 from pokesim.index.manifest import Skipped
 from pokesim.search.index import Index, open_index
 
@@ -31,10 +32,22 @@ KS = (1, 5, 10)
 
 RESAMPLES = 2000
 
+_BLOCK = 8192  # vectors read at a time
+
+_PHOTOS = 512  # photos ranked at a time, which bounds the memory of the distances
+
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A photo, the rank of its nearest right picture, that picture, and what came first."""
+    """A photo with the rank of its nearest right picture.
+
+    Attributes:
+        photo: the photo and its right label.
+        rank: 1 if the nearest picture is right; 0 if no picture has the label.
+        right: the nearest picture with the right label.
+        first: the nearest picture of all.
+        first_label: its label.
+    """
 
     photo: Labelled
     rank: int
@@ -45,11 +58,11 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Figures of a group of photos, each with its 95 % confidence interval, as shares of 1.
+    """Figures of a group of photos, each with its 95 % confidence interval, as fractions of 1.
 
     Attributes:
-        name: the style, or what else the group is.
-        photos: how many.
+        name: the style, or another name of the group.
+        photos: number of photos.
         figures: "R@k" and "MRR" → (value, low, high).
     """
 
@@ -60,14 +73,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What `evaluate_index` found.
+    """The result of `evaluate_index`.
 
     Attributes:
         index: the index's folder or address.
-        embedder: its embedder's name.
-        scores: a row a style, if there are several, then all photos.
-        ranked: each counted photo.
-        unknown: labels without a picture in the index → photos that were therefore not counted.
+        embedder: the name of its embedder.
+        scores: one per style if there are several, then one of all photos.
+        ranked: the photos that were counted.
+        unknown: labels that no candidate has → number of photos left out because of it.
         skipped: photos that could not be read.
     """
 
@@ -85,40 +98,45 @@ def evaluate_index(
     *,
     labels: Labels | str = Labels.AUTO,
     ks: Sequence[int] = KS,
+    where: str | None = None,
 ) -> Evaluation:
-    """Ask an index for every photo of a folder and see where the right label comes.
+    """Query an index with every photo of a folder and rank the right answers.
 
-    A picture of the index with the same bytes as the photo does not count, as answer or as rival.
+    Pictures of the index with the same bytes as the photo are left out.
 
     Args:
-        queries: folder of photos; a file's stem or its folder's name is the right label. With the
-            folder's name, a picture of the index is right whose label or folder has that name.
+        queries: folder of photos; a photo's right label is its file's stem or its folder's name. A
+            picture of the index is right if its label or its folder has that name.
         index: the index's folder or address.
-        labels: "stem", "folder", or "auto".
-        ks: the k of recall@k.
+        labels: "stem", "folder" or "auto"; see `pokesim.analysis.labels.Labels`.
+        ks: the values of k for recall@k.
+        where: a filter on the metadata; only pictures that pass it are candidates. See
+            `pokesim.index.metadata.filter_parser`.
 
     Raises:
-        PokesimError: there is no photo whose label the index knows, or the index cannot be used.
+        UsageError: a k is below 1, or the filter is not valid for this index.
+        PokesimError: no photo has the label of a candidate, or the index cannot be used.
     """
     how = Labels(labels)
     if not ks or min(ks) < 1:
         raise UsageError("Every k must be at least 1.")
     with open_index(index) as opened:
-        known = {item.label for item in opened.items}
-        photos = labelled_files(Path(queries), how, known)
+        candidates = _candidates(opened, where)
+        photos = labelled_files(Path(queries), how, {item.label for item in candidates.items})
         vectors, photos, skipped = _embedded(opened, photos)
-        ranked = _rank(opened, vectors, photos) if photos else []
+        ranked = _ranked(candidates, vectors, photos) if photos else []
         embedder = opened.manifest.embedder.name
     counted = [one for one in ranked if one.rank]
     if not counted:
-        raise PokesimError(f"No photo in {queries} has a label of which {index} has a picture.")
+        among = f"{index} that passes {where!r}" if where else str(index)
+        raise PokesimError(f"No photo in {queries} has the label of a picture in {among}.")
     unknown = Counter(one.photo.label for one in ranked if not one.rank)
     scores = tuple(_scores(counted, ks))
     return Evaluation(str(index), embedder, scores, tuple(counted), unknown, tuple(skipped))
 
 
 def paired_test(one: Evaluation, other: Evaluation) -> float:
-    """Return the p-value of the exact McNemar test: do the first places of two indexes differ?"""
+    """Return the p-value of the exact McNemar test that two indexes differ in first places."""
     first = {ranked.photo.path: ranked.rank == 1 for ranked in one.ranked}
     pairs = [
         (first[ranked.photo.path], ranked.rank == 1)
@@ -127,9 +145,37 @@ def paired_test(one: Evaluation, other: Evaluation) -> float:
     ]
     gained, lost = pairs.count((False, True)), pairs.count((True, False))
     changed = gained + lost
-    # Under the null hypothesis each change is a fair coin's.
+    # Under the null hypothesis, gains and losses are equally likely.
     tail = sum(math.comb(changed, i) for i in range(min(gained, lost) + 1))
     return float(min(1.0, 2 * tail / 2**changed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The pictures to rank, in the order of their ids.
+
+    Attributes:
+        root: the folder of the pictures.
+        items: the pictures.
+        blocks: iterates over their vectors in blocks, float32 (≤ block, d).
+    """
+
+    root: Path
+    items: Sequence[Item]
+    blocks: Callable[[], Iterable[NDArray[np.float32]]]
+
+
+def _candidates(index: Index, where: str | None) -> _Candidates:
+    root, items = Path(index.manifest.images), list(index.items)
+    if where is None:
+        return _Candidates(root, items, index.blocks)
+    ids = index.select(where)
+
+    def blocks() -> Iterable[NDArray[np.float32]]:
+        for start in range(0, len(ids), _BLOCK):
+            yield index.vectors(ids[start : start + _BLOCK])
+
+    return _Candidates(root, [items[item_id] for item_id in ids.tolist()], blocks)
 
 
 def _embedded(
@@ -146,11 +192,15 @@ def _embedded(
     return np.array(rows), good, skipped
 
 
-def _rank(index: Index, xq: NDArray[np.float32], photos: Sequence[Labelled]) -> list[Ranked]:
-    items = list(index.items)
+def _ranked(
+    candidates: _Candidates, xq: NDArray[np.float32], photos: Sequence[Labelled]
+) -> list[Ranked]:
+    root, items = candidates.root, candidates.items
+    if not items:
+        return [Ranked(photo, 0, root, root, "") for photo in photos]
     number: dict[str, int] = {}
 
-    def numbered(texts: Iterable[str]) -> Ints:
+    def numbered(texts: Iterable[str]) -> IntArray:
         return np.array([number.setdefault(text, len(number)) for text in texts], np.int64)
 
     yb = np.stack(
@@ -165,12 +215,12 @@ def _rank(index: Index, xq: NDArray[np.float32], photos: Sequence[Labelled]) -> 
         numbered(sha256_of(photo.path) for photo in photos),
         numbered(item.sha256 for item in items),
     )
-    root = Path(index.manifest.images)
     ranked = []
-    block = 512  # photos at a time: bounds the memory of the distances
-    for start in range(0, len(photos), block):
-        part = slice(start, start + block)
-        found = first_right_ranks(xq[part], yq[part], index.blocks, yb, (same[0][part], same[1]))
+    for start in range(0, len(photos), _PHOTOS):
+        some = slice(start, start + _PHOTOS)
+        ranks = first_right_ranks(
+            xq[some], yq[some], candidates.blocks, yb, (same[0][some], same[1])
+        )
         ranked += [
             Ranked(
                 photo,
@@ -179,7 +229,7 @@ def _rank(index: Index, xq: NDArray[np.float32], photos: Sequence[Labelled]) -> 
                 root / items[first].path,
                 items[first].label,
             )
-            for photo, rank, right, first in zip(photos[part], *found, strict=True)
+            for photo, rank, right, first in zip(photos[some], *ranks, strict=True)
         ]
     return ranked
 
@@ -196,9 +246,9 @@ def _scores(ranked: Sequence[Ranked], ks: Sequence[int]) -> Iterable[Score]:
     yield _score("all photos", [np.concatenate(groups)], ks)
 
 
-def _score(name: str, groups: Sequence[Ints], ks: Sequence[int]) -> Score:
-    """Average the figures of groups of ranks, each group weighing the same."""
-    measures: dict[str, Callable[[Ints], Any]] = {f"R@{k}": partial(_recall, k) for k in ks}
+def _score(name: str, groups: Sequence[IntArray], ks: Sequence[int]) -> Score:
+    """Average the figures over groups of ranks, with equal weight for each group."""
+    measures: dict[str, Callable[[IntArray], Any]] = {f"R@{k}": partial(_recall, k) for k in ks}
     measures["MRR"] = _mean_reciprocal_rank
     random = np.random.default_rng(0)
     drawn = [group[random.integers(0, len(group), (RESAMPLES, len(group)))] for group in groups]
@@ -211,9 +261,9 @@ def _score(name: str, groups: Sequence[Ints], ks: Sequence[int]) -> Score:
     return Score(name, sum(map(len, groups)), figures)
 
 
-def _recall(k: int, ranks: Ints) -> Any:  # noqa: ANN401 - a number, or one for each row
+def _recall(k: int, ranks: IntArray) -> Any:  # noqa: ANN401 - a number, or an array with one per row
     return (ranks <= k).mean(-1)
 
 
-def _mean_reciprocal_rank(ranks: Ints) -> Any:  # noqa: ANN401
+def _mean_reciprocal_rank(ranks: IntArray) -> Any:  # noqa: ANN401 - see _recall
     return (1 / ranks).mean(-1)

@@ -1,4 +1,4 @@
-"""What a labelled picture shows: the label is its file's stem, or its folder's name."""
+"""Labels of pictures: the file's stem or the folder's name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pokesim.errors import PokesimError
 
 
 class Labels(StrEnum):
-    """What names the right label of a labelled picture.
+    """Where the right label of a picture comes from.
 
-    AUTO takes the file's stem where the index has a picture of that label, else its folder's name.
+    AUTO takes the file's stem if the index has a picture with that label, else the folder's name.
     """
 
     AUTO = "auto"
@@ -23,7 +23,7 @@ class Labels(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A picture file whose label is known; ``style`` is the folder above, without the label's."""
+    """A picture file with its label; ``style`` is the parent folder, less the label's own."""
 
     path: Path
     label: str
@@ -31,12 +31,17 @@ class Labelled:
 
 
 def labelled_files(folder: Path, how: Labels, known: Iterable[str]) -> list[Labelled]:
-    """List the pictures of a folder with their labels; `Labels` says how these are named.
+    """List the pictures of a folder with their labels.
 
-    With AUTO, a picture of which neither the stem nor the folder is known keeps its stem.
+    With AUTO, a picture whose stem and folder are both unknown is labelled by its stem.
+
+    Args:
+        folder: searched with all its subfolders.
+        how: where the labels come from.
+        known: the labels in the index.
 
     Raises:
-        PokesimError: there is no such folder, or no picture in it.
+        PokesimError: the folder does not exist, or has no picture in it.
     """
     from pokesim.images import find_files, has_picture_ending
 

@@ -1,4 +1,4 @@
-"""An index's vectors in two dimensions, so that what is alike lies together."""
+"""Lay an index out in two dimensions, with similar pictures close together."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pokesim.index.vectors.flat import spread_ids
 from pokesim.search.index import open_index
 
 MAX_PICTURES = 2000
-"""Pictures on a map unless asked otherwise."""
+"""Default maximum number of pictures on a map."""
 
 
 class Method(StrEnum):
-    """How vectors are brought into two dimensions.
+    """How vectors are reduced to two dimensions.
 
-    PCA keeps what differs most overall; t-SNE keeps neighbours together, and needs openTSNE. AUTO
-    takes t-SNE where it can be had.
+    PCA preserves the largest differences; t-SNE keeps neighbours together and needs openTSNE. AUTO
+    uses t-SNE if openTSNE is installed.
     """
 
     AUTO = "auto"
@@ -33,7 +33,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlacedPicture:
-    """A picture on the map; x and y are from 0 to 1, y downwards."""
+    """A picture on the map; x and y run from 0 to 1, y downwards."""
 
     path: Path
     label: str
@@ -42,42 +42,59 @@ class PlacedPicture:
 
 
 def layout_pictures(
-    index: str | Path = DEFAULT_INDEX, *, most: int = MAX_PICTURES, method: str = Method.AUTO
+    index: str | Path = DEFAULT_INDEX,
+    *,
+    most: int = MAX_PICTURES,
+    method: str = Method.AUTO,
+    where: str | None = None,
 ) -> list[PlacedPicture]:
-    """Place the pictures of an index in the unit square, pictures with near vectors together.
+    """Place the pictures of an index in the unit square, similar pictures close together.
 
     Args:
         index: the index's folder or address.
-        most: how many; of more, some from all over the index are taken.
+        most: maximum number of pictures; from a larger index, they are taken at equal steps.
         method: "pca", "tsne" or "auto".
+        where: a filter on the metadata; only pictures that pass it are placed. See
+            `pokesim.index.metadata.filter_parser`.
 
     Raises:
-        UsageError: there is no such method, or what it needs is not installed.
+        UsageError: the method is unknown or needs a package that is not installed, or the filter
+            is not valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
     if method not in list(Method):
-        raise UsageError(f"There is no method {method}; choose one of {', '.join(Method)}.")
+        raise UsageError(f"Unknown method {method}; choose one of {', '.join(Method)}.")
     with open_index(index) as opened:
-        ids = spread_ids(len(opened), most)
-        places = _PLACERS[_chosen(Method(method), len(ids))](opened.vectors(ids))
-        span = float(np.ptp(places, axis=0).max()) or 1.0
-        middle = (places.max(axis=0) + places.min(axis=0)) / 2
-        xy = 0.5 + (places - middle) / span
-        found = [opened.items[item_id] for item_id in ids.tolist()]
+        ids = np.arange(len(opened)) if where is None else opened.select(where)
+        ids = ids[spread_ids(len(ids), most)]
+        reduce = _REDUCERS[_resolved(Method(method), len(ids))]
+        if not len(ids):
+            return []
+        xy = _in_unit_square(reduce(opened.vectors(ids)))
+        items = [opened.items[item_id] for item_id in ids.tolist()]
         root = Path(opened.manifest.images)
         return [
             PlacedPicture(root / item.path, item.label, x, y)
-            for item, (x, y) in zip(found, xy.tolist(), strict=True)
+            for item, (x, y) in zip(items, xy.tolist(), strict=True)
         ]
 
 
-def _chosen(method: Method, count: int) -> Method:
-    there = find_spec("openTSNE") is not None
-    if method is Method.TSNE and not there:
+def _resolved(method: Method, count: int) -> Method:
+    """Return the method to use for ``count`` vectors. Raises UsageError if it is not installed."""
+    is_installed = find_spec("openTSNE") is not None
+    if method is Method.TSNE and not is_installed:
         raise UsageError("t-SNE needs openTSNE: pip install 'pokesim[map]'.")
     if count < 4:  # too few to have neighbours
         return Method.PCA
-    return (Method.TSNE if there else Method.PCA) if method is Method.AUTO else method
+    return (Method.TSNE if is_installed else Method.PCA) if method is Method.AUTO else method
+
+
+def _in_unit_square(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centre and scale points (n, 2) so that the longer side of their bounds has length 1."""
+    span = float(np.ptp(points, axis=0).max()) or 1.0
+    middle = (points.max(axis=0) + points.min(axis=0)) / 2
+    placed: NDArray[np.float64] = 0.5 + (points - middle) / span
+    return placed
 
 
 def _pca(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -86,17 +103,17 @@ def _pca(x: NDArray[np.float32]) -> NDArray[np.float64]:
     _, directions = np.linalg.eigh(centred.T @ centred)  # in ascending order
     two = directions[:, :-3:-1]
     signs = np.sign(two[np.abs(two).argmax(axis=0), np.arange(two.shape[1])])
-    places: NDArray[np.float64] = centred @ (two * signs)  # the same picture on every machine
-    return places if places.shape[1] == 2 else np.pad(places, ((0, 0), (0, 1)))
+    points: NDArray[np.float64] = centred @ (two * signs)  # fixed signs: reproducible anywhere
+    return points if points.shape[1] == 2 else np.pad(points, ((0, 0), (0, 1)))
 
 
 def _tsne(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return a t-SNE embedding, float64 (n, 2), that begins with PCA."""
+    """Return a t-SNE embedding, float64 (n, 2), initialized by PCA."""
     from openTSNE import TSNE
 
     perplexity = min(30.0, (len(x) - 1) / 3)
-    found = TSNE(perplexity=perplexity, initialization="pca", random_state=0).fit(x)
-    return np.asarray(found, np.float64)
+    points = TSNE(perplexity=perplexity, initialization="pca", random_state=0).fit(x)
+    return np.asarray(points, np.float64)
 
 
-_PLACERS = {Method.PCA: _pca, Method.TSNE: _tsne}
+_REDUCERS = {Method.PCA: _pca, Method.TSNE: _tsne}

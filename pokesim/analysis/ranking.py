@@ -1,4 +1,4 @@
-"""The rank of the nearest vector with the right label, exact, block by block."""
+"""The exact rank of the nearest vector with the right label, computed block by block."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+IntArray = NDArray[np.int64]
 
 
 def first_right_ranks(
     xq: NDArray[np.float32],
-    yq: Ints,
+    yq: IntArray,
     blocks: Callable[[], Iterable[NDArray[np.float32]]],
-    yb: Ints,
-    same: tuple[Ints, Ints] | None = None,
-) -> tuple[Ints, Ints, Ints]:
-    """Rank, for each query, the nearest vector with the right label among all vectors.
+    yb: IntArray,
+    same: tuple[IntArray, IntArray] | None = None,
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return for each query the rank of the nearest vector with the right label.
 
     Args:
         xq: queries, float32 (nq, d).
-        yq: the number of each query's label, (nq,).
-        blocks: gives the vectors block by block, float32 (≤ block, d), each time it is called.
-        yb: numbers of the labels of each vector, (nb, labels a vector).
-        same: content numbers of queries (nq,) and vectors (nb,); a query does not meet its equal.
+        yq: the label number of each query, (nq,).
+        blocks: iterates over all vectors in blocks, float32 (≤ block, d); called twice.
+        yb: the label numbers of each vector, (nb, labels per vector).
+        same: content numbers of the queries (nq,) and of the vectors (nb,); a query ignores
+            vectors with its own number.
 
     Returns:
-        the rank (0 where no vector has the label), the right vector's id, and the first one's id,
-        each int64 (nq,).
+        the rank (0 if no vector has the label), the row of the nearest right vector, and the row of
+        the nearest vector of any label, each int64 (nq,).
     """
     queries = xq.astype(np.float64)
     best, nearest = (np.full(len(xq), np.inf) for _ in range(2))
@@ -53,11 +54,11 @@ def first_right_ranks(
             np.where(better, D[rows, ids], nearest),
             np.where(better, start + ids, first),
         )
-        of_label = (yb[None, start : start + D.shape[1]] == yq[:, None, None]).any(2)
-        of_label_only = np.where(of_label, D, np.inf)
-        ids = of_label_only.argmin(1)
-        better = of_label_only[rows, ids] < best
-        best = np.where(better, of_label_only[rows, ids], best)
+        is_right = (yb[None, start : start + D.shape[1]] == yq[:, None, None]).any(2)
+        right_only = np.where(is_right, D, np.inf)
+        ids = right_only.argmin(1)
+        better = right_only[rows, ids] < best
+        best = np.where(better, right_only[rows, ids], best)
         right = np.where(better, start + ids, right)
     for start, D in distances():
         ids = np.arange(start, start + D.shape[1])

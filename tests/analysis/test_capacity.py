@@ -1,4 +1,4 @@
-"""What `pokesim plan` forecasts follows from what was measured, and grows as it must."""
+"""`pokesim plan` follows from the measured figures and grows with the number of pictures."""
 
 import re
 from dataclasses import replace
@@ -33,7 +33,7 @@ def by_name(found):
     return {one.name: one for one in found.set_ups}
 
 
-def test_the_figures_are_those_of_the_readme():
+def test_figures_match_the_readme():
     found = by_name(plan_capacity(100_000, "resnet50"))
     assert "92 ms by FAISS's scan" in README
     assert found["flat"].seconds == pytest.approx(0.092)
@@ -58,12 +58,12 @@ def test_the_figures_are_those_of_the_readme():
         assert NETWORK_MS[name] == pytest.approx(float(share) * NETWORK_MS["resnet50"])
 
 
-def test_the_disk_is_what_an_index_takes(tmp_path):
+def test_disk_matches_a_real_index(tmp_path):
     count, dims = 13_200, 1280
     rows = np.random.default_rng(0).normal(size=(count, dims)).astype(np.float32)
     for search, name in (("flat", "flat"), ("panorama", "Panorama")):
-        home = tmp_path / search
-        with new_snapshot(IndexFolder(home)) as draft:
+        folder = tmp_path / search
+        with new_snapshot(IndexFolder(folder)) as draft:
             writer = SnapshotWriter(draft.path, dims, None)
             writer.add(
                 rows, [Item(i, f"{i:05}.png", f"{i:05}", 9999, i, f"{i:064}") for i in range(count)]
@@ -71,15 +71,15 @@ def test_the_disk_is_what_an_index_takes(tmp_path):
             writer.finish()
             writer.close()
             record = EmbedderRecord("mobilenet_v2", "", 1, 224, "", True)
-            manifest = Manifest(str(home), record, dims, count, ())
+            manifest = Manifest(str(folder), record, dims, count, ())
             draft.commit(replace(manifest, search=SearchRecord(search)))
-        files = IndexFolder(home).current().manifest.files.values()
-        forecasted = by_name(plan_capacity(count, "mobilenet_v2"))[name].disk
-        assert forecasted == pytest.approx(sum(file["bytes"] for file in files), rel=0.06)
+        files = IndexFolder(folder).current().manifest.files.values()
+        planned = by_name(plan_capacity(count, "mobilenet_v2"))[name].disk
+        assert planned == pytest.approx(sum(file["bytes"] for file in files), rel=0.06)
 
 
 @given(images, images, embedders, st.integers(1, 1000), st.floats(1e9, 1e13))
-def test_more_pictures_take_no_less(one, other, embedder, workers, memory):
+def test_more_pictures_never_need_less(one, other, embedder, workers, memory):
     few, many = sorted((one, other))
     less, more = (
         plan_capacity(count, embedder, workers=workers, memory=memory) for count in (few, many)
@@ -94,7 +94,7 @@ def test_more_pictures_take_no_less(one, other, embedder, workers, memory):
 
 
 @given(images, embedders, st.integers(1, 1000), st.integers(1, 1000))
-def test_more_workers_take_no_longer(count, embedder, one, other):
+def test_more_workers_never_take_longer(count, embedder, one, other):
     few, many = sorted((one, other))
     less, more = (plan_capacity(count, embedder, workers=workers) for workers in (few, many))
     assert less.small_seconds >= more.small_seconds >= 1e-3 * int(count) * SERIAL_MS
@@ -102,7 +102,7 @@ def test_more_workers_take_no_longer(count, embedder, one, other):
 
 
 @given(images, embedders, st.floats(1e9, 1e13), st.floats(0, 1))
-def test_what_is_recommended_is_exact_and_fits(count, embedder, memory, share):
+def test_the_recommended_set_up_is_exact_and_fits(count, embedder, memory, share):
     dims = max(1, round(share * CATALOG[embedder].dimension))
     found = plan_capacity(count, embedder, dims, memory=memory)
     assert found.recommended in found.set_ups
@@ -115,7 +115,7 @@ def test_what_is_recommended_is_exact_and_fits(count, embedder, memory, share):
 
 
 @given(images, embedders)
-def test_the_arithmetic_that_is_shown_is_right(count, embedder):
+def test_the_printed_formulas_give_the_printed_results(count, embedder):
     found = plan_capacity(count, embedder)
     steps = {step.what: step for step in found.steps}
     for what in ("vectors", "items"):
@@ -125,29 +125,29 @@ def test_the_arithmetic_that_is_shown_is_right(count, embedder):
         ("build, small pictures", found.small_seconds),
         ("build, 12 megapixels", found.large_seconds),
     ):
-        said = re.sub(" ms|,", "", steps[what].how).replace("×", "*")
-        assert eval(said, {"__builtins__": {}}) / 1000 == pytest.approx(seconds, rel=0.01)
+        formula = re.sub(" ms|,", "", steps[what].how).replace("×", "*")
+        assert eval(formula, {"__builtins__": {}}) / 1000 == pytest.approx(seconds, rel=0.01)
         assert time_text(seconds) == steps[what].result
 
 
-def test_the_readme_shows_what_is_printed(run):
+def test_the_readme_example_matches_the_output(run):
     command = re.search(r"\$ pokesim (plan .*)\n((?:    .*\n|\n)+)", README)
     printed = "\n".join(line.removeprefix("    ") for line in command[2].splitlines())
     assert run(*command[1].split()).stdout.strip() == printed.strip()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--images", "nan"], "The number of pictures must be from 1 to 1e12, not nan."),
         (["--images", "0"], "from 1 to 1e12, not 0."),
-        (["--images", "9", "--dims", "4096"], "resnet50 gives 1 to 2048 dimensions, not 4096."),
-        (["--images", "9", "--workers", "0"], "It takes at least one worker, and some memory."),
-        (["--images", "9", "--memory", "nan"], "It takes at least one worker, and some memory."),
+        (["--images", "9", "--dims", "4096"], "resnet50 allows 1 to 2048 dimensions, not 4096."),
+        (["--images", "9", "--workers", "0"], "at least one worker and a positive amount"),
+        (["--images", "9", "--memory", "nan"], "at least one worker and a positive amount"),
         (["--images", "9", "--embedder", "resent50"], "Did you mean resnet50?"),
     ],
 )
-def test_a_question_without_a_meaning_is_told(run, options, told):
+def test_bad_options_are_usage_errors(run, options, message):
     done = run("plan", *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert told in done.stderr
+    assert message in done.stderr

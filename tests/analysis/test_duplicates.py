@@ -1,4 +1,4 @@
-"""Near-identical pictures in an index, found and shown."""
+"""Find and show near-identical pictures in an index."""
 
 import itertools
 import json
@@ -33,24 +33,24 @@ def pairs_of(groups):
 @pytest.fixture(scope="module")
 def varied(samples, tmp_path_factory):
     """An index of fifty creatures, each also resized, recompressed and cropped."""
-    home = tmp_path_factory.mktemp("varied")
-    (home / "images").mkdir()
+    folder = tmp_path_factory.mktemp("varied")
+    (folder / "images").mkdir()
     for path in sorted(samples.images.iterdir())[::3]:
-        shutil.copy(path, home / "images")
+        shutil.copy(path, folder / "images")
         with Image.open(path) as opened:
             picture = Image.new("RGB", opened.size, "white")
             picture.paste(opened, mask=opened.convert("RGBA").split()[3])
         width, height = picture.size
-        below = home / "images" / path.stem
+        below = folder / "images" / path.stem
         picture.resize((width // 3, height // 3)).save(f"{below}-small.png")
         picture.save(f"{below}-again.jpg", quality=35)
         x, y = width // 14, height // 14
         picture.crop((x, y, width - x, height - y)).save(f"{below}-crop.webp")
-    pokesim.build_index(home / "images", home / "index", embedder="compact")
-    return home
+    pokesim.build_index(folder / "images", folder / "index", embedder="compact")
+    return folder
 
 
-def test_the_default_threshold_finds_what_was_resized_recompressed_or_cropped(varied):
+def test_the_default_threshold_finds_resized_recompressed_and_cropped_copies(varied):
     found = pairs_of(pokesim.find_duplicates(varied / "index"))
     names = [path.name for path in (varied / "images").iterdir()]
     true = {
@@ -62,7 +62,7 @@ def test_the_default_threshold_finds_what_was_resized_recompressed_or_cropped(va
     assert len(found & true) / len(true) >= 0.9
 
 
-@pytest.mark.skipif(not COPIES.exists(), reason="the shared data are not here")
+@pytest.mark.skipif(not COPIES.exists(), reason="the shared data is missing")
 def test_a_flipped_and_a_resized_photo_are_found_among_others(tmp_path):
     pokesim.build_index(COPIES, tmp_path / "index", embedder="compact")
     (group,) = pokesim.find_duplicates(tmp_path / "index")
@@ -102,22 +102,25 @@ def test_an_index_without_duplicates_has_no_group(run, index_path, tmp_path):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), least=st.sampled_from([30.0, 80.0, 95.0, 99.99, 100.0]))
-def test_groups_are_the_connected_parts_of_all_similar_pairs(tmp_path_factory, seed, least):
+def test_groups_are_the_connected_components_of_all_similar_pairs(tmp_path_factory, seed, least):
     numbers = np.random.default_rng(seed)
     xb = numbers.integers(-2, 3, (60, 4)).astype(np.float32)
     xb[~xb.any(1)] = 1
-    home = tmp_path_factory.mktemp("groups")
-    with new_snapshot(IndexFolder(home)) as draft, closing(SnapshotWriter(draft.path, 4)) as writer:
+    folder = tmp_path_factory.mktemp("groups")
+    with (
+        new_snapshot(IndexFolder(folder)) as draft,
+        closing(SnapshotWriter(draft.path, 4)) as writer,
+    ):
         writer.add(xb, [Item(i, f"{i:02}", str(i), i, 1, "") for i in range(60)])
         writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
         draft.commit(Manifest("/", record, 4, 60, ()))
     x = xb.astype(np.float64) / np.linalg.norm(xb.astype(np.float64), axis=1, keepdims=True)
     near = (x @ x.T >= least / 100 - 1e-9) | np.eye(60, dtype=bool)
-    for _ in range(6):  # 2**6 steps reach everything
+    for _ in range(6):  # paths of up to 2**6 steps connect all 60
         near = near @ near
     expected = {frozenset(np.flatnonzero(row).tolist()) for row in near if row.sum() > 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pokesim.analysis.duplicates._BLOCK", 16)
-        found = pokesim.find_duplicates(home, threshold=least)
+        found = pokesim.find_duplicates(folder, threshold=least)
     assert {frozenset(int(one.label) for one in group) for group in found} == expected

@@ -1,4 +1,4 @@
-"""The figures of `evaluate` are those that an independent computation gives."""
+"""The figures of `evaluate` equal those of an independent computation."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from pokesim.samples import PHOTOGRAPHED
 
 
 def expected_ranks(index, photos, right):
-    """Rank by sorting all distances, in float64; ``right(photo, item)`` tells right pictures."""
+    """Rank by sorting all distances in float64; ``right(photo, item)`` says if a match is right."""
     xb = index.vectors(np.arange(len(index))).astype(np.float64)
     items = list(index.items)
     ranks = []
@@ -27,7 +27,7 @@ def expected_ranks(index, photos, right):
 
 @pytest.fixture
 def styles(samples, tmp_path):
-    """Photos in two styles, the second hardly to be recognised, and one of an unknown label."""
+    """Photos in two styles, the second hard to recognise, and one photo with an unknown label."""
     for photo in sorted(samples.photos.iterdir())[:12]:
         for style, size in (("fine", 200), ("coarse", 12)):
             (tmp_path / "styles" / style).mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def test_figures_equal_an_independent_computation(run, index_path, styles):
     assert found["unknown_labels"] == {"nobody": 1}
 
 
-def test_folders_are_labels_too_and_a_picture_is_not_its_own_answer(run, tmp_path, samples):
+def test_folders_as_labels_and_a_picture_does_not_match_itself(run, tmp_path, samples):
     for name in PHOTOGRAPHED[:6]:
         (tmp_path / "all" / name).mkdir(parents=True)
         shutil.copy(samples.images / f"{name}.png", tmp_path / "all" / name / "a.png")
@@ -111,20 +111,20 @@ def test_the_misses_are_drawn(run, index_path, styles, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["nowhere"], 1, "There is no folder nowhere."),
         (["empty"], 1, "There is no picture in empty."),
-        (["strange"], 1, "No photo in strange has a label of which"),
+        (["strange"], 1, "No photo in strange has the label of a picture in"),
         (["strange", "-k", "one"], 2, "-k takes numbers"),
         (["strange", "-k", "0"], 2, "Every k must be at least 1."),
         (["strange", "--misses", "sheet.txt"], 2, "--misses writes PNG or JPEG"),
     ],
 )
-def test_bad_input_is_one_sentence(run, index_path, samples, tmp_path, args, code, told):
+def test_bad_input_is_one_message(run, index_path, samples, tmp_path, args, code, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "strange").mkdir()
     shutil.copy(next(samples.photos.iterdir()), tmp_path / "strange" / "nobody.jpg")
     done = run("evaluate", *args, "--index", index_path)
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr

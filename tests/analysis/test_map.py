@@ -18,21 +18,21 @@ from pokesim.samples import CREATURES
 ODD = "</script><script>alert(1)&amp;"
 
 
-def test_a_map_is_one_page_with_all_in_it(run, samples, tmp_path):
+def test_a_map_is_one_self_contained_page(run, samples, tmp_path):
     folder = tmp_path / "few"
     folder.mkdir()
     for name in CREATURES[:6]:
         shutil.copy(samples.images / f"{name}.png", folder)
     (folder / f"{CREATURES[0]}.png").rename(folder / f"{ODD.replace('/', '∕')}.png")
     assert run("build-index", folder, "--embedder", "compact").returncode == 0
-    (folder / f"{CREATURES[1]}.png").unlink()  # gone since; it is left blank
+    (folder / f"{CREATURES[1]}.png").unlink()  # deleted since; left blank
     done = run("map", "out.html")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "Drew 6 pictures in out.html.\n"
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
     assert page.count("<script>") == page.count("</script>") == 1
     assert "{{" not in page
-    assert not re.search(r"https?://|src=\"[^\"]", page), "nothing is fetched"
+    assert not re.search(r"https?://|src=\"[^\"]", page), "the page fetches nothing"
     pictures = json.loads(re.search(r"^const pictures = (.*);$", page, re.MULTILINE)[1])
     assert {one["label"] for one in pictures} == {*CREATURES[1:6], ODD.replace("/", "∕")}
     for one in pictures:
@@ -43,24 +43,24 @@ def test_a_map_is_one_page_with_all_in_it(run, samples, tmp_path):
             assert max(small.size) == 112
 
 
-def test_a_map_is_a_picture_too(run, index_path, tmp_path):
+def test_a_map_as_a_picture(run, index_path, tmp_path):
     done = run("map", "out.png", "--index", index_path, "--most", "40", "--method", "pca")
     assert done.stderr == "Drew 40 pictures in out.png.\n"
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.size == (2000, 2000)
         assert len(drawn.convert("RGB").getcolors(1 << 22)) > 5000
-    for args, told in {
+    for args, message in {
         ("out.gif",): "OUT writes PNG or JPEG",
-        ("out.png", "--method", "umap"): "There is no method umap",
+        ("out.png", "--method", "umap"): "Unknown method umap",
         ("no/out.html", "--method", "pca"): "no/out.html cannot be written",
     }.items():
         wrong = run("map", *args, "--index", index_path)
         assert wrong.returncode
-        assert told in wrong.stderr
+        assert message in wrong.stderr
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
-def test_what_is_alike_lies_together_and_the_same_each_time(index_path, method):
+def test_similar_pictures_are_close_and_the_layout_is_reproducible(index_path, method):
     placed = layout_pictures(index_path, method=method)
     assert placed == layout_pictures(index_path, method=method)
     xy = np.array([(one.x, one.y) for one in placed])
@@ -75,7 +75,7 @@ def test_what_is_alike_lies_together_and_the_same_each_time(index_path, method):
     assert distances[rows, near].mean() < 0.6 * distances.mean()
 
 
-def test_without_opentsne_a_map_is_drawn_by_pca_and_tsne_says_what_to_install(index_path):
+def test_without_opentsne_auto_uses_pca_and_tsne_says_what_to_install(index_path):
     code = (
         "import sys, importlib.util as u; real = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'openTSNE' else real(name, *a)\n"

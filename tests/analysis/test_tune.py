@@ -1,4 +1,4 @@
-"""A learned metric: never NaN, measured before it is published, and an index like any other."""
+"""A learned metric is never NaN, is measured before it is published, and gives a normal index."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from pokesim.samples import CREATURES
 
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
-def test_a_fit_is_finite_or_a_sentence(data):
+def test_a_fit_is_finite_or_an_error(data):
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     count, dimension = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 20))
     rows = random.standard_normal((count, dimension)).astype(np.float32)
@@ -38,7 +38,7 @@ def test_a_fit_is_finite_or_a_sentence(data):
     assert np.all((abs(lengths - 1) < 1e-4) | (lengths == 0))
 
 
-def test_a_fit_finds_the_direction_that_tells_labels_apart():
+def test_a_fit_finds_the_direction_that_separates_labels():
     random = np.random.default_rng(1)
     labels = np.repeat(np.arange(8), 50)
     rows = random.standard_normal((400, 6)) * [1, 1, 1, 1, 0.1, 0.1]
@@ -49,7 +49,7 @@ def test_a_fit_finds_the_direction_that_tells_labels_apart():
     assert weight[4:].min() > 3 * weight[:4].max()
 
 
-def test_too_little_to_learn_from_is_a_sentence():
+def test_too_few_pictures_are_an_error():
     rows = np.eye(4, dtype=np.float32)
     with pytest.raises(PokesimError, match="at least two labels"):
         fit(rows, np.zeros(4, np.int64), 2)
@@ -59,7 +59,7 @@ def test_too_little_to_learn_from_is_a_sentence():
         fit(rows * np.nan, np.array([0, 0, 1, 1]), 2)
 
 
-def test_a_projection_survives_its_file(tmp_path):
+def test_a_projection_survives_saving_and_loading(tmp_path):
     matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
     Projection(matrix).save(tmp_path / "p.npy")
     np.testing.assert_array_equal(Projection.load(tmp_path / "p.npy").matrix, matrix)
@@ -70,8 +70,8 @@ def test_a_projection_survives_its_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def labelled(samples, tmp_path_factory):
-    """Sixty creatures in five styles, some of which hide what they are from plain vectors."""
-    home = tmp_path_factory.mktemp("labelled")
+    """Sixty creatures in five styles, some of them hard to recognise by base vectors."""
+    folder = tmp_path_factory.mktemp("labelled")
     styles = {
         "blurred": lambda picture: picture.filter(ImageFilter.GaussianBlur(9)),
         "dark": lambda picture: ImageEnhance.Brightness(picture).enhance(0.35),
@@ -80,12 +80,12 @@ def labelled(samples, tmp_path_factory):
         "swapped": lambda picture: Image.merge("RGB", picture.split()[1:] + picture.split()[:1]),
     }
     for style, change in styles.items():
-        (home / style).mkdir()
+        (folder / style).mkdir()
         for name in CREATURES[::2][:60]:
             creature = Image.open(samples.images / f"{name}.png")
             white = Image.alpha_composite(Image.new("RGBA", creature.size, "white"), creature)
-            change(white.convert("RGB")).save(home / style / f"{name}.png")
-    return home
+            change(white.convert("RGB")).save(folder / style / f"{name}.png")
+    return folder
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ def index(index_path, tmp_path):
     return shutil.copytree(index_path, tmp_path / "index")
 
 
-def test_tuning_helps_is_measured_recorded_and_can_be_reset(run, index, labelled, samples):
-    with pokesim.open_index(index) as plain:
-        before = plain.vectors(np.arange(151))
+def test_tuning_helps_is_recorded_and_can_be_reset(run, index, labelled, samples):
+    with pokesim.open_index(index) as base:
+        before = base.vectors(np.arange(151))
     done = run("tune", labelled, "--index", index, "--dims", "32")
     assert done.returncode == 0, done.stderr
     assert "Learned from 300 pictures of 60 labels: 256 → 32 dimensions." in done.stdout
-    told = done.stdout.split("R@1 ")[1].split("%")
-    assert float(told[1].strip(" →")) > float(told[0])
+    figures = done.stdout.split("R@1 ")[1].split("%")
+    assert float(figures[1].strip(" →")) > float(figures[0])
 
     with pokesim.open_index(index) as tuned:
         assert tuned.manifest.dimension == 32
@@ -119,7 +119,7 @@ def test_tuning_helps_is_measured_recorded_and_can_be_reset(run, index, labelled
     assert run("tune", "--reset", "--index", index).returncode == 1
 
 
-def test_held_out_figures_are_those_of_a_fit_without_these_labels(index, labelled):
+def test_held_out_figures_come_from_a_fit_without_these_labels(index, labelled):
     tuning = pokesim.tune_index(labelled, index, dims=32)
     assert tuning.held_out == 60 // 5 * 5
     assert tuning.after[0] > tuning.before[0]
@@ -131,7 +131,7 @@ def test_labelled_pictures_are_embedded_once(run, index, labelled):
     run("tune", labelled, "--index", index, "--dims", "32")
     current = (index / "labelled" / "CURRENT").read_text()
     first = list((index / "snapshots").glob("*/vectors.faiss"))
-    # So few dimensions need not help; the point is that nothing is embedded again.
+    # So few dimensions may not help; this test is about embedding nothing again.
     again = run("tune", labelled, "--index", index, "--dims", "16", "--force")
     assert again.returncode == 0
     assert (index / "labelled" / "CURRENT").read_text() == current
@@ -140,7 +140,7 @@ def test_labelled_pictures_are_embedded_once(run, index, labelled):
     assert len(first) == 2
 
 
-def test_building_again_keeps_the_metric(run, index, labelled, samples, seeded_weights):
+def test_rebuilding_keeps_the_metric(run, index, labelled, samples, seeded_weights):
     run("tune", labelled, "--index", index, "--dims", "32")
     with pokesim.open_index(index) as tuned:
         before = tuned.vectors(np.arange(151))
@@ -155,15 +155,15 @@ def test_building_again_keeps_the_metric(run, index, labelled, samples, seeded_w
     )
     other = run("build-index", samples.photos, *options, "--rebuild", "--index", index)
     assert "metric learned for the old one is dropped" in other.stderr
-    with pokesim.open_index(index) as plain:
-        assert plain.manifest.tuning is None
+    with pokesim.open_index(index) as base:
+        assert base.manifest.tuning is None
 
 
 def test_a_tune_that_does_not_help_is_refused(run, index_path, samples, tmp_path):
     index = shutil.copytree(index_path, tmp_path / "index")
     same = tmp_path / "same" / "style"
     same.mkdir(parents=True)
-    for name in CREATURES[:40]:  # so alike that the plain vectors find all of them
+    for name in CREATURES[:40]:  # so similar that the base vectors find all of them
         Image.open(samples.images / f"{name}.png").resize((250, 250)).save(same / f"{name}.png")
     before = (index / "CURRENT").read_text()
     refused = run("tune", same.parent, "--index", index)
@@ -173,15 +173,15 @@ def test_a_tune_that_does_not_help_is_refused(run, index_path, samples, tmp_path
     assert run("tune", same.parent, "--index", index, "--force").returncode == 0
 
 
-def test_bad_input_is_one_sentence(run, index, labelled, tmp_path):
+def test_bad_input_is_one_message(run, index, labelled, tmp_path):
     (tmp_path / "strange").mkdir()
     (tmp_path / "two").mkdir()
     for number, path in enumerate(sorted((labelled / "dark").iterdir())[:2]):
         shutil.copy(path, tmp_path / "strange" / f"{number}.png")
         shutil.copy(path, tmp_path / "two" / path.name)
-    for args, code, told in (
+    for args, code, message in (
         (["nowhere"], 1, "There is no folder nowhere."),
-        (["strange"], 1, "no picture of any label in strange"),
+        (["strange"], 1, "No picture in strange has the label of a picture in the index"),
         (["two"], 1, "too few to hold some out"),
         (["two", "--dims", "0"], 2, "--dims"),
         ([], 2, "Give a folder of labelled pictures, or --reset."),
@@ -189,5 +189,5 @@ def test_bad_input_is_one_sentence(run, index, labelled, tmp_path):
     ):
         done = run("tune", *args, "--index", index)
         assert (done.returncode, done.stdout) == (code, ""), args
-        assert told in done.stderr
+        assert message in done.stderr
     assert run("tune", "two", "--index", "nothing").returncode == 1
