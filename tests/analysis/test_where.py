@@ -21,7 +21,7 @@ WHERE = "Kind = odd and Number < 20"
 def folder(samples, tmp_path_factory):
     """An index of 30 creatures and smaller copies of them, and one of those that pass WHERE."""
     root = tmp_path_factory.mktemp("where")
-    for name in ("all", "some"):
+    for name in ("all", "some", "photos"):
         (root / name).mkdir()
     rows = [["Name", "Kind", "Number"]]
     for number, path in enumerate(sorted(samples.images.iterdir())[:30]):
@@ -29,6 +29,7 @@ def folder(samples, tmp_path_factory):
         copy = f"{path.stem}-small.png"
         with Image.open(path) as picture:
             picture.resize((100, 100)).save(root / "all" / copy)
+            picture.resize((40, 40)).save(root / "photos" / path.name)
         # The copy of every fourth creature is of the other kind, so its pair is split.
         kinds = [number % 2, (number + (number % 4 == 1)) % 2]
         for name, kind in zip((path.name, copy), kinds, strict=True):
@@ -46,7 +47,7 @@ def folder(samples, tmp_path_factory):
 def test_duplicates_among_the_pictures_that_match(folder):
     def groups(index, **options):
         return [
-            [(one.path.name, one.bytes, pytest.approx(one.similarity, abs=1e-4)) for one in group]
+            [(one.path.name, one.bytes, round(one.similarity, 2)) for one in group]
             for group in pokesim.find_duplicates(folder / index, **options)
         ]
 
@@ -65,19 +66,20 @@ def test_duplicates_among_the_pictures_that_match(folder):
 def test_a_layout_of_the_pictures_that_match(folder, most):
     def layout(index, **options):
         placed = layout_pictures(folder / index, method="pca", most=most, **options)
-        return {one.path.name: pytest.approx((one.x, one.y), abs=1e-3) for one in placed}
+        return {one.path.name: (one.x, one.y) for one in placed}
 
-    found = layout("index", where=WHERE)
-    assert found == layout("subset")
+    found, expected = layout("index", where=WHERE), layout("subset")
+    assert list(found) == list(expected)
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), atol=1e-3)
     assert len(found) == min(most, len(list((folder / "some").iterdir())))
     assert layout("index", where="Number > 1000") == {}
 
 
 @pytest.mark.parametrize("labels", ["auto", "stem"])
-def test_an_evaluation_among_the_pictures_that_match(folder, samples, labels):
+def test_an_evaluation_among_the_pictures_that_match(folder, labels):
     def evaluate(index, **options):
         return pokesim.evaluate_index(
-            samples.images, folder / index, labels=labels, ks=[1, 3], **options
+            folder / "photos", folder / index, labels=labels, ks=[1, 3], **options
         )
 
     found, expected = evaluate("index", where=WHERE), evaluate("subset")
@@ -91,30 +93,24 @@ def test_an_evaluation_among_the_pictures_that_match(folder, samples, labels):
         for one in expected.ranked
     ]
     assert len(found.ranked) < len(evaluate("index").ranked)
-    with pytest.raises(PokesimError, match="a picture in .* that passes 'Number > 1000'"):
+    with pytest.raises(PokesimError, match=r"a picture in .* that passes 'Number > 1000'"):
         evaluate("index", where="Number > 1000")
 
 
-def test_ranks_among_the_pictures_that_match_equal_a_brute_force_search(folder, samples, tmp_path):
-    (tmp_path / "photos").mkdir()
+def test_ranks_among_the_pictures_that_match_equal_a_brute_force_search(folder):
     with pokesim.open_index(folder / "index") as index:
         ids = index.select(WHERE)
         items = [index.items[item_id] for item_id in ids.tolist()]
         xb = index.vectors(ids).astype(np.float64)
-        photos, expected = [], []
-        for item in items[::3]:
-            photo = tmp_path / "photos" / f"{item.label}.jpg"
-            with Image.open(folder / "all" / item.path) as picture:
-                picture.convert("RGB").resize((60, 60)).save(photo)
-            ((_, query),) = index.embed_photos([photo])
+        expected = {}
+        for photo, query in index.embed_photos(sorted((folder / "photos").iterdir())):
             order = np.argsort(np.linalg.norm(xb - query, axis=1), kind="stable")
-            photos.append(photo.name)
-            expected.append(1 + [items[row].label for row in order].index(item.label))
-    found = pokesim.evaluate_index(
-        tmp_path / "photos", folder / "index", labels="stem", where=WHERE
-    )
-    ranks = {one.photo.path.name: one.rank for one in found.ranked}
-    assert ranks == dict(zip(photos, expected, strict=True))
+            labels = [items[row].label for row in order]
+            if photo.stem in labels:
+                expected[photo] = 1 + labels.index(photo.stem)
+    found = pokesim.evaluate_index(folder / "photos", folder / "index", labels="stem", where=WHERE)
+    assert {one.photo.path: one.rank for one in found.ranked} == expected
+    assert len(expected) == 10
 
 
 @pytest.mark.parametrize("where", ["Colour = red", "Kind = strange", "Kind ="])
