@@ -1,1 +1,1 @@
-"""Matches → something to look at: text in several formats, a picture, a terminal preview."""
+"""Present results as text, tables, pictures, HTML pages and terminal previews."""

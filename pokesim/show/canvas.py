@@ -1,4 +1,4 @@
-"""What the pictures that we draw are made of: rounded tiles and colours."""
+"""Building blocks of drawn pictures: colours and rounded tiles."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 
 def save_picture(canvas: Image.Image, path: Path) -> None:
-    """Write a drawing as PNG or JPEG, by the ending.
+    """Write a drawing as PNG or JPEG, according to the file's ending.
 
     Raises:
         PokesimError: the file cannot be written.
     """
     try:
-        canvas.save(path, quality=92, subsampling=0)  # of JPEG: letters keep their edges
+        canvas.save(path, quality=92, subsampling=0)  # no chroma subsampling, which would blur text
     except OSError as error:
         raise PokesimError(f"{path} cannot be written ({error.strerror or error}).") from error
 
@@ -48,7 +48,7 @@ def paste(
     must_exist: bool = False,
     trim: bool = True,
 ) -> None:
-    """Put a picture into a box with round corners, as `tile` draws it."""
+    """Draw a picture into a box with rounded corners; see `tile`."""
     left, top, right, bottom = box
     drawn = tile(source, right - left, bottom - top, must_exist=must_exist, trim=trim)
     canvas.paste(drawn, (left, top), rounded(*drawn.size, radius=14))
@@ -57,17 +57,18 @@ def paste(
 def tile(
     source: PictureSource, width: int, height: int, *, must_exist: bool = False, trim: bool = True
 ) -> Image.Image:
-    """Draw a picture, whole and in proportion, in the middle of so many pixels.
+    """Draw a whole picture in proportion, centred on a tile of the given size in pixels.
 
-    Its edges, blurred, fill the rest if that is the smaller part; else the rest is white. A
-    cut-out's white margin is trimmed, unless told otherwise.
+    If the picture covers more than half of the tile, its blurred edges fill the rest; otherwise the
+    rest is white. ``trim`` reduces the white margin of a cut-out.
 
     Raises:
-        PictureError: the picture cannot be read and must exist; else all is white.
+        PictureError: the picture cannot be read and ``must_exist`` is set; without it, the tile is
+            white.
     """
     canvas = Image.new("RGB", (width, height), TILE)
     try:
-        # Larger than the tile, so that it is still sharp when its white margin is cut off.
+        # Larger than the tile, to stay sharp after its white margin is cut off.
         picture = thumbnail_of(source, 2 * width, 2 * height)
     except PictureError:
         if must_exist:
@@ -76,13 +77,13 @@ def tile(
     picture = _trimmed(picture) if trim else picture
     picture = ImageOps.contain(picture, canvas.size, Image.Resampling.LANCZOS)
     if 2 * picture.width * picture.height > width * height:
-        _draw_edges_out(canvas, picture)
+        _extend_edges(canvas, picture)
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
 
 
-def _draw_edges_out(canvas: Image.Image, picture: Image.Image) -> None:
-    """Fill a canvas of a picture's width or height, half by half, with the edge on that side."""
+def _extend_edges(canvas: Image.Image, picture: Image.Image) -> None:
+    """Fill each half of a canvas as wide or as high as the picture with the edge on that side."""
     (width, height), across = picture.size, canvas.width > picture.width
     for end in (0, 1):  # left and right, or above and below
         if across:
@@ -96,18 +97,18 @@ def _draw_edges_out(canvas: Image.Image, picture: Image.Image) -> None:
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:
-    """Bring the white margin of a cut-out to a tenth; many lie in a lot of white, or in none."""
+    """Set the white margin of a cut-out, which may be any size, to a tenth of its longer side."""
     dark = ImageChops.invert(picture.convert("L")).point(lambda dark: 255 * (dark > 8))
     right, bottom = picture.width - 1, picture.height - 1
     inside = dark.getbbox()
     if inside is None or any(dark.getpixel((x, y)) for x in (0, right) for y in (0, bottom)):
         return picture
-    air = max(inside[2] - inside[0], inside[3] - inside[1]) // 10
-    return ImageOps.expand(picture.crop(inside), air, TILE)
+    margin = max(inside[2] - inside[0], inside[3] - inside[1]) // 10
+    return ImageOps.expand(picture.crop(inside), margin, TILE)
 
 
 def rounded(width: int, height: int, radius: int) -> Image.Image:
-    """Draw a mask with round corners; large, then shrunk, because Pillow does not smooth them."""
+    """Draw a mask with rounded corners, at four times the size because Pillow does not smooth."""
     scale = 4
     mask = Image.new("L", (scale * width, scale * height), 0)
     corners = (0, 0, mask.width - 1, mask.height - 1)

@@ -1,4 +1,4 @@
-"""A photo and its matches in one picture, good enough to post."""
+"""Share card: a photo and its matches in one picture."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pokesim.show.heatmap import heated, scale
 from pokesim.show.typeset import write
 
 WIDTH, HEIGHT = 1200, 630
-"""Pixels of a card: the size that social networks show whole."""
+"""Size of a card in pixels; social networks show this size uncropped."""
 
 _MARGIN = 40
 
-_MIDDLE = 168  # between photo and match, for the similarity
+_MIDDLE = 168  # gap between photo and match, for the similarity
 
 _TILE = (WIDTH - 2 * _MARGIN - _MIDDLE) // 2
 
-_WORDS = 62  # below photo and match
+_CAPTION = 62  # height below photo and match
 
-_OTHERS = 5  # further matches
+_OTHERS = 5  # maximum number of further matches
 
-_SMALL = 84  # side of theirs
+_SMALL = 84  # side of a further match
 
 _RING = 148
 
@@ -36,32 +36,32 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     """Draw a photo and its best match side by side, and up to five further matches below.
 
     Args:
-        answer: to one photo, with at least one match.
-        explanation: of photo and best match; both are drawn as heat maps then.
+        answer: the answer to one photo, with at least one match.
+        explanation: of the photo and its best match; if given, both are drawn as heat maps.
 
     Returns:
         RGB, 1200 × 630 pixels.
 
     Raises:
-        PictureError: the photo cannot be read. A match's picture that has gone is left blank.
+        PictureError: the photo cannot be read. A missing picture of a match is left blank.
     """
     best, *others = answer.matches[: 1 + _OTHERS]
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    bottom = HEIGHT - _MARGIN - _WORDS - (_SMALL + 24 if others else 0)
+    bottom = HEIGHT - _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
     left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom)
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
-    words = bottom + 46
+    baseline = bottom + 46
     if explanation:
         _paste_heated(canvas, answer.photo, explanation.photo, explanation.shift, left)
         _paste_heated(canvas, best.path, explanation.picture, explanation.shift, right)
-        canvas.paste(scale(90, 12), (_MARGIN + 2, words - 12))
-        told = "the redder a place, the more it adds to the similarity"
-        write(canvas, (_MARGIN + 104, words), told, _TILE - 104, 18, GREY, least=14)
+        canvas.paste(scale(90, 12), (_MARGIN + 2, baseline - 12))
+        legend = "the redder an area, the more it adds to the similarity"
+        write(canvas, (_MARGIN + 104, baseline), legend, _TILE - 104, 18, GREY, least=14)
     else:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
-        write(canvas, (_MARGIN + 2, words), "your photo", _TILE, 24, GREY)
-    write(canvas, (right[0] + 2, words), best.label, _TILE - 4, 44, INK, bold=True, least=28)
+        write(canvas, (_MARGIN + 2, baseline), "your photo", _TILE, 24, GREY)
+    write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
     _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
     if others:
         _draw_others(canvas, others)
@@ -71,7 +71,7 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
 def save_cards(
     answers: Sequence[Answer], path: Path, explanations: Sequence[Explanation | None]
 ) -> None:
-    """Write a card of each answered photo, below each other, as one PNG or JPEG file.
+    """Write one card per answered photo, one below the other, as one PNG or JPEG file.
 
     Raises:
         PokesimError: the file cannot be written.
@@ -90,8 +90,8 @@ def _paste_heated(
 
 
 def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
-    """Draw a similarity as a ring that is closed at 100 %, its middle at x, y."""
-    fine = 4  # Pillow does not smooth arcs
+    """Draw a similarity as a ring centred at x, y; the ring is closed at 100 %."""
+    fine = 4  # drawn larger, because Pillow does not smooth arcs
     ring = Image.new("RGB", (fine * _RING, fine * _RING), PAPER)
     draw, corners = ImageDraw.Draw(ring), (0, 0, ring.width - 1, ring.height - 1)
     draw.arc(corners, 0, 360, BAR, fine * 13)
@@ -114,7 +114,7 @@ def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
 
 
 def _draw_others(canvas: Image.Image, others: Sequence[Match]) -> None:
-    """Draw further matches in a row at the bottom: picture, name, similarity."""
+    """Draw further matches in a row at the bottom, each with its label and similarity."""
     width = (WIDTH - 2 * _MARGIN) // max(3, len(others))
     top = HEIGHT - _MARGIN - _SMALL
     for place, match in enumerate(others):

@@ -1,4 +1,4 @@
-"""A contact sheet of groups of pictures, a group a row."""
+"""Contact sheet of groups of near-identical pictures, one group per row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pokesim.show.text import counted
 from pokesim.show.typeset import write
 
 MOST = 40
-"""Groups on a sheet at most."""
+"""Maximum number of groups on a sheet."""
 
 _COLUMNS = 6
 
@@ -29,10 +29,10 @@ _HEAD = 40
 
 
 def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
-    """Draw groups below each other, the first pictures of each, at most `MOST`.
+    """Draw the first pictures of each group, for at most `MOST` groups.
 
     Returns:
-        how many were drawn; with none, no file is written.
+        number of groups drawn; if 0, no file is written.
 
     Raises:
         PokesimError: the file cannot be written.
@@ -57,10 +57,10 @@ def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None
     for column, one in enumerate(group[:_COLUMNS]):
         x = _MARGIN + column * (_SIDE + _GAP)
         paste(canvas, one.path, (x, y, x + _SIDE, y + _SIDE))
-        told = f"{one.bytes / 1e3:,.0f} kB"
+        caption = f"{one.bytes / 1e3:,.0f} kB"
         if column:
-            told = f"{one.similarity:.1f} %, {told}"
+            caption = f"{one.similarity:.1f} %, {caption}"
         if more > 0 and column == _COLUMNS - 1:
-            told = f"and {more:,} more"
+            caption = f"and {more:,} more"
         write(canvas, (x + 2, y + _SIDE + 20), one.path.name, _SIDE, 15, INK)
-        write(canvas, (x + 2, y + _SIDE + 39), told, _SIDE, 14, GREY)
+        write(canvas, (x + 2, y + _SIDE + 39), caption, _SIDE, 14, GREY)

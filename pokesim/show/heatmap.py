@@ -1,4 +1,4 @@
-"""A heat map over a picture: where it resembles another."""
+"""Heat map over a picture that shows where it resembles another."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from PIL import Image
 from pokesim.images import PictureSource, thumbnail_of
 from pokesim.search.explain import Map
 
-# Ever redder, from what adds nothing, or takes away, to what adds most: white, then ColorBrewer's
-# YlOrRd, so that lightness falls all the way.
+# From white (adds nothing, or reduces the similarity) to red (adds most): ColorBrewer's YlOrRd,
+# whose lightness falls steadily.
 _STOPS = np.array([(255, 255, 255), (255, 237, 160), (254, 178, 76), (240, 59, 32)], np.float32)
 
 
 def heated(
     source: PictureSource, places: Map, shift: float, width: int, height: int
 ) -> Image.Image:
-    """Draw a picture in pale grey, coloured by what each place of it adds to a similarity.
+    """Draw a picture in pale grey, coloured by what each area adds to the similarity.
 
     Args:
         source: the picture.
-        places: its map, of an `Explanation`; the reddest is the place that adds most.
-        shift: of the map, in cells; less than one. The outermost places reach to the edges.
-        width: in pixels, of the room; the picture is drawn as large as fits into it.
-        height: the same.
+        places: its map from an `Explanation`; the area that adds most is the reddest.
+        shift: offset of the map in cells, less than one. The outermost cells reach to the edges.
+        width: maximum width in pixels; the picture is drawn as large as fits.
+        height: maximum height in pixels.
 
     Returns:
         RGB, in the picture's proportions.
@@ -45,12 +45,12 @@ def heated(
 
 
 def scale(width: int, height: int) -> Image.Image:
-    """Draw the colours from what adds nothing, at the left, to what adds most."""
+    """Draw the colour scale, from what adds nothing at the left to what adds most at the right."""
     row = _colours(np.linspace(0, 1, width, dtype=np.float32))
     return Image.fromarray(np.tile(row.astype(np.uint8), (height, 1, 1)))
 
 
 def _colours(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return RGB, float32 (…, 3), of shares 0..1 (…)."""
+    """Return the RGB colours, float32 (…, 3), of shares from 0 to 1, (…)."""
     at = np.linspace(0, 1, len(_STOPS))
     return np.stack([np.interp(shares, at, stops) for stops in _STOPS.T], axis=-1, dtype=np.float32)

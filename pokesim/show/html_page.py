@@ -1,4 +1,4 @@
-"""What the pages that we write have in common: a template, pictures inside, one file."""
+"""Write self-contained HTML pages from templates, with pictures embedded as data URLs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from PIL import Image
 
 from pokesim.errors import PokesimError
 
+_TEMPLATES = Path(__file__).with_name("templates")
+
 
 def save_page(path: Path, template: str, parts: Mapping[str, str]) -> None:
-    """Fill a template of this folder and write it.
+    """Fill in a template and write the page.
 
     Args:
-        path: the file.
-        template: its name.
-        parts: the HTML that comes for each {{name}} of it.
+        path: the file to write.
+        template: name of a file in ``templates``.
+        parts: the HTML that replaces each {{name}} of the template.
 
     Raises:
         PokesimError: the file cannot be written.
     """
-    page = Path(__file__).with_name(template).read_text(encoding="utf-8")
-    # In one go, so that nothing in a part is taken for a place of the template.
-    page = re.sub(r"{{(\w+)}}", lambda place: parts[place[1]], page)
+    page = (_TEMPLATES / template).read_text(encoding="utf-8")
+    # In one pass, so that {{name}} inside a part is not replaced.
+    page = re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], page)
     try:
         path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
@@ -34,7 +36,7 @@ def save_page(path: Path, template: str, parts: Mapping[str, str]) -> None:
 
 
 def data_url(picture: Image.Image) -> str:
-    """Return a picture as a data URL, which holds all of it."""
+    """Return a picture as a data URL."""
     data = io.BytesIO()
     picture.save(data, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

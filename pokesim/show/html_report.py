@@ -1,4 +1,4 @@
-"""Photos and their matches as one page in one file, to mail around: no script, nothing fetched."""
+"""HTML report: photos and their matches as one file without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pokesim.show.heatmap import heated, scale
 from pokesim.show.html_page import data_url, save_page
 from pokesim.show.text import plain
 
-_LARGE, _SMALL = (800, 640), (340, 272)  # pixels of pictures; some more than are shown
+_LARGE, _SMALL = (800, 640), (340, 272)  # sizes in pixels, somewhat larger than shown
 
 
 def save_report(
@@ -25,13 +25,13 @@ def save_report(
 ) -> None:
     """Write photos and their matches as one self-contained HTML file.
 
-    Files are named without their folders. A picture that has gone is left blank.
+    File names are shown without their folders. Missing pictures are left blank.
 
     Args:
         answers: each with at least one match.
-        path: the file.
+        path: the file to write.
         explanations: of each photo and its best match, or None.
-        about: a line at the end, such as what was searched.
+        about: a line for the footer, such as what was searched.
 
     Raises:
         PokesimError: the file cannot be written.
@@ -71,20 +71,20 @@ def _section(answer: Answer, explanation: Explanation | None) -> str:
 def _why(answer: Answer, explanation: Explanation) -> str:
     photo = heated(answer.photo, explanation.photo, explanation.shift, *_LARGE)
     match = heated(answer.matches[0].path, explanation.picture, explanation.shift, *_LARGE)
-    told = "redder where it adds more to the similarity"
-    return f"""<h2>Where they are alike</h2>
+    legend = "redder where it adds more to the similarity"
+    return f"""<h2>Why they match</h2>
 <div class="why">
-{_image(photo, _LARGE, f"the photo, {told}", trim=False)}
-{_image(match, _LARGE, f"the match, {told}", trim=False)}
+{_image(photo, _LARGE, f"the photo, {legend}", trim=False)}
+{_image(match, _LARGE, f"the match, {legend}", trim=False)}
 </div>
-<p><img class="scale" src="{data_url(scale(192, 8))}" alt="">The redder a place, the more it adds \
+<p><img class="scale" src="{data_url(scale(192, 8))}" alt="">The redder an area, the more it adds \
 to the similarity.</p>"""
 
 
 def _item(match: Match) -> str:
     label = _text(match.label)
     facts = [f"{match.similarity:.1f} % similar", f"distance {match.distance:.4f}"]
-    facts += [] if match.near is None else [f"pictures near: {match.near:,}"]
+    facts += [] if match.near is None else [f"nearby pictures: {match.near:,}"]
     facts.append(_text(match.path.name))
     cells = "".join(
         f"<dt>{_text(column)}</dt><dd>{_text(str(value))}</dd>"
@@ -103,5 +103,5 @@ def _image(source: PictureSource, size: tuple[int, int], alt: str, trim: bool = 
 
 
 def _text(text: str) -> str:
-    """Show any text as it is, with what would turn the line about as escapes."""
+    """Escape a text for HTML, and controls that would reverse the line."""
     return escape(plain(text))

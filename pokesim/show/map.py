@@ -1,4 +1,4 @@
-"""A map of a collection: thumbnails in two dimensions, as a page to zoom or as a picture."""
+"""Map of a collection: thumbnails laid out in 2-D, as a zoomable page or as a picture."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pokesim.images import thumbnail_of
 from pokesim.show.canvas import PAPER, TILE, paste, save_picture
 from pokesim.show.html_page import data_url, save_page
 
-_SIDE = 2000  # of a picture, in pixels
+_SIDE = 2000  # of the map as a picture, in pixels
 
 _MARGIN = 60
 
-_SMALLEST, _LARGEST = 28, 180  # of a thumbnail in a picture
+_SMALLEST, _LARGEST = 28, 180  # sides of a thumbnail in a picture
 
-_THUMBNAIL = 112  # of a thumbnail in a page
+_THUMBNAIL = 112  # side of a thumbnail in a page
 
 
 def save_map(placed: Sequence[PlacedPicture], path: Path, title: str) -> None:
-    """Write a map as one self-contained HTML file, or as PNG or JPEG, by the ending.
+    """Write a map as one self-contained HTML file, or as PNG or JPEG, by its ending.
 
-    A picture that has gone is left blank.
+    Missing pictures are left blank.
 
     Raises:
         PokesimError: the file cannot be written.
@@ -46,13 +46,13 @@ def save_map(placed: Sequence[PlacedPicture], path: Path, title: str) -> None:
         }
         for one in placed
     ]
-    data = json.dumps(pictures).replace("<", "\\u003c")  # nothing in a name ends the script
+    data = json.dumps(pictures).replace("<", "\\u003c")  # so that no name can end the script
     save_page(path, "map.html", {"title": html.escape(title), "pictures": data})
 
 
 def _drawn(placed: Sequence[PlacedPicture]) -> Image.Image:
     canvas = Image.new("RGB", (_SIDE, _SIDE), PAPER)
-    side = round(min(_LARGEST, max(_SMALLEST, 0.55 * _SIDE / math.sqrt(len(placed)))))
+    side = round(min(_LARGEST, max(_SMALLEST, 0.55 * _SIDE / math.sqrt(len(placed) or 1))))
     room = _SIDE - 2 * _MARGIN - side
     for one in placed:
         x, y = _MARGIN + round(one.x * room), _MARGIN + round(one.y * room)
@@ -61,7 +61,7 @@ def _drawn(placed: Sequence[PlacedPicture]) -> Image.Image:
 
 
 def _thumbnail(path: Path) -> str:
-    """Return a picture as a data URL; a blank one where it has gone."""
+    """Return a picture as a data URL; a missing one is blank."""
     try:
         return data_url(thumbnail_of(path, _THUMBNAIL, _THUMBNAIL))
     except PictureError:

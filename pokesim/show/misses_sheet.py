@@ -1,4 +1,4 @@
-"""A contact sheet of the worst misses: what was asked, what is right, what came first."""
+"""Contact sheet of the worst misses: the photo, the right picture and what came first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pokesim.show.canvas import ACCENT, GREY, INK, PAPER, paste, save_picture
 from pokesim.show.typeset import write
 
 MOST = 24
+"""Maximum number of misses on a sheet."""
 
 _COLUMNS = 3
 
@@ -27,10 +28,10 @@ _HEAD = 46
 
 
 def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
-    """Draw the photos whose right picture came latest, the worst first, at most `MOST`.
+    """Draw the photos whose right picture ranked lowest, worst first, at most `MOST`.
 
     Returns:
-        how many were drawn; with none, no file is written.
+        number of misses drawn; if 0, no file is written.
 
     Raises:
         PokesimError: the file cannot be written.
@@ -41,7 +42,9 @@ def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
     rows = -(-len(worst) // _COLUMNS)
     size = (2 * _MARGIN + _COLUMNS * _CELL[0] - 30, 2 * _MARGIN + _HEAD + rows * _CELL[1])
     canvas = Image.new("RGB", size, PAPER)
-    title = "Worst misses: the photo, the right picture with its rank, what came first"
+    title = (
+        "Worst misses: the photo, the right picture with its rank, and the picture that came first"
+    )
     write(canvas, (_MARGIN, _MARGIN + 16), title, size[0] - 2 * _MARGIN, 22, INK)
     for place, one in enumerate(worst):
         x = _MARGIN + place % _COLUMNS * _CELL[0]

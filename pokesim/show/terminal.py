@@ -1,4 +1,4 @@
-"""Pictures in a terminal: each character cell is a half block, two pixels in 24-bit colour."""
+"""Draw pictures in a terminal; each character is a half block of two pixels in 24-bit colour."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _RESET = "\x1b[0m"
 
 
 def preview(photo: PictureSource, matches: Sequence[Match], width: int) -> str:
-    """Draw a photo and its matches side by side, with captions, in lines of ``width`` cells.
+    """Draw a photo and its matches side by side with captions, at most ``width`` cells wide.
 
-    As many matches are drawn as find room.
+    Matches that do not fit are left out.
     """
     fit = max(2, min(1 + len(matches), (width + _GAP) // (_NARROWEST + _GAP)))
     side = min(_WIDEST, (width + _GAP) // fit - _GAP)
@@ -39,7 +39,7 @@ def _tile(source: PictureSource, side: int) -> list[str]:
     canvas = Image.new("RGB", (side, side - side % 2), "white")
     try:
         picture = thumbnail_of(source, *canvas.size)
-    except PictureError:  # moved or deleted since it was indexed; the caption is still true
+    except PictureError:  # moved or deleted since it was indexed; the caption still holds
         picture = Image.new("RGB", (1, 1), "white")
     corner = ((canvas.width - picture.width) // 2, (canvas.height - picture.height) // 2)
     canvas.paste(picture, corner)

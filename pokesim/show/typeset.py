@@ -1,4 +1,4 @@
-"""Words on the pictures that we draw: a line of any name, in the room that there is."""
+"""Write a line of any text on a drawing, fitted to a given width."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _REGULAR, _BOLD = str(_FONTS / "Inter-Regular.otf"), str(_FONTS / "Inter-SemiBol
 
 _ANY_SIZE = 16
 
-# Looked for on this machine, for a line with letters that Inter lacks: Chinese, Japanese and Korean
-# on Linux, macOS and Windows, then DejaVu's signs.
+# Fonts of this machine for lines with letters that Inter lacks: Chinese, Japanese and Korean on
+# Linux, macOS and Windows, then DejaVu for symbols.
 _OTHERS = (
     "NotoSansCJK-Regular.ttc",
     "wqy-microhei.ttc",
@@ -30,7 +30,7 @@ _OTHERS = (
 
 _BLANK = "□"
 
-_LONGEST = 300  # letters that are looked at; no line holds more
+_LONGEST = 300  # letters; no line holds more
 
 
 def write(
@@ -45,20 +45,20 @@ def write(
     least: int | None = None,
     anchor: str = "ls",
 ) -> int:
-    """Write one line, smaller if need be, and ended by "…" if it still does not fit.
+    """Write one line, shrunk or cut off with "…" if it is too long.
 
-    A letter that no font at hand has becomes "□".
+    A letter that no available font has becomes "□".
 
     Args:
         canvas: the drawing.
-        at: where, in pixels.
-        text: any text, such as the name of a file.
-        room: its width at most, in pixels.
-        size: of the type, in pixels.
-        colour: of the type.
-        bold: of half bold type.
-        least: the size down to which it shrinks before it is shortened; it does not, unless told.
-        anchor: what ``at`` is of the line, as Pillow says it: "ls" its left end on the base line.
+        at: position of the anchor, in pixels.
+        text: any text, such as a file name.
+        room: maximum width, in pixels.
+        size: font size, in pixels.
+        colour: text colour.
+        bold: whether to use the semi-bold font.
+        least: smallest font size to shrink to before the line is cut off; None: never shrink.
+        anchor: Pillow's text anchor; "ls" is the left end of the base line.
 
     Returns:
         the width of the line, in pixels.
@@ -80,10 +80,10 @@ def write(
 
 
 def _cleaned(text: str) -> str:
-    """Return a text as one line of letters that can be seen, accents joined to their letters."""
+    """Return a text as one line of visible letters, with accents composed."""
     text = unicodedata.normalize("NFC", text[:_LONGEST].encode("utf-8", "replace").decode())
     text = " ".join(text.split())
-    # Cc, Cf: commands that turn a line about or join letters; U+FE0F asks for an emoji's colours.
+    # Cc, Cf: controls that reverse a line or join letters; U+FE0F requests a coloured emoji.
     return "".join(
         letter
         for letter in text
@@ -92,27 +92,27 @@ def _cleaned(text: str) -> str:
 
 
 def _font_with(text: str, first: str) -> str:
-    """Return the first font at hand that has all letters of a text, or else ``first``."""
+    """Return the first available font with all letters of a text, or ``first`` if there is none."""
     if any(_lacks(first, letter) for letter in text):
-        for name in _others_at_hand():
+        for name in _available_others():
             if not any(_lacks(name, letter) for letter in text):
                 return name
     return first
 
 
 @cache
-def _others_at_hand() -> list[str]:
-    found = []
+def _available_others() -> list[str]:
+    available = []
     for name in _OTHERS:
         with contextlib.suppress(OSError):
             _font(name, _ANY_SIZE)
-            found.append(name)
-    return found
+            available.append(name)
+    return available
 
 
 @lru_cache(4096)
 def _lacks(name: str, letter: str) -> bool:
-    """Say whether a font draws a letter as it draws what is none."""
+    """Return whether a font draws a letter like a noncharacter, that is, lacks it."""
     font = _font(name, _ANY_SIZE)
     drawn, none = font.getmask(letter), font.getmask("\U0010fffe")
     return drawn.size == none.size and bytes(drawn) == bytes(none)
@@ -120,5 +120,5 @@ def _lacks(name: str, letter: str) -> bool:
 
 @cache
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """Open a font of this package, by its path, or of this machine. Raises OSError."""
+    """Open a font by its path, or by its name on this machine. Raises OSError."""
     return ImageFont.truetype(name, size)

@@ -1,4 +1,4 @@
-"""The share card: whole pictures, any name, one match or many, and the heat map on it."""
+"""The share card: whole pictures, any name, one match or many, and heat maps."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ NAMES = {
     "anguro": "مرحبا",
     "truffin": "\u202eright to left",
 }
-PHOTO, MATCH = (40, 40, 516, 420), (684, 40, 1160, 420)  # their tiles, where others are below
+PHOTO, MATCH = (40, 40, 516, 420), (684, 40, 1160, 420)  # their tiles if there are further matches
 
 
 def colours(picture, box):
@@ -50,7 +50,7 @@ def test_a_card_shows_photos_and_matches(run, index_path, samples, tmp_path, k):
         assert k == 1 or colours(one, (40, 506, 124, 590)) > 50
 
 
-def test_a_card_that_cannot_be_written_is_one_sentence(run, index_path, samples):
+def test_a_card_that_cannot_be_written_is_one_message(run, index_path, samples):
     query = ("query", samples.photos / "brumbel.jpg", "--index", index_path)
     wrong = run(*query, "--save", "card.txt")
     assert (wrong.returncode, wrong.stdout) == (2, "")
@@ -59,7 +59,7 @@ def test_a_card_that_cannot_be_written_is_one_sentence(run, index_path, samples)
     assert "no/card.png cannot be written" in nowhere.stderr
 
 
-def test_any_name_stays_in_its_room(samples, tmp_path):
+def test_any_name_fits_its_space(samples, tmp_path):
     folder = tmp_path / "named"
     folder.mkdir()
     for creature, name in NAMES.items():
@@ -75,7 +75,7 @@ def test_any_name_stays_in_its_room(samples, tmp_path):
 
 @given(text=st.text(max_size=400), size=st.integers(8, 60), least=st.integers(8, 60))
 @settings(max_examples=100, deadline=None)
-def test_a_line_of_any_text_fits_its_room(text, size, least):
+def test_a_line_of_any_text_fits_its_width(text, size, least):
     canvas = Image.new("L", (400, 100), "white")
     assert write(canvas, (0, 70), text, 300, size, "black", least=least) <= 300
     assert canvas.crop((310, 0, 400, 100)).getextrema() == (255, 255)
@@ -89,14 +89,14 @@ def test_a_photo_is_whole_and_in_proportion(index_path, size):
     drawn = np.asarray(card(answer_of(index_path, photo)).crop(PHOTO), np.int16)
     ys, xs = np.nonzero(np.abs(drawn - ImageColor.getrgb("#ff0000")).sum(axis=2) < 200)
     inner = np.ptp(xs) + 1, np.ptp(ys) + 1
-    # The inner half is in the middle, and twice as much just fills the tile.
+    # The inner half is centred, and twice its size just fills the tile.
     assert inner[0] / inner[1] == pytest.approx(width / height, rel=0.1)
     assert min(drawn.shape[1] / inner[0], drawn.shape[0] / inner[1]) == pytest.approx(2, rel=0.1)
     assert xs.mean() == pytest.approx(drawn.shape[1] / 2, abs=2)
     assert ys.mean() == pytest.approx(drawn.shape[0] / 2, abs=2)
 
 
-def test_a_match_that_has_gone_is_blank(samples, tmp_path):
+def test_a_missing_match_is_blank(samples, tmp_path):
     folder = shutil.copytree(samples.images, tmp_path / "images")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
     answer = answer_of(tmp_path / "index", samples.photos / "brumbel.jpg")
@@ -114,13 +114,15 @@ def test_heat_is_reddest_where_most_is_added():
     warmth = red - blue
     assert np.unravel_index(warmth.argmax(), warmth.shape) >= (0, 450)
     assert warmth[25, 525] > 150
-    assert red[150, 75] == green[150, 75] == blue[150, 75]  # what takes away is not coloured
+    assert (
+        red[150, 75] == green[150, 75] == blue[150, 75]
+    )  # what reduces the similarity is not coloured
     nothing = heated(Image.new("RGB", (9, 9)), np.zeros((4, 4), np.float32), 0, 9, 9)
     assert len(nothing.getcolors()) == 1
 
 
 @pytest.mark.parametrize("shift", [-0.5, 0, 0.25])
-def test_heat_lies_where_the_places_see(shift):
+def test_heat_is_drawn_at_the_shifted_cells(shift):
     places = np.zeros((4, 4), np.float32)
     places[1, 2] = 1
     drawn = np.asarray(heated(Image.new("RGB", (80, 40), "white"), places, shift, 800, 400))
@@ -147,7 +149,7 @@ def test_explain_colours_the_card(run, index_path, samples, tmp_path):
     assert "--explain colours" in alone.stderr
 
 
-def test_a_match_that_has_gone_is_not_explained(run, samples, tmp_path):
+def test_a_missing_match_is_not_explained(run, samples, tmp_path):
     folder = shutil.copytree(samples.images, tmp_path / "images")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
     (folder / "brumbel.png").unlink()

@@ -1,4 +1,4 @@
-"""The HTML report: one file with all that it shows inside, whatever names and tables hold."""
+"""The HTML report is one self-contained file, and escapes any name and table."""
 
 import base64
 import csv
@@ -15,7 +15,7 @@ HOSTILE = '<img src=x onerror="alert(1)"> & {{about}}'
 
 
 class Page(HTMLParser):
-    """The tags, the attributes and the text of a page."""
+    """The tags, attributes and text of a page."""
 
     def __init__(self, path):
         super().__init__()
@@ -31,7 +31,7 @@ class Page(HTMLParser):
         self.text.append(data.strip())
 
     def pictures(self):
-        """Return all pictures, each out of its data URL."""
+        """Return all pictures, decoded from their data URLs."""
         head = "data:image/webp;base64,"
         assert all(source.startswith(head) for source in self.sources)
         data = [base64.b64decode(source.removeprefix(head)) for source in self.sources]
@@ -61,18 +61,18 @@ def test_a_report_holds_photos_matches_and_figures(run, index_path, samples, tmp
         assert f"{match.similarity:.1f} % similar" in page.text
         assert f"distance {match.distance:.4f}" in page.text
     assert "151 pictures, compared by compact." in page.text
-    assert str(samples.images) not in source  # folders are nobody's business
+    assert str(samples.images) not in source  # folders are private
 
     explained = run(*query, "why.html", "--explain", "--save", "why.png")
     assert explained.returncode == 0
     assert explained.stdout == done.stdout
     why = Page(tmp_path / "why.html")
     assert len(why.pictures()) == 2 * (2 + 4 + 3)
-    assert why.text.count("The redder a place, the more it adds to the similarity.") == 2
+    assert why.text.count("The redder an area, the more it adds to the similarity.") == 2
     assert (tmp_path / "why.png").is_file()
 
 
-def test_names_and_tables_are_shown_as_they_are(run, samples, tmp_path):
+def test_names_and_tables_are_escaped(run, samples, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     creature = f"{HOSTILE}\u202e.png"
@@ -98,14 +98,14 @@ def test_names_and_tables_are_shown_as_they_are(run, samples, tmp_path):
     assert "empty" not in page.text
 
 
-def test_groups_tell_how_many_pictures_are_near(run, index_path, samples, tmp_path):
+def test_groups_show_the_number_of_similar_pictures(run, index_path, samples, tmp_path):
     photo = samples.photos / "brumbel.jpg"
     grouped = ("--group", "--label", "folder", "--html", "page.html")
     assert run("query", photo, "--index", index_path, *grouped).returncode == 0
-    assert "pictures near: 151" in Page(tmp_path / "page.html").text
+    assert "nearby pictures: 151" in Page(tmp_path / "page.html").text
 
 
-def test_a_picture_that_has_gone_is_blank_in_a_report(samples, run, tmp_path):
+def test_a_missing_picture_is_blank_in_a_report(samples, run, tmp_path):
     folder = shutil.copytree(samples.images, tmp_path / "images")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
     (folder / "brumbel.png").unlink()
@@ -117,7 +117,7 @@ def test_a_picture_that_has_gone_is_blank_in_a_report(samples, run, tmp_path):
 
 
 @pytest.mark.parametrize(("out", "code"), [("report.txt", 2), ("nowhere/report.html", 1)])
-def test_a_report_that_cannot_be_written_is_one_sentence(run, index_path, samples, out, code):
+def test_a_report_that_cannot_be_written_is_one_message(run, index_path, samples, out, code):
     done = run("query", samples.photos / "brumbel.jpg", "--index", index_path, "--html", out)
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1
