@@ -92,6 +92,20 @@ def test_groups_in_every_format(run, ranked, kinds, samples):
     assert run(*args, "-k", "2").stdout.splitlines()[1].split()[3:5] == ["near", "Name"]
 
 
+def test_a_query_fetches_each_vector_once(kinds, samples, monkeypatch):
+    fetched = []
+    with pokesim.open_index(kinds) as index:
+        vectors = index._searcher.vectors
+
+        def counted(ids):
+            fetched.extend(ids.tolist())
+            return vectors(ids)
+
+        monkeypatch.setattr(index._searcher, "vectors", counted)
+        index.query(next(samples.photos.iterdir()), k=5)
+    assert len(fetched) == len(set(fetched)) >= 5
+
+
 def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
     folder = tmp_path / "few"
     folder.mkdir()
