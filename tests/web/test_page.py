@@ -1,4 +1,4 @@
-"""The page in a real browser: Debian's Chromium, at the size of a desk and of a phone."""
+"""The page in a real browser (Debian's Chromium), at desktop and phone size."""
 
 import base64
 import csv
@@ -30,21 +30,21 @@ LONG = "a-creature-whose-name-goes-on-and-on-without-ever-coming-to-an-end"
 
 @pytest.fixture(scope="module")
 def described(samples, tmp_path_factory):
-    """An index of the creatures and of a wide picture with a long name, with a table."""
-    home = tmp_path_factory.mktemp("page")
-    shutil.copytree(samples.images, home / "images")
+    """An index, with metadata, of the creatures and a wide picture with a long name."""
+    folder = tmp_path_factory.mktemp("page")
+    shutil.copytree(samples.images, folder / "images")
     with Image.open(samples.photos / "glintar.jpg") as photo:
-        photo.resize((1200, 240)).save(home / "images" / f"{LONG}.jpg")
-    with (home / "creatures.csv").open("w", newline="") as file:
+        photo.resize((1200, 240)).save(folder / "images" / f"{LONG}.jpg")
+    with (folder / "creatures.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["Name", "Body", "Number"])
         for body, names in NAMES.items():
             rows.writerows((name, body, number) for number, name in enumerate(names))
         rows.writerow([LONG, "an unusually long word for what it is built like", 1_000_000])
     pokesim.build_index(
-        home / "images", home / "index", embedder="compact", metadata=home / "creatures.csv"
+        folder / "images", folder / "index", embedder="compact", metadata=folder / "creatures.csv"
     )
-    return home / "index"
+    return folder / "index"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def server(described):
 def browser():
     chromium = shutil.which("chromium")
     if not chromium:
-        missing = "There is no chromium; `apt-get install chromium` brings it."
+        missing = "Chromium is missing; run `apt-get install chromium`."
         if os.environ.get("POKESIM_BROWSER") == "required":
             pytest.fail(missing)
         pytest.skip(missing)
@@ -72,15 +72,15 @@ def browser():
 
 @pytest.fixture
 def wrong():
-    """What the browser complains of, and what it asks elsewhere; must be empty at the end."""
-    told = []
-    yield told
-    assert told == []
+    """Errors of the browser and requests to other hosts; must be empty at the end."""
+    errors = []
+    yield errors
+    assert errors == []
 
 
 @pytest.fixture
 def open_page(browser, server, wrong):
-    """Return a function that opens the page, ready for a photo."""
+    """Return a function that opens the page and waits until it is ready for a photo."""
     contexts = []
 
     def opened(size="desk", scheme="light", url=server.url):
@@ -97,7 +97,7 @@ def open_page(browser, server, wrong):
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-        page.on("request", lambda asked: _keep_if_elsewhere(asked.url, wrong))
+        page.on("request", lambda request: _keep_if_elsewhere(request.url, wrong))
         page.goto(url)
         page.locator("#about", has_text="compact").wait_for()
         return page
@@ -114,13 +114,13 @@ def _keep_if_elsewhere(url, wrong):
 
 
 def best(page):
-    """Wait for an answer, and return the label of the best match."""
+    """Wait for the matches, and return the label of the best one."""
     page.locator("#result:not(.waiting)").wait_for()
     return page.locator("#best").inner_text()
 
 
 def searched_with(page, name):
-    """Wait for the answer to a question, by the caption of its picture."""
+    """Wait for the matches of the photo or picture with this caption."""
     caption = re.compile(f"^{re.escape(name)}$")
     page.locator("#result:not(.waiting) .photo figcaption", has_text=caption).wait_for()
 
@@ -131,12 +131,12 @@ def ranked(page):
 
 
 def all_arrived(page):
-    """Wait until no picture is on its way: one that is when its server ends is complained of."""
+    """Wait until all pictures are loaded; the browser reports any that a server cuts off."""
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
 
 
-def held(page, pattern):
-    """Keep back what the page asks there; return what is kept, to go on with."""
+def hold(page, pattern):
+    """Hold back the requests that match a pattern; return the list of them, to continue later."""
     kept = []
 
     def keep_back(route):
@@ -160,9 +160,11 @@ def press(page, name):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_chosen_photo_meets_its_double(open_page, described, samples, tmp_path, size, scheme):
+def test_a_chosen_photo_finds_its_lookalike(open_page, described, samples, tmp_path, size, scheme):
     page = open_page(size, scheme)
     assert page.locator("label", has_text="Take a photo").is_visible() == (size == "phone")
+    verb = "Pick" if size == "phone" else "Drop"
+    assert page.locator("h1").inner_text() == f"{verb} a photo,\nfind its lookalike."
     keep(page, f"welcome-{size}-{scheme}", tmp_path)
     photo = samples.photos / "brumbel.jpg"
     page.set_input_files("#camera" if size == "phone" else "#choose", photo)
@@ -198,6 +200,7 @@ def test_a_dropped_photo(open_page, samples):
         photo,
     )
     page.dispatch_event("main", "dragenter", {"dataTransfer": dropped})
+    assert page.locator("#veil").inner_text() == "Drop to search"
     assert page.locator("#veil").evaluate("veil => getComputedStyle(veil).opacity") == "1"
     page.dispatch_event("#question", "drop", {"dataTransfer": dropped})
     assert best(page) == "anguro"
@@ -205,20 +208,20 @@ def test_a_dropped_photo(open_page, samples):
     assert page.locator("body.dragging").count() == 0
 
 
-def test_a_photo_that_comes_before_the_index_is_known(open_page, samples):
+def test_a_photo_that_arrives_before_the_index_facts(open_page, samples):
     page = open_page()
-    kept = held(page, "**/api/info")
+    kept = hold(page, "**/api/info")
     page.reload()
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     kept[0].continue_()
     assert best(page) == "brumbel"
 
 
-def test_an_option_changed_while_a_photo_is_searched_is_of_that_search(open_page, samples):
+def test_an_option_changed_during_a_search_applies_to_it(open_page, samples):
     page = open_page()
     page.set_input_files("#choose", samples.photos / "anguro.jpg")
     assert best(page) == "anguro"
-    held(page, "**/api/search*")
+    hold(page, "**/api/search*")
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     page.locator("#result.waiting").wait_for()
     page.unroute("**/api/search*")
@@ -227,11 +230,11 @@ def test_an_option_changed_while_a_photo_is_searched_is_of_that_search(open_page
     assert len([best(page), *ranked(page)]) == 10
 
 
-def test_an_explanation_that_comes_too_late_is_not_shown(open_page, samples):
+def test_a_late_explanation_is_not_shown(open_page, samples):
     page = open_page()
     page.set_input_files("#choose", samples.photos / "anguro.jpg")
     assert best(page) == "anguro"
-    kept = held(page, "**/api/explain*")
+    kept = hold(page, "**/api/explain*")
     page.locator("#explain").click()
     page.locator("#explain[aria-busy]").wait_for()
     page.locator(".one a").first.click()
@@ -241,14 +244,14 @@ def test_an_explanation_that_comes_too_late_is_not_shown(open_page, samples):
     assert page.get_by_role("alert").inner_text() == ""
 
 
-def test_the_card_is_of_what_is_shown(open_page, samples):
+def test_the_card_shows_the_current_result(open_page, samples):
     page = open_page()
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     assert best(page) == "brumbel"
     press(page, "Filter")
-    page.get_by_label("Only where").fill("Body = bird")  # and not applied
+    page.get_by_label("Only where").fill("Body = bird")  # but do not apply it
     with page.expect_download() as coming:
-        press(page, "Download the card")
+        press(page, "Download card")
     assert coming.value.suggested_filename == "pokesim-brumbel.png"
 
 
@@ -282,7 +285,7 @@ def test_a_photo_that_browsers_cannot_show(open_page, wrong, samples, tmp_path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_match_is_searched_with_and_back_leads_back(open_page, samples, size):
+def test_a_match_can_be_searched_with_and_back_goes_back(open_page, samples, size):
     page = open_page(size)
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     assert best(page) == "brumbel"
@@ -295,7 +298,7 @@ def test_a_match_is_searched_with_and_back_leads_back(open_page, samples, size):
     page.reload()
     assert [best(page), *ranked(page)] == after
     page.go_back()
-    page.locator("#welcome").wait_for()  # a reload forgets the photo
+    page.locator("#welcome").wait_for()  # reloading drops the photo
     page.go_forward()
     assert [best(page), *ranked(page)] == after
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
@@ -312,7 +315,7 @@ def test_a_match_is_searched_with_and_back_leads_back(open_page, samples, size):
     assert page.evaluate("() => document.activeElement.tagName") == "H1"
 
 
-def test_a_picture_of_the_fan_is_searched_with(open_page):
+def test_a_picture_of_the_fan_can_be_searched_with(open_page):
     page = open_page()
     page.get_by_role("link", name="Search with picture 3 of 5").click()
     assert best(page) not in ("", page.locator(".photo figcaption").inner_text())
@@ -324,7 +327,7 @@ def test_the_card_is_downloaded(open_page, samples, tmp_path):
     for searched in ("brumbel.jpg", "waddlo"):  # a photo, and a picture of the index
         searched_with(page, searched)
         with page.expect_download() as coming:
-            press(page, "Download the card")
+            press(page, "Download card")
         coming.value.save_as(tmp_path / "card.png")
         with Image.open(tmp_path / "card.png") as card:
             assert card.size == (1200, 630)
@@ -333,7 +336,7 @@ def test_the_card_is_downloaded(open_page, samples, tmp_path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_where_they_are_alike(open_page, samples, tmp_path, size):
+def test_the_explanation(open_page, samples, tmp_path, size):
     page = open_page(size)
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     best(page)
@@ -358,20 +361,20 @@ def test_more_matches_other_labels_and_groups(open_page, samples):
     page.get_by_label("Show").select_option("10")
     page.locator(".one").nth(8).wait_for()
     assert len(ranked(page)) == 9
-    page.get_by_label("called by").select_option("Body")
+    page.get_by_label("Name by").select_option("Body")
     page.locator("#best", has_text="biped").wait_for()
-    page.get_by_label("each only once").check()
-    page.locator(".numbers", has_text="near").first.wait_for()
+    page.get_by_label("One per name").check()
+    page.locator(".numbers", has_text="nearby").first.wait_for()
     labels = [best(page), *ranked(page)]
     assert len(set(labels)) == 10
     address = page.url
-    page.get_by_label("called by").select_option("stem")
+    page.get_by_label("Name by").select_option("stem")
     page.locator("#best", has_text="brumbel").wait_for()
-    assert page.get_by_label("each only once").is_hidden()
+    assert page.get_by_label("One per name").is_hidden()
     assert page.url != address
-    page.goto(f"{address}&item=3")  # options and item come from the address
+    page.goto(f"{address}&item=3")  # options and item come from the URL
     assert len({best(page), *ranked(page)}) == 10
-    assert page.get_by_label("each only once").is_checked()
+    assert page.get_by_label("One per name").is_checked()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -398,7 +401,7 @@ def test_filters(open_page, wrong, samples, tmp_path, size):
     press(page, "Apply")
     page.get_by_role("alert").get_by_text("Did you mean Body?").wait_for()
     assert where.get_attribute("aria-invalid") == "true"
-    assert best(page) in NAMES["bird"]  # what was there stays
+    assert best(page) in NAMES["bird"]  # the previous result stays
     keep(page, f"wrong-filter-{size}", tmp_path)
     press(page, "Clear")
     page.locator("#best", has_text="brumbel").wait_for()
@@ -416,64 +419,64 @@ def test_a_value_of_several_words_is_quoted(open_page):
     assert best(page) == LONG
 
 
-def test_no_picture_and_too_large_a_one(open_page, wrong, samples, tmp_path):
+def test_a_file_that_is_no_picture_and_one_that_is_too_large(open_page, wrong, samples, tmp_path):
     page = open_page("phone")
     (tmp_path / "list.txt").write_text("milk, bread")
     page.set_input_files("#choose", tmp_path / "list.txt")
-    told = page.get_by_role("alert")
-    told.get_by_text("list.txt").wait_for()
+    message = page.get_by_role("alert")
+    message.get_by_text("list.txt").wait_for()
     assert page.locator("#welcome").is_visible()
     assert wrong.pop().endswith("status of 400 (Bad Request)")
     keep(page, "no-picture-phone", tmp_path)
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(1_000_000_000)
     page.set_input_files("#choose", tmp_path / "huge.jpg")
-    told.get_by_text("huge.jpg has 1000 MB").wait_for()
+    message.get_by_text("huge.jpg is too large (1000 MB)").wait_for()
     press(page, "Close")
-    assert told.inner_text() == ""
+    assert message.inner_text() == ""
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     assert best(page) == "brumbel"
 
 
-def test_a_busy_server_is_asked_again(open_page, wrong, samples):
+def test_a_request_to_a_busy_server_is_repeated(open_page, wrong, samples):
     page = open_page()
-    busy = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"error": "Too many ask."}}
+    busy = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"error": "Too many requests."}}
     page.route("**/api/search*", lambda route: route.fulfill(**busy), times=1)
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
-    page.get_by_role("alert").get_by_text("Too many ask. Trying again in 1 s.").wait_for()
+    page.get_by_role("alert").get_by_text("Too many requests. Trying again in 1 s.").wait_for()
     assert best(page) == "brumbel"
     assert page.get_by_role("alert").inner_text() == ""
     assert "503" in wrong.pop()
 
 
-def test_a_server_that_has_gone(open_page, wrong, described, samples):
+def test_a_server_that_is_gone(open_page, wrong, described, samples):
     with serving(described) as first:
         page = open_page(url=first.url)
         page.set_input_files("#choose", samples.photos / "brumbel.jpg")
         assert best(page) == "brumbel"
         all_arrived(page)
     page.set_input_files("#choose", samples.photos / "anguro.jpg")
-    page.get_by_role("alert").get_by_text("The server does not answer.").wait_for()
-    assert best(page) == "brumbel"  # what was there stays
+    page.get_by_role("alert").get_by_text("The server is not responding.").wait_for()
+    assert best(page) == "brumbel"  # the previous result stays
     with serving(described, "--port", str(first.port)):
         press(page, "Try again")
         searched_with(page, "anguro.jpg")
         assert best(page) == "anguro"
         all_arrived(page)
-    # The browser tells of each connection that came to nothing, refused or cut.
+    # The browser reports each connection that was refused or cut.
     assert wrong
     assert all("ERR_CONNECTION" in one or "ERR_EMPTY_RESPONSE" in one for one in wrong)
     wrong.clear()
 
 
-def test_a_server_that_asks_for_a_token(open_page, described):
-    with serving(described, "--token", "s3cret") as asking:
-        page = open_page(url=f"{asking.url}/?token=s3cret")
+def test_a_server_with_a_token(open_page, described):
+    with serving(described, "--token", "s3cret") as guarded:
+        page = open_page(url=f"{guarded.url}/?token=s3cret")
         page.locator("#fan a").first.click()
         assert best(page)
         all_arrived(page)
         assert "s3cret" not in page.url
-        assert not [line for line in asking.lines if " 401 " in line]
+        assert not [line for line in guarded.lines if " 401 " in line]
 
 
 def test_the_keyboard_alone(open_page, samples):
@@ -498,29 +501,29 @@ def test_the_keyboard_alone(open_page, samples):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(open_page, wrong, samples, size, scheme):
+def test_axe_finds_no_serious_problem(open_page, wrong, samples, size, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     page = open_page(size, scheme)
 
-    def look():
+    def check():
         found = Axe().run(page).response["violations"]
         assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
 
-    look()
+    check()
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     best(page)
     press(page, "Filter")
-    look()
+    check()
     page.get_by_label("Only where").fill("Bdy = bird")
     press(page, "Apply")
     page.get_by_role("alert").get_by_text("Did you mean Body?").wait_for()
-    look()
+    check()
     assert wrong.pop().endswith("status of 400 (Bad Request)")
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1280])
-def test_nothing_sticks_out(open_page, samples, tmp_path, width):
+def test_nothing_overflows_the_page(open_page, samples, tmp_path, width):
     page = open_page()
     page.set_viewport_size({"width": width, "height": 740})
     inside = "() => document.documentElement.scrollWidth <= innerWidth"

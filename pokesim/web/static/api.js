@@ -1,27 +1,27 @@
-// Ask the server.
+// Send requests to the server.
 
-/** What went wrong, as one sentence for people. */
+/** An error with a message for people. */
 export class Failure extends Error {
-  constructor(sentence, { status = 0, retryAfter = 0 } = {}) {
-    super(sentence);
-    this.status = status; // of HTTP; 0: no answer
+  constructor(message, { status = 0, retryAfter = 0 } = {}) {
+    super(message);
+    this.status = status; // HTTP status; 0: no response
     this.retryAfter = retryAfter; // seconds
   }
 }
 
 /**
- * Ask for JSON or a picture; rejects with a Failure, or an AbortError.
- * XMLHttpRequest, because fetch cannot tell how much of an upload is through.
+ * Request JSON or a picture; rejects with a Failure or an AbortError.
+ * Uses XMLHttpRequest, because fetch does not report upload progress.
  */
-export function ask(method, url, { photo = null, signal = null, onUpload = null } = {}) {
+export function send(method, url, { photo = null, signal = null, onUpload = null } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const gone = "The server does not answer. Is pokesim serve still running?";
+    const unreachable = "The server is not responding. Is pokesim serve still running?";
     request.open(method, url);
     request.responseType = "blob";
     if (onUpload) request.upload.onprogress = (event) => onUpload(event.loaded / event.total);
-    request.onerror = () => reject(new Failure(gone));
-    request.onabort = () => reject(new DOMException("Another question came.", "AbortError"));
+    request.onerror = () => reject(new Failure(unreachable));
+    request.onabort = () => reject(new DOMException("Replaced by another search.", "AbortError"));
     request.onload = async () => {
       const isJson = (request.getResponseHeader("Content-Type") || "").startsWith("application/json");
       const body = isJson ? JSON.parse(await request.response.text()) : request.response;
@@ -33,7 +33,7 @@ export function ask(method, url, { photo = null, signal = null, onUpload = null 
   });
 }
 
-// Multipart, because it carries the photo's name.
+// Multipart, to include the photo's name.
 function withName(photo) {
   const form = new FormData();
   form.append("photo", photo, photo.name);
@@ -41,13 +41,13 @@ function withName(photo) {
 }
 
 function fileName(request) {
-  const told = request.getResponseHeader("Content-Disposition") || "";
-  return decodeURIComponent(told.match(/filename\*=UTF-8''([^;]+)/)?.[1] ?? "");
+  const disposition = request.getResponseHeader("Content-Disposition") || "";
+  return decodeURIComponent(disposition.match(/filename\*=UTF-8''([^;]+)/)?.[1] ?? "");
 }
 
-function failureOf(request, sentence) {
+function failureOf(request, message) {
   const { status } = request;
   const retryAfter = Number(request.getResponseHeader("Retry-After")) || 0;
-  if (status === 401) sentence = "The page needs its token: open the address that pokesim serve printed.";
-  return new Failure(sentence || `The server answered with error ${status}.`, { status, retryAfter });
+  if (status === 401) message = "This page needs a token. Open the address that pokesim serve printed.";
+  return new Failure(message || `The server returned error ${status}.`, { status, retryAfter });
 }

@@ -1,16 +1,16 @@
-// Draw what is searched with, and what was found.
+// Draw the query photo and its matches.
 
 const find = (selector) => document.querySelector(selector);
 const result = find("#result"), others = find("#others"), ring = find(".ring");
 
-/** The page before the first photo, with a hand of the index's own pictures. */
+/** Show the start page. */
 export function drawWelcome() {
   result.classList.remove("waiting");
-  show(false);
+  showResult(false);
   document.title = "pokesim";
 }
 
-/** Lay five of the pictures out like a hand of cards. */
+/** Fan out up to five pictures of the index like playing cards. */
 export function drawFan(count, addressOf) {
   const ids = new Set();
   while (ids.size < Math.min(5, count)) ids.add(Math.floor(Math.random() * count));
@@ -29,11 +29,11 @@ export function drawFan(count, addressOf) {
   }));
 }
 
-/** Show what is searched with at once, and that the search is under way. */
-export function drawQuestion(name, image) {
+/** Show the query photo at once, and that a search is running. */
+export function drawQuery(name, image) {
   result.classList.add("waiting");
-  show(true);
-  print(".photo", name, image);
+  showResult(true);
+  fillPrint(".photo", name, image);
   find(".backdrop").src = image;
   find(".match figcaption").textContent = "…";
   drawProgress(0.25);
@@ -41,22 +41,22 @@ export function drawQuestion(name, image) {
   ring.querySelector("text").textContent = "?";
 }
 
-/** Show a part, 0 to 1, on the ring. */
-export function drawProgress(part) {
-  ring.querySelector(".part").style.setProperty("--part", 100 * part);
+/** Show a fraction, 0 to 1, on the ring. */
+export function drawProgress(fraction) {
+  ring.querySelector(".arc").style.setProperty("--percent", 100 * fraction);
 }
 
-/** Show the matches; `addressOf` tells the link of an item, by its id and hash. */
-export function drawAnswer(matches, addressOf) {
+/** Show the matches; `addressOf` returns the link to an item, given its id and hash. */
+export function drawMatches(matches, addressOf) {
   const [best, ...rest] = matches;
   result.classList.remove("waiting");
-  print(".match", best.label, best.image);
+  fillPrint(".match", best.label, best.image);
   find("#best").textContent = best.label;
   find("#best").classList.toggle("long", best.label.length > 24);
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
   ring.setAttribute("aria-label", `${percent(best)} similar`);
-  ring.querySelector("text").textContent = best.similarity < 99.95 ? percent(best) : "100\u202f%"; // 100.0 is too wide
+  ring.querySelector("text").textContent = best.similarity < 99.95 ? percent(best) : "100\u202f%"; // 100.0 would not fit
   drawProgress(best.similarity / 100);
   find("#more").hidden = !rest.length;
   others.replaceChildren(...rest.map((match, place) => card(match, place, addressOf)));
@@ -73,7 +73,7 @@ function card(match, place, addressOf) {
   one.querySelector("img").src = match.thumbnail;
   one.querySelector(".rank").textContent = match.rank;
   one.querySelector(".name b").textContent = match.label;
-  one.querySelector(".bar").style.setProperty("--part", match.similarity);
+  one.querySelector(".bar").style.setProperty("--percent", match.similarity);
   similarity.textContent = percent(match);
   distance.textContent = `distance ${match.distance.toFixed(3)}${near(match)}`;
   one.querySelector(".numbers").append(similarity, distance);
@@ -82,20 +82,20 @@ function card(match, place, addressOf) {
 }
 
 function facts(match, most) {
-  const isNews = (cell) => cell !== "" && cell !== null && `${cell}`.toLowerCase() !== match.label.toLowerCase();
-  const cells = Object.entries(match.metadata ?? {}).filter(([, cell]) => isNews(cell));
+  const isNew = (cell) => cell !== "" && cell !== null && `${cell}`.toLowerCase() !== match.label.toLowerCase();
+  const cells = Object.entries(match.metadata ?? {}).filter(([, cell]) => isNew(cell));
   return cells.slice(0, most).map(([name, cell]) => {
     const pair = document.createElement("div");
     for (const [tag, text] of [["dt", name], ["dd", cell]]) {
-      const part = document.createElement(tag);
-      part.textContent = text;
-      pair.append(part);
+      const element = document.createElement(tag);
+      element.textContent = text;
+      pair.append(element);
     }
     return pair;
   });
 }
 
-function print(which, name, image) {
+function fillPrint(which, name, image) {
   const figure = result.querySelector(which), picture = figure.querySelector(".picture");
   figure.querySelector("figcaption").textContent = name;
   picture.alt = name;
@@ -106,15 +106,15 @@ function print(which, name, image) {
     picture.classList.add(width < height ? "tall" : "wide");
     picture.classList.toggle("square", width === height);
   };
-  picture.onerror = () => picture.removeAttribute("src"); // of a kind that this browser cannot show
+  picture.onerror = () => picture.removeAttribute("src"); // a format that this browser cannot show
   picture.src = image;
 }
 
-function show(searching) {
-  result.hidden = others.hidden = !searching;
-  find("#welcome").hidden = searching;
-  if (!searching) find("#more").hidden = true;
+function showResult(isSearching) {
+  result.hidden = others.hidden = !isSearching;
+  find("#welcome").hidden = isSearching;
+  if (!isSearching) find("#more").hidden = true;
 }
 
 const percent = (match) => `${match.similarity.toFixed(1)}\u202f%`;
-const near = (match) => (match.near > 1 ? ` · ${match.near} near` : "");
+const near = (match) => (match.near > 1 ? ` · ${match.near} nearby` : "");

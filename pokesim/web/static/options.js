@@ -1,15 +1,15 @@
-// What to show: how many, called by what, and the filter on the pictures' metadata.
+// Options: the number of matches, their names, and the metadata filter.
 
 const form = document.querySelector("#options");
 const narrow = form.querySelector("#narrow"), filter = form.querySelector("#filter");
 const column = form.querySelector("#column"), mark = form.querySelector("#mark");
 const value = form.querySelector("#value"), values = form.querySelector("#values");
 const COUNTS = [1, 3, 5, 10, 20, 50, 100];
-const USUAL = { k: "5", label: "stem" };
+const DEFAULTS = { k: "5", label: "stem" };
 const TEXT = [["=", "is"], ["!=", "is not"]];
 const NUMBER = [["=", "="], ["!=", "≠"], [">=", "≥"], ["<=", "≤"], [">", ">"], ["<", "<"]];
 
-/** Fill the form from what the index has; `onChange` is called when another answer is wanted. */
+/** Fill in the form from the index's facts; call `onChange` whenever an option changes. */
 export function offerOptions(info, onChange) {
   fill(form.k, COUNTS.filter((count) => count <= info.k_max).map((count) => [count, count]));
   fill(form.elements.label, info.labels.map((name) => [name, name === "stem" ? "file name" : name]));
@@ -23,39 +23,39 @@ export function offerOptions(info, onChange) {
   if (info.columns.length) offerFilter(info.columns, onChange);
 }
 
-/** The options that differ from the usual ones, as the parameters of an address. */
-export function chosen() {
+/** Return the options that differ from the defaults, as URL parameters. */
+export function currentOptions() {
   const parameters = new URLSearchParams();
   for (const [name, text] of new FormData(form))
-    if (text.trim() && text !== USUAL[name]) parameters.set(name, name === "group" ? "true" : text.trim());
+    if (text.trim() && text !== DEFAULTS[name]) parameters.set(name, name === "group" ? "true" : text.trim());
   return parameters;
 }
 
-/** Set the form as an address says; what it does not say is as usual. */
-export function choose(parameters) {
+/** Set the form from URL parameters; missing ones get their defaults. */
+export function setOptions(parameters) {
   for (const name of ["k", "label"]) {
-    form.elements[name].value = parameters.get(name) ?? USUAL[name];
-    if (form.elements[name].selectedIndex < 0) form.elements[name].value = USUAL[name];
+    form.elements[name].value = parameters.get(name) ?? DEFAULTS[name];
+    if (form.elements[name].selectedIndex < 0) form.elements[name].value = DEFAULTS[name];
   }
   form.group.checked = parameters.get("group") === "true";
   offerGroup();
   form.where.value = parameters.get("where") ?? "";
-  if (form.where.value) open(true);
+  if (form.where.value) toggleFilter(true);
 }
 
-/** Mark the filter as wrong, or right again. */
-export function blameFilter(wrong) {
-  form.where.setAttribute("aria-invalid", wrong);
-  if (!wrong) return;
+/** Mark the filter as invalid, or as valid again. */
+export function markFilter(isInvalid) {
+  form.where.setAttribute("aria-invalid", isInvalid);
+  if (!isInvalid) return;
   form.where.focus({ preventScroll: true });
-  form.where.scrollIntoView({ block: "center" }); // else the message may lie over it
+  form.where.scrollIntoView({ block: "center" }); // otherwise the message may cover it
 }
 
 export const hasFilter = () => form.where.value.trim() !== "";
 
-// A file's name is there once anyhow.
+// Grouping by file name is of no use: file names hardly ever repeat.
 function offerGroup() {
-  const isNeeded = form.elements.label.value !== USUAL.label;
+  const isNeeded = form.elements.label.value !== DEFAULTS.label;
   form.group.parentElement.hidden = !isNeeded;
   if (!isNeeded) form.group.checked = false;
 }
@@ -69,7 +69,7 @@ function offerFilter(columns, onChange) {
     values.replaceChildren(...columns[column.value].values.map((text) => new Option("", text)));
   };
   fill(column, columns.map((one, place) => [place, one.name]));
-  // Rather one that sorts the pictures than one that names each.
+  // Prefer a column with few values, such as a category, to one with a value per picture.
   column.selectedIndex = Math.max(0, columns.findIndex((one) => one.values.length < 30));
   column.addEventListener("change", offerValues);
   offerValues();
@@ -83,27 +83,27 @@ function offerFilter(columns, onChange) {
   form.querySelector("#add").addEventListener("click", add);
   value.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
-    event.preventDefault(); // it would send the form without the value
+    event.preventDefault(); // it would submit the form without the value
     add();
   });
-  form.querySelector("#everything").addEventListener("click", () => {
+  form.querySelector("#clear").addEventListener("click", () => {
     form.where.value = "";
     onChange();
   });
-  narrow.addEventListener("click", () => open(filter.hidden));
+  narrow.addEventListener("click", () => toggleFilter(filter.hidden));
 }
 
-function open(wanted) {
-  filter.hidden = !wanted;
-  narrow.setAttribute("aria-expanded", wanted);
+function toggleFilter(isOpen) {
+  filter.hidden = !isOpen;
+  narrow.setAttribute("aria-expanded", isOpen);
 }
 
 function fill(select, pairs) {
   select.replaceChildren(...pairs.map(([key, text]) => new Option(text, key)));
 }
 
-// The filter's own words, and what is not a plain word to it, stand in quotes.
+// Put keywords and text with special characters in quotes.
 function quoted(text) {
-  const isPlain = /^[\p{L}\p{N}._+/:-]+$/u.test(text) && !/^(and|or|not|in)$/i.test(text);
-  return isPlain ? text : `"${text.replaceAll('"', '""')}"`;
+  const isWord = /^[\p{L}\p{N}._+/:-]+$/u.test(text) && !/^(and|or|not|in)$/i.test(text);
+  return isWord ? text : `"${text.replaceAll('"', '""')}"`;
 }

@@ -1,6 +1,6 @@
-// Take in a photo: chosen, taken, dropped anywhere or pasted.
+// Accept a photo: chosen, taken with the camera, dropped anywhere, or pasted.
 
-/** Call `onPhoto` with each file that comes, and `onNothing` with a sentence where none did. */
+/** Call `onPhoto` with each file, or `onNothing` with a message if there was none. */
 export function takePhotos(onPhoto, onNothing) {
   for (const input of document.querySelectorAll("input[type=file]"))
     input.addEventListener("change", () => {
@@ -8,7 +8,7 @@ export function takePhotos(onPhoto, onNothing) {
       input.value = ""; // so that the same file can be chosen again
     });
 
-  let depth = 0; // dragenter and dragleave come for every element on the way
+  let depth = 0; // dragenter and dragleave fire for every element under the pointer
   const drag = (step) => {
     depth = step && Math.max(0, depth + step);
     document.body.classList.toggle("dragging", depth > 0);
@@ -21,7 +21,7 @@ export function takePhotos(onPhoto, onNothing) {
     drag(0);
     const [file] = event.dataTransfer.files;
     if (file) onPhoto(file);
-    else onNothing("That was no file. Save the picture first, then drop it here.");
+    else onNothing("That is not a file. Save the picture first, then drop it here.");
   });
 
   addEventListener("paste", (event) => {
