@@ -84,7 +84,7 @@ def run(tmp_path: Path) -> Run:
         *args: str | Path, stdin: bytes = b"", **env: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "pokesim.cli", *map(os.fspath, args)],
+            [sys.executable, "-m", "pokesim", *map(os.fspath, args)],
             input=stdin,
             capture_output=True,
             cwd=tmp_path,

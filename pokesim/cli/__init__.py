@@ -18,55 +18,54 @@ from pokesim.cli.embedders import embedders
 from pokesim.cli.evaluate import evaluate
 from pokesim.cli.info import info
 from pokesim.cli.map import map_pictures
+from pokesim.cli.milvus import pull, push
 from pokesim.cli.plan import plan
-from pokesim.cli.push import pull, push
 from pokesim.cli.query import query
 from pokesim.cli.serve import serve
 from pokesim.cli.tune import tune
 
-_COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
-    "build-index": build_index,
-    "query": query,
-    "duplicates": duplicates,
-    "map": map_pictures,
-    "serve": serve,
-    "embedders": embedders,
-    "info": info,
-    "add": add,
-    "remove": remove,
-    "check": check,
-    "push": push,
-    "pull": pull,
-    "evaluate": evaluate,
-    "tune": tune,
-    "plan": plan,
-    "fetch-dataset": fetch_dataset,
-    "sample-data": sample_data,
-    "doctor": doctor,
+_MAINTAIN = "Maintain"
+
+_SECTIONS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
+    "Everyday": {
+        "build-index": build_index,
+        "query": query,
+        "serve": serve,
+        "add": add,
+        "remove": remove,
+        "duplicates": duplicates,
+        "map": map_pictures,
+        "fetch-dataset": fetch_dataset,
+        "sample-data": sample_data,
+    },
+    "Measure and tune": {"evaluate": evaluate, "tune": tune, "embedders": embedders},
+    _MAINTAIN: {"info": info, "check": check, "doctor": doctor},
+    "Scale": {"plan": plan, "push": push, "pull": pull},
 }
 
-for _name, _command in _COMMANDS.items():
-    add_command(app, _name, _command)
+for _section, _commands in _SECTIONS.items():
+    for _name, _command in _commands.items():
+        add_command(app, _name, _command, _section)
 
 add_command(cache, "clear", cache_clear)
 
-app.add_typer(cache, name="cache")
+app.add_typer(cache, name="cache", rich_help_panel=_MAINTAIN)
 
 
 def main() -> None:
     """Run the command line."""
     if "--debug" not in sys.argv:
-        _quiet_libraries()
-    app()
+        _silence_libraries()
+    app(prog_name="pokesim")
 
 
-def _quiet_libraries() -> None:
-    """Keep what C libraries (libtiff, LiteRT, …) say to file descriptor 2 off standard error.
+def _silence_libraries() -> None:
+    """Discard what C libraries (libtiff, LiteRT, …) write to file descriptor 2.
 
-    Python's own ``sys.stderr`` goes on through a copy of the descriptor.
+    Python's own ``sys.stderr`` continues through a copy of the descriptor.
     """
     try:
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     except OSError:
-        pass  # started without a standard error; there is nothing to keep clean
+        pass  # started without a standard error, so there is nothing to discard

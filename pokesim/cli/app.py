@@ -1,79 +1,196 @@
-"""What all commands share: the group they stand in, errors as sentences, common options."""
+"""What all commands share: the group and its help, errors as one message, notes and progress."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from pokesim import __version__
 from pokesim.cli.config import defaults_of
-from pokesim.errors import PokesimError
+from pokesim.errors import PokesimError, UsageError, did_you_mean
+from pokesim.progress import Progress
 from pokesim.show.text import plain
 
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
+INTERRUPTED = 130  # the exit code that a shell expects after Ctrl-C
+
+OLD_NAMES = frozenset({"--label", "--labels", "--misses"})
+"""Former names of options, which still work for one release but are not shown."""
 
 _ANYWHERE = ("--debug", "--quiet", "--verbose")
 
-_told = {"quiet": False}
+_SYNONYMS = {
+    "search": "query",
+    "find": "query",
+    "build": "build-index",
+    "index": "build-index",
+    "update": "build-index",
+    "dedupe": "duplicates",
+    "delete": "remove",
+    "verify": "check",
+    "repair": "check",
+    "benchmark": "evaluate",
+    "train": "tune",
+}
+"""Words that users of other tools may try for a command."""
+
+_REWORDED = (  # typer's messages, shorter and in plain English
+    (r"^Invalid value for '([^']+)'(?: / '[^']+')*( \(env var: '[^']+'\))?: ", r"\1\2: "),
+    (r" is not a valid int(?: range)?\.", " is not a whole number."),
+    (r" is not a valid float(?: range)?\.", " is not a number."),
+    (r": (\S+) is not in the range x>=(\S+)\.", r" must be at least \2, not \1."),
+    (r": (\S+) is not in the range (\S+?)<=x<=(\S+)\.", r" must be from \2 to \3, not \1."),
+    (r"^No such option: (\S+)", r"No such option \1."),
+    (r"\(Possible options: (.*)\)$", r"Did you mean \1?"),
+    (r"^Got unexpected extra argument(?:s|\(s\))? \((.*)\)$", r"Unexpected argument \1."),
+)
+
+_settings = {"quiet": False}
+
+
+class Command(TyperCommand):
+    """A command whose errors are one message, and whose old names are not shown."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the type is private to typer
+        """Run the command."""
+        with _errors_shown(ctx):
+            return super().invoke(ctx)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - as above
+        """Leave hidden arguments out of the usage line."""
+        shown = [param for param in self.get_params(ctx) if not getattr(param, "hidden", False)]
+        pieces = [piece for param in shown for piece in param.get_usage_pieces(ctx)]
+        return [self.options_metavar or "", *pieces]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+        """Leave old names out of the help."""
+        names = {param: param.opts for param in self.params}
+        try:
+            for param, opts in names.items():
+                param.opts = [name for name in opts if name not in OLD_NAMES]
+            super().format_options(ctx, formatter)
+        finally:
+            for param, opts in names.items():
+                param.opts = opts
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - as above
+        """Leave old names out of what a shell offers."""
+        found = super().shell_complete(ctx, incomplete)
+        return [one for one in found if one.value not in OLD_NAMES]
 
 
 class Group(TyperGroup):
-    """Turns every error into one sentence on standard error and an exit code."""
+    """Commands in sections; every error is one message on standard error and an exit code."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
-        """Let --debug, --quiet and --verbose stand anywhere, also behind a command's name."""
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        """Parse the arguments before the command."""
+        with _errors_shown(None):
+            return super().make_context(*args, **kwargs)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as above
+        """Accept --debug, --quiet and --verbose anywhere, also after the command's name."""
         ours = [arg for arg in args if arg in _ANYWHERE]
         args = [*ours, *(arg for arg in args if arg not in _ANYWHERE)]
+        if not args and not ctx.resilient_parsing:
+            print(ctx.get_help(), file=sys.stderr)
+            raise typer.Exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+        """Return the command, or say which one may be meant."""
+        name = args[0]
+        if name not in self.commands and not ctx.resilient_parsing:
+            known = _SYNONYMS.get(name)
+            hint = f" Did you mean {known}?" if known in self.commands else ""
+            hint = hint or did_you_mean(name, self.commands)
+            raise UsageError(f"No such command '{name}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
         """Run a command."""
-        try:
+        with _errors_shown(ctx):
             return super().invoke(ctx)
-        except PokesimError as error:
-            _fail(ctx, str(error), error.exit_code)
-        except KeyboardInterrupt as interrupt:
-            told = str(interrupt) or "Interrupted; an index that was there before is unchanged."
-            _fail(ctx, told, INTERRUPTED)
-        except BrokenPipeError:
-            raise  # the reader has gone; typer ends quietly
-        except Exception as error:
-            if type(error).__module__.startswith("typer."):
-                raise  # a usage error or an exit, which typer handles
-            kind = type(error).__name__
-            _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+        """Leave out --show-completion, which --install-completion makes unnecessary."""
+        for param in self.params:
+            if "--show-completion" in param.opts:
+                param.hidden = True  # type: ignore[attr-defined]
+        super().format_options(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+        """List the commands by section, with their names in one column."""
+        width = max(map(len, self.commands))
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            section = getattr(command, "rich_help_panel", None) or "Commands"
+            about = command.get_short_help_str(formatter.width - width - 6)
+            sections.setdefault(section, []).append((name.ljust(width), about))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
 
 
-def _fail(ctx: Any, sentence: str, code: int) -> NoReturn:  # noqa: ANN401
-    if ctx.params.get("debug"):
+@contextlib.contextmanager
+def _errors_shown(ctx: Any | None) -> Iterator[None]:  # noqa: ANN401 - as above
+    """Turn an error into one message and an exit code; usage errors come with the usage line."""
+    try:
+        yield
+    except PokesimError as error:
+        _fail(ctx, str(error), error.exit_code)
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or "Interrupted; an existing index is unchanged."
+        _fail(ctx, message, INTERRUPTED)
+    except (BrokenPipeError, typer.Exit, typer.Abort):
+        raise  # typer ends quietly
+    except Exception as error:
+        if hasattr(error, "format_message"):  # one of typer's
+            _fail(getattr(error, "ctx", None) or ctx, _reworded(error), UsageError.exit_code)
+        kind = type(error).__name__
+        _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
+
+
+def _reworded(error: Any) -> str:  # noqa: ANN401 - as above
+    if possible := getattr(error, "possibilities", None):
+        error.possibilities = [name for name in possible if name not in OLD_NAMES]
+    message = str(error.format_message())
+    for pattern, better in _REWORDED:
+        message = re.sub(pattern, better, message)
+    return message
+
+
+def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:  # noqa: ANN401 - as above
+    if ctx and ctx.find_root().params.get("debug"):
         traceback.print_exc()
-    complain(sentence)
+    if ctx and code == UsageError.exit_code:
+        print(ctx.get_usage(), file=sys.stderr)
+    complain(message)
     raise typer.Exit(code)
 
 
-def complain(sentence: str) -> None:
-    """Say what went wrong, on standard error."""
-    print(plain(f"pokesim: {sentence}"), file=sys.stderr)
+def complain(message: str) -> None:
+    """Print an error on standard error."""
+    print(plain(f"pokesim: {message}"), file=sys.stderr)
 
 
 def note(line: str) -> None:
-    """Say something that is no result, on standard error; not with --quiet."""
-    if not _told["quiet"]:
+    """Print a line that is not a result on standard error, unless --quiet is given."""
+    if not _settings["quiet"]:
         print(line, file=sys.stderr)
 
 
 @contextlib.contextmanager
-def progress(what: str | Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
-    """Show progress as `progress_shown` does; not with --quiet."""
-    if _told["quiet"]:
+def progress(what: str | Callable[[], str]) -> Iterator[Progress]:
+    """Show progress as `progress_shown` does, unless --quiet is given."""
+    if _settings["quiet"]:
         yield lambda done, total: None
         return
     from pokesim.show.progress import progress_shown
@@ -86,23 +203,24 @@ app = typer.Typer(
     cls=Group,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def add_command(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
-    """Make a function a command, whose help is its docstring, with the examples line by line."""
-    told = inspect.getdoc(command) or ""
-    group.command(name, help=told.replace("Examples:\n", "\b\nExamples:\n"))(command)
+def add_command(
+    group: typer.Typer, name: str, command: Callable[..., None], section: str | None = None
+) -> None:
+    """Make a function a command; its docstring is the help, with the examples line by line."""
+    text = (inspect.getdoc(command) or "").replace("Examples:\n", "\b\nExamples:\n")
+    group.command(name, cls=Command, help=text, rich_help_panel=section)(command)
 
 
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Tell errors only, no notes.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Tell more of what is done.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print more detail.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
@@ -110,13 +228,12 @@ def root(
         print(f"pokesim {__version__}")
         raise typer.Exit
     for stream in (sys.stdout, sys.stderr):
-        # A file name need not be text in the terminal's encoding; it goes out as the bytes it is.
+        # A file name need not be valid in the terminal's encoding; its bytes are printed unchanged.
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    handler = logging.StreamHandler(sys.stderr)
     log = logging.getLogger("pokesim")
-    log.handlers = [handler]
+    log.handlers = [logging.StreamHandler(sys.stderr)]
     log.setLevel(logging.DEBUG if debug or verbose else logging.WARNING if quiet else logging.INFO)
-    _told["quiet"] = quiet
+    _settings["quiet"] = quiet
     ctx.default_map = defaults_of(ctx.command.commands)  # type: ignore[attr-defined]
-    # Pillow's remarks on bad files; what is skipped is listed with its reason anyway.
+    # Pillow logs remarks on bad files; skipped files are listed with their reason anyway.
     logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Commands that make an index and change what is in it."""
+"""`pokesim build-index`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from pokesim.cli import completion
 from pokesim.cli.app import note, progress
-from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption, report_build
+from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import IndexNotFoundError, UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -26,7 +26,7 @@ def build_index(
         Path | None,
         typer.Argument(
             metavar="IMAGES",
-            help="Folder of pictures. Default: images/, else the index's own, else samples.",
+            help="Folder of pictures. Default: images/, the index's own, or the samples.",
         ),
     ] = None,
     index: IndexOption = DEFAULT_INDEX,
@@ -44,15 +44,20 @@ def build_index(
         bool | None,
         typer.Option(
             "--normalize/--no-normalize",
-            help="Scale vectors to length 1, or keep their lengths. Default: as the index has it.",
-            show_default="normalize",
+            help="Scale vectors to length 1, or keep their lengths.",
+            show_default="the index's own, normalize for a new one",
         ),
     ] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Embed everything again, whatever was there.")
+        bool, typer.Option("--rebuild", help="Replace the index: embed everything again.")
     ] = False,
     search: Annotated[
-        str, typer.Option(help="flat or panorama (exact), auto, or a FAISS factory string.")
+        str,
+        typer.Option(
+            metavar="flat|panorama|auto|FACTORY",
+            help="flat and panorama are exact, auto chooses by size; a FAISS factory string such "
+            "as IVF1024,Flat is approximate.",
+        ),
     ] = "auto",
     metadata: Annotated[
         Path | None,
@@ -60,41 +65,39 @@ def build_index(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(help="Its column that names them. Default: the one that names the most."),
+        typer.Option(help="Column with the picture names. Default: the one that names the most."),
     ] = None,
     no_metadata: Annotated[
-        bool, typer.Option("--no-metadata", help="Drop the table that the index has.")
+        bool, typer.Option("--no-metadata", help="Remove the index's table.")
     ] = False,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Pictures embedded at a time.", show_default="32"),
+        typer.Option(min=1, help="Pictures to embed at a time.", show_default="32"),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if any picture cannot be read.")
     ] = False,
     max_pixels: Annotated[
         int | None,
-        typer.Option(min=1, help="Cap on width × height.", show_default="89 million"),
+        typer.Option(min=1, help="Maximum width × height of a picture.", show_default="89 million"),
     ] = None,
     file_seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Time that reading one file may take.", show_default="60"),
+        typer.Option(min=0, help="Maximum time to read a file.", show_default="60"),
     ] = None,
     workers: Annotated[
         str | None,
-        typer.Option(
-            metavar="N|ADDRESS", help="Embed in N processes, or by those of a dask scheduler."
-        ),
+        typer.Option(metavar="N|ADDRESS", help="Embed in N processes, or on a dask cluster."),
     ] = None,
 ) -> None:
     """Index a folder of pictures, or bring its index up to date.
 
-    Each picture becomes a vector, and the search among them is exact. What an index has already
-    is not embedded again, and an interrupted build goes on.
+    Each picture becomes a vector, and the search among them is exact. Only new and changed
+    pictures are embedded, and an interrupted build continues where it stopped.
 
-    A table's rows go to the pictures that they name by label, file name or path.
+    A row of the table describes the picture that it names by label, file name or path.
 
     Examples:
         pokesim build-index ~/Pictures --index indexes/mine --file-seconds 10
@@ -105,11 +108,12 @@ def build_index(
     from pokesim.build.build import build_index
     from pokesim.embedders.litert import BATCH_SIZE
     from pokesim.images import FILE_SECONDS, MAX_PIXELS
+    from pokesim.show.reports import build_notes, build_text
 
     if metadata and no_metadata:
-        raise UsageError("Give --metadata, or --no-metadata.")
+        raise UsageError("Give either --metadata or --no-metadata.")
     folder = images or _default_images(index)
-    with _opened(workers) as crew, progress(partial(_files_by, crew)) as tell:
+    with _opened(workers) as cluster, progress(partial(_unit, cluster)) as on_progress:
         report = build_index(
             folder,
             index,
@@ -126,10 +130,12 @@ def build_index(
             strict=strict,
             max_pixels=max_pixels or MAX_PIXELS,
             file_seconds=FILE_SECONDS if file_seconds is None else file_seconds,
-            workers=crew,
-            progress=tell,
+            workers=cluster,
+            progress=on_progress,
         )
-    report_build(report)
+    for line in build_notes(report):
+        note(line)
+    print(build_text(report))
 
 
 def _opened(workers: str | None) -> contextlib.AbstractContextManager[DaskWorkers | None]:
@@ -140,10 +146,10 @@ def _opened(workers: str | None) -> contextlib.AbstractContextManager[DaskWorker
     return open_workers(workers)
 
 
-def _files_by(crew: DaskWorkers | None) -> str:
-    if crew is None:
+def _unit(cluster: DaskWorkers | None) -> str:
+    if cluster is None:
         return "files"
-    return f"files by {counted(crew.count, 'worker')}"
+    return f"files by {counted(cluster.count, 'worker')}"
 
 
 def _default_images(index: str) -> Path:
@@ -155,5 +161,5 @@ def _default_images(index: str) -> Path:
         return Path(open_store(index).snapshot().manifest.images)
     from pokesim.samples import builtin_samples
 
-    note("There is no images/ here; indexing the built-in sample pictures.")
+    note("There is no folder images/ here; indexing the built-in sample pictures.")
     return builtin_samples().images

@@ -6,34 +6,37 @@ from typing import Annotated
 
 import typer
 
+from pokesim.cache import CONTENTS, cache_dir, clear, size_of
+from pokesim.cli.app import Group
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 
-cache = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+cache = typer.Typer(cls=Group, rich_markup_mode=None)
 
 
 @cache.callback()
 def cache_root() -> None:
-    """Look after the cache: models, samples, copies of indexes."""
+    """Maintain the cache of models and of copies of indexes."""
 
 
 def cache_clear(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[models|samples|copies]", help="Default: all.")
+        list[str] | None, typer.Argument(metavar=f"[{'|'.join(CONTENTS)}]", help="Default: all.")
     ] = None,
 ) -> None:
-    """Remove exported models, drawn samples and copies of indexes on servers.
+    """Remove exported models, samples and copies of indexes on servers.
 
-    What is needed is made again; on a server, an interrupted build begins anew.
+    They are made again when they are needed; an interrupted build of an index on a server starts
+    from the beginning.
 
     Examples:
         pokesim cache clear samples
     """
-    from pokesim.cache import CONTENTS, cache_dir, clear, size_of
-
+    *others, last = CONTENTS
+    known = f"{', '.join(others)} or {last}"
     for name in names or CONTENTS:
         if name not in CONTENTS:
-            known = ", ".join(CONTENTS)
-            raise UsageError(f"The cache has {known}, not {name}.{did_you_mean(name, CONTENTS)}")
+            hint = did_you_mean(name, CONTENTS)
+            raise UsageError(f"Unknown cache part '{name}'; choose {known}.{hint}")
     for name in names or CONTENTS:
         size = size_of(name)
         try:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated
 
 import typer
 
-from pokesim.cli.options import IndexOption
+from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.records import TableFormat, check_records
 
 
 def check(
     index: IndexOption = DEFAULT_INDEX,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make a damaged index whole first.")
-    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair a damaged index first.")] = False,
+    form: FormatOption = TableFormat.TABLE,
 ) -> None:
-    """Verify an index: every byte, its vectors, its embedder.
+    """Verify an index: every byte, every vector, its embedder.
 
-    Repairing builds the search structure again, returns to an older snapshot that is sound, or
-    embeds the pictures again.
+    A repair builds the candidate index again, returns to an older sound snapshot, or embeds the
+    pictures again.
 
     Examples:
-        pokesim check --index indexes/mine
+        pokesim check -i indexes/mine
+        pokesim check --repair
+        pokesim check --index indexes/mine --format json
     """
     from pokesim.maintenance.check import check_index
     from pokesim.maintenance.repair import repair_index
 
-    if repair:
-        for line in repair_index(index):
-            print(line)
-    for line in check_index(index):
+    repairs = repair_index(index) if repair else iter(())
+    checks = check_index(index)
+    if form is not TableFormat.TABLE:
+        print(check_records(index, repairs, checks).text(form))
+        return
+    for line in chain(repairs, checks):
         print(line)
     print(f"{index} is sound.")

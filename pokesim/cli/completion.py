@@ -1,4 +1,4 @@
-"""What a shell may complete: indexes, embedders, columns of metadata and their values."""
+"""Values that a shell completes: indexes, embedders, columns of the metadata and their values."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MOST = 200
 
 
 def indexes(incomplete: str) -> list[str]:
-    """Return the indexes in the folder of what has been typed, or in ``indexes``."""
+    """Return the indexes in the typed folder, or in ``indexes``."""
     folder = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
-    homes = [folder, Path(DEFAULT_INDEX).parent] if "/" not in incomplete else [folder]
-    found = {str(path.parent) for home in homes for path in home.glob("*/CURRENT")}
+    folders = [folder, Path(DEFAULT_INDEX).parent] if "/" not in incomplete else [folder]
+    found = {str(path.parent) for one in folders for path in one.glob("*/CURRENT")}
     return sorted(name for name in found if name.startswith(incomplete))
 
 
@@ -30,13 +30,13 @@ def embedders(incomplete: str) -> list[str]:
 
 
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return what may be a label in the index that is asked."""
+    """Return what can label the matches of the chosen index."""
     known = (Labels.STEM, Labels.FOLDER, *_columns(ctx))
     return [name for name in known if name.startswith(incomplete)]
 
 
-def wheres(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the columns of the index that is asked, or the values of the one that is typed."""
+def filters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the columns of the chosen index, or the values of the typed column."""
     if "=" not in incomplete:
         return [f"{name}=" for name in _columns(ctx) if name.startswith(incomplete)]
     column = incomplete.split("=", 1)[0]

@@ -1,13 +1,14 @@
 """Defaults of options from ``pokesim.toml``, or ``[tool.pokesim]`` in ``pyproject.toml``.
 
-    index = "indexes/mine"        # of every command that has --index
+    index = "indexes/mine"        # for every command that has --index
 
-    [query]                       # of one command
+    [query]                       # for one command
     k = 3
     format = "json"
 
-The file is looked for in the current folder. What is given on the command line comes first, then
-the environment (``POKESIM_INDEX``), then this file, then the command's own default.
+The file is read from the current folder. The command line takes precedence, then the environment
+(``POKESIM_INDEX``), then this file, then the command's own default. A value for every command is
+ignored by a command whose option does not have this choice.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ FILES = ("pokesim.toml", "pyproject.toml")
 
 
 def defaults_of(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the defaults that the file has, by command and parameter; empty without a file.
+    """Return the file's defaults by command and parameter; empty without a file.
 
     Args:
-        commands: the command line's commands, by name.
+        commands: the commands by name.
 
     Raises:
-        UsageError: the file cannot be read, or names a command or option that is not there.
+        UsageError: the file cannot be read, or names an unknown command or option.
     """
     path, settings = _settings()
     if not settings:
@@ -39,18 +40,19 @@ def defaults_of(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, value in settings.items():
         if isinstance(value, dict):
             if name not in options:
-                raise UsageError(f"{path} names no command: {name}.{did_you_mean(name, options)}")
+                raise UsageError(f"{path}: no such command {name}.{did_you_mean(name, options)}")
             for option, own in value.items():
                 if option not in options[name]:
                     hint = did_you_mean(option, options[name])
                     raise UsageError(f"{path}: {name} has no option {option}.{hint}")
-                found[name][options[name][option]] = own
+                found[name][options[name][option].name] = own
             continue
         if name not in everywhere:
             raise UsageError(f"{path}: no command has the option {name}.{_hint(name, everywhere)}")
-        for command, known in options.items():
-            if name in known:
-                found[command].setdefault(known[name], value)
+        having = {command: known[name] for command, known in options.items() if name in known}
+        accepting = {command: one for command, one in having.items() if _accepts(one, value)}
+        for command, option in (accepting or having).items():
+            found[command].setdefault(option.name, value)
     return found
 
 
@@ -69,7 +71,7 @@ def _settings() -> tuple[str, dict[str, Any]]:
             settings = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             if name == FILES[1]:
-                continue  # another program's business
+                continue  # a file for other programs too
             raise UsageError(f"{name} cannot be read ({error}).") from error
         if name == FILES[1]:
             tools = settings.get("tool")
@@ -79,11 +81,13 @@ def _settings() -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def _options(command: Any) -> dict[str, str]:  # noqa: ANN401 - typer's own click is private
-    """Return the names that an option has without its dashes → its parameter."""
+def _accepts(option: Any, value: Any) -> bool:  # noqa: ANN401 - the type is private to typer
+    choices = getattr(option.type, "choices", None)
+    return choices is None or value in list(choices)
+
+
+def _options(command: Any) -> dict[str, Any]:  # noqa: ANN401 - the type is private to typer
+    """Return the options by each of their names, without dashes."""
     return {
-        name.lstrip("-"): one.name
-        for one in command.params
-        for name in one.opts
-        if name.startswith("-")
+        name.lstrip("-"): one for one in command.params for name in one.opts if name.startswith("-")
     }

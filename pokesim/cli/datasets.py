@@ -22,17 +22,17 @@ def fetch_dataset(
     ] = None,
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="DIR", help="A folder not there yet. Default: images/."),
+        typer.Argument(metavar="DIR", help="A new folder. Default: images/."),
     ] = None,
     max_gb: Annotated[
         float | None,
-        typer.Option(min=0, help="Cap on the gigabytes it unpacks to.", show_default="20"),
+        typer.Option(min=0, help="Maximum size of its files, in GB.", show_default="20"),
     ] = None,
 ) -> None:
     """Fetch a data set of pictures into a folder.
 
-    From Kaggle, by kagglehub (pip install 'pokesim[kaggle]'), or from any web server. A download
-    that broke off goes on, and a folder is there whole or not at all.
+    From Kaggle (needs `pip install 'pokesim[kaggle]'`) or from any web server. An interrupted
+    download continues, and the folder is created completely or not at all.
 
     Examples:
         pokesim fetch-dataset kaggle:vishalsubbiah/pokemon-images-and-types
@@ -42,12 +42,12 @@ def fetch_dataset(
 
     from pokesim import datasets
 
-    with progress("kB") as tell:
+    with progress("kB") as on_progress:
         found = datasets.fetch_dataset(
             source or datasets.DEFAULT_SOURCE,
             directory or datasets.DEFAULT_FOLDER,
             max_bytes=datasets.MAX_BYTES if max_gb is None else int(max_gb * 1e9),
-            progress=lambda done, total: tell(done // 1000, total // 1000),
+            progress=lambda done, total: on_progress(done // 1000, total // 1000),
         )
     if found.is_new:
         size = f"{counted(found.files, 'file')} ({found.bytes / 1e6:,.1f} MB)"
@@ -61,9 +61,9 @@ def fetch_dataset(
 
 
 def sample_data(
-    directory: Annotated[Path, typer.Argument(help="Where images/ and photos/ are written.")],
+    directory: Annotated[Path, typer.Argument(help="Folder to write images/ and photos/ in.")],
 ) -> None:
-    """Draw the sample pictures, and photos of some of them.
+    """Write the sample pictures, and photos of some of them.
 
     Examples:
         pokesim sample-data . && pokesim build-index && pokesim query photos/*.jpg
@@ -73,6 +73,6 @@ def sample_data(
     try:
         samples = write_samples(directory)
     except OSError as error:
-        told = f"{directory} cannot be written ({error.strerror or error})."
-        raise PokesimError(told) from error
-    print(f"Drew creatures in {samples.images} and photos of some of them in {samples.photos}.")
+        message = f"{directory} cannot be written ({error.strerror or error})."
+        raise PokesimError(message) from error
+    print(f"Wrote creatures to {samples.images} and photos of some of them to {samples.photos}.")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from pokesim.cli.options import IndexOption
+from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.records import TableFormat, finding_records
 
 
-def doctor(index: IndexOption = DEFAULT_INDEX) -> None:
-    """Tell what is ready on this machine, and what to do if not.
+def doctor(index: IndexOption = DEFAULT_INDEX, form: FormatOption = TableFormat.TABLE) -> None:
+    """Show what is ready on this machine, and how to fix the rest.
 
-    Versions, processor, cache, which embedders are ready, and the index.
+    It reports versions, processor, cache, embedders and the index.
 
     Examples:
         pokesim doctor --index indexes/mine
+        pokesim doctor --format csv
     """
     from pokesim.maintenance.doctor import examine
     from pokesim.show.reports import findings_table
 
-    print(findings_table(examine(index)))
+    found = examine(index)
+    if form is TableFormat.TABLE:
+        print(findings_table(found))
+    else:
+        print(finding_records(found).text(form))

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from pokesim.cli.app import note, progress
-from pokesim.cli.options import IndexOption, check_ending
+from pokesim.cli.options import FormatOption, IndexOption, WhereOption, check_picture_ending
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.reports import Layout
+from pokesim.show.records import TableFormat, group_records
 from pokesim.show.text import counted
 
 
@@ -22,30 +22,29 @@ def duplicates(
             min=0, max=100, help="Similarity in percent.", show_default="80 with compact, else 90"
         ),
     ] = None,
-    form: Annotated[
-        Layout, typer.Option("--format", help="How the groups are written.")
-    ] = Layout.TABLE,
+    where: WhereOption = None,
+    form: FormatOption = TableFormat.TABLE,
     save: Annotated[Path | None, typer.Option(help="Draw the groups to a PNG or JPEG.")] = None,
 ) -> None:
     """Find groups of near-identical pictures in an index.
 
-    Every pair is compared; a group's pictures are each at least so similar to another of it.
-    Similarities are to the group's first picture, the largest file.
+    All pairs are compared. Each picture of a group is at least --threshold similar to another one
+    of it; the similarity shown is that to the group's first picture, the largest file.
 
     Examples:
-        pokesim duplicates --index indexes/mine --threshold 95 --save groups.png
+        pokesim duplicates -i indexes/mine --threshold 95 --save groups.png
+        pokesim duplicates --index indexes/mine --format json
+        pokesim duplicates --where "Type1=grass"
     """
-    import json
-
     from pokesim.analysis.duplicates import find_duplicates
-    from pokesim.show.reports import groups_list, groups_table
+    from pokesim.show.reports import groups_table
 
     if save:
-        check_ending("--save", save)
-    with progress("blocks of pairs") as tell:
-        groups = find_duplicates(index, threshold=threshold, progress=tell)
-    if form is Layout.JSON:
-        print(json.dumps(groups_list(groups), indent=1))
+        check_picture_ending(save)
+    with progress("blocks of pairs") as on_progress:
+        groups = find_duplicates(index, threshold=threshold, where=where, progress=on_progress)
+    if form is not TableFormat.TABLE:
+        print(group_records(groups).text(form))
     elif groups:
         print(groups_table(groups))
     pictures = sum(map(len, groups))

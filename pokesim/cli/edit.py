@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.options import IndexOption, report_build
+from pokesim.cli.app import note
+from pokesim.cli.options import IndexOption
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
 
@@ -18,14 +19,18 @@ def add(
 ) -> None:
     """Add single pictures to an index.
 
-    The others are not looked at.
+    The other pictures are not read again.
 
     Examples:
         pokesim add new.jpg --index indexes/mine
     """
     from pokesim.build.edit import add_pictures
+    from pokesim.show.reports import build_notes, build_text
 
-    report_build(add_pictures(files, index))
+    report = add_pictures(files, index)
+    for line in build_notes(report):
+        note(line)
+    print(build_text(report))
 
 
 def remove(
@@ -34,9 +39,9 @@ def remove(
     ],
     index: IndexOption = DEFAULT_INDEX,
 ) -> None:
-    """Take pictures out of an index; their files stay.
+    """Remove pictures from an index, not from the disk.
 
-    Building the index again takes up what is still in its folder.
+    The next build adds those that are still in the index's folder again.
 
     Examples:
         pokesim remove brumbel --index indexes/mine

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from pokesim.cli import completion
+from pokesim.cli.options import FormatOption
 from pokesim.errors import UsageError
+from pokesim.show.records import TableFormat, embedder_records
 
 
 def embedders(
@@ -16,17 +18,19 @@ def embedders(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Make this one's model ready now.",
+            help="Export this one's model now.",
             autocompletion=completion.embedders,
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="With --prepare: a local weights file (.h5).")
+        Path | None, typer.Option(help="Local weights file (.h5), with --prepare.")
     ] = None,
+    form: FormatOption = TableFormat.TABLE,
 ) -> None:
     """List the networks that turn pictures into vectors.
 
     Examples:
+        pokesim embedders --format json
         pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.weights.h5
     """
     from pokesim.embedders.inventory import inventory
@@ -34,9 +38,11 @@ def embedders(
     from pokesim.show.reports import embedder_table
 
     if weights and not prepare:
-        raise UsageError("--weights goes with --prepare NAME.")
+        raise UsageError("--weights needs --prepare NAME.")
     if prepare:
         model = prepare_model(prepare, weights)
         print(f"{model.name} is ready: {model.path}")
-    else:
+    elif form is TableFormat.TABLE:
         print(embedder_table(inventory()))
+    else:
+        print(embedder_records(inventory()).text(form))

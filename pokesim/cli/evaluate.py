@@ -1,19 +1,28 @@
-"""Commands that measure an index and make it better."""
+"""`pokesim evaluate`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pokesim.analysis.labels import Labels
 from pokesim.cli.app import note
-from pokesim.cli.options import IndexOption, LabelsOption, check_ending
+from pokesim.cli.options import (
+    FormatOption,
+    IndexOption,
+    TruthOption,
+    WhereOption,
+    check_picture_ending,
+)
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.reports import Layout
-from pokesim.show.text import plain
+from pokesim.show.records import TableFormat, evaluation_records
+from pokesim.show.text import counted, plain
+
+if TYPE_CHECKING:
+    from pokesim.analysis.evaluate import Evaluation
 
 
 def evaluate(
@@ -21,16 +30,16 @@ def evaluate(
         Path, typer.Argument(metavar="QUERIES", help="Folder of photos named by their labels.")
     ],
     index: IndexOption = DEFAULT_INDEX,
-    labels: LabelsOption = Labels.AUTO,
+    truth: TruthOption = Labels.AUTO,
     ks: Annotated[str, typer.Option("-k", help="The k of recall@k, with commas.")] = "1,5,10",
-    form: Annotated[
-        Layout, typer.Option("--format", help="How the figures are written.")
-    ] = Layout.TABLE,
-    misses: Annotated[
-        Path | None, typer.Option(help="Draw the worst misses to a PNG or JPEG.")
+    where: WhereOption = None,
+    form: FormatOption = TableFormat.TABLE,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", "--misses", help="Draw the worst misses to a PNG or JPEG."),
     ] = None,
     compare: Annotated[
-        list[str] | None, typer.Option(help="Another index to line up; may be repeated.")
+        list[str] | None, typer.Option(help="Another index to compare with; may be repeated.")
     ] = None,
 ) -> None:
     """Measure how often the right picture is among the first k.
@@ -38,33 +47,39 @@ def evaluate(
     Figures are percent with 95 % bootstrap intervals; MRR is the mean reciprocal rank.
 
     Examples:
-        pokesim evaluate photos --index indexes/mine --misses misses.png
-        pokesim evaluate photos --labels stem --format json
+        pokesim evaluate photos -i indexes/mine --save misses.png
+        pokesim evaluate photos --truth stem --format json
+        pokesim evaluate photos -k 1,5 --index indexes/mine --compare indexes/default
+        pokesim evaluate photos --where "Type1=grass"
     """
-    import json
-
     from pokesim.analysis.evaluate import evaluate_index
-    from pokesim.show.reports import evaluation_dict, evaluation_table
+    from pokesim.show.reports import evaluation_table
 
-    if misses:
-        check_ending("--misses", misses)
+    if save:
+        check_picture_ending(save)
     if not all(part.strip().isdigit() for part in ks.split(",")):
         raise UsageError(f"-k takes numbers with commas, such as 1,5,10, not {ks}.")
-    wanted = sorted({int(part) for part in ks.split(",")})
+    cutoffs = sorted({int(part) for part in ks.split(",")})
     found = [
-        evaluate_index(queries, one, labels=labels, ks=wanted) for one in [index, *(compare or [])]
+        evaluate_index(queries, one, labels=truth, ks=cutoffs, where=where)
+        for one in [index, *(compare or [])]
     ]
-    for skipped in found[0].skipped:
-        note(plain(f"skipped {skipped.path}: {skipped.reason}"))
-    if unknown := found[0].unknown:
-        total, some = sum(unknown.values()), ", ".join(sorted(unknown)[:5])
-        note(f"Not counted: {total} photos of {len(unknown)} labels not in the index ({some}, …).")
-    if form is Layout.JSON:
-        print(json.dumps([evaluation_dict(one) for one in found], indent=1))
-    else:
+    _note_uncounted(found[0])
+    if form is TableFormat.TABLE:
         print(evaluation_table(found))
-    if misses:
+    else:
+        print(evaluation_records(found).text(form))
+    if save:
         from pokesim.show.misses_sheet import save_misses
 
-        drawn = save_misses(found[0].ranked, misses)
-        note(f"Drew {drawn} misses in {misses}." if drawn else "There are no misses to draw.")
+        drawn = save_misses(found[0].ranked, save)
+        note(f"Drew {drawn} misses in {save}." if drawn else "There are no misses to draw.")
+
+
+def _note_uncounted(evaluation: Evaluation) -> None:
+    for skipped in evaluation.skipped:
+        note(plain(f"skipped {skipped.path}: {skipped.reason}"))
+    if unknown := evaluation.unknown:
+        photos, labels = counted(sum(unknown.values()), "photo"), counted(len(unknown), "label")
+        some = ", ".join(sorted(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
+        note(plain(f"Not counted: {photos} of {labels} not in the index ({some})."))

@@ -1,4 +1,4 @@
-"""Commands that look after indexes, models and sample pictures."""
+"""`pokesim info`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pokesim.cli.options import IndexOption
+from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.records import TableFormat, metadata_records, snapshot_records
 
 if TYPE_CHECKING:
     from pokesim.index.store import Metadata
@@ -17,21 +18,32 @@ if TYPE_CHECKING:
 def info(
     index: IndexOption = DEFAULT_INDEX,
     metadata: Annotated[
-        bool, typer.Option("--metadata", help="Show what its table holds, and what has no match.")
+        bool, typer.Option("--metadata", help="Show the columns and values of its table.")
     ] = False,
+    form: FormatOption = TableFormat.TABLE,
 ) -> None:
-    """Say what an index is, when it was built, what was skipped.
+    """Describe an index: pictures, embedder, size, skipped files.
 
     Examples:
-        pokesim info --index indexes/mine
+        pokesim info -i indexes/mine
+        pokesim info --index indexes/mine --format json
+        pokesim info --metadata
     """
     from pokesim.index import open_store
     from pokesim.show.reports import metadata_table, snapshot_text
 
     if metadata:
-        print(metadata_table(_metadata_of(index)))
+        found = _metadata_of(index)
+        if form is TableFormat.TABLE:
+            print(metadata_table(found))
+        else:
+            print(metadata_records(found).text(form))
         return
-    print(snapshot_text(index, open_store(index).snapshot()))
+    snapshot = open_store(index).snapshot()
+    if form is TableFormat.TABLE:
+        print(snapshot_text(index, snapshot))
+    else:
+        print(snapshot_records(index, snapshot).text(form))
 
 
 def _metadata_of(index: str) -> Metadata:
@@ -40,6 +52,6 @@ def _metadata_of(index: str) -> Metadata:
     found = open_index(index).metadata
     if found is None:
         raise PokesimError(
-            f"{index} has no metadata; `pokesim build-index --metadata` gives it some."
+            f"{index} has no metadata; add some with `pokesim build-index --metadata FILE`."
         )
     return found

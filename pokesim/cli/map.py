@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pokesim.cli.app import note
-from pokesim.cli.options import PAGE_ENDINGS, IndexOption, check_ending
+from pokesim.cli.options import PAGE_ENDINGS, IndexOption, WhereOption
+from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
 
+_ENDINGS = (*PAGE_ENDINGS, ".png", ".jpg", ".jpeg")
+
+
+class Method(StrEnum):
+    """The choices of `pokesim.analysis.layout.Method`, whose module imports NumPy."""
+
+    AUTO = "auto"
+    PCA = "pca"
+    TSNE = "tsne"
+
 
 def map_pictures(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="An .html, .png or .jpg file.")],
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", hidden=True)] = None,  # the old way
+    save: Annotated[
+        Path | None, typer.Option(help="The .html, .png or .jpg file to write.")
+    ] = None,
     index: IndexOption = DEFAULT_INDEX,
     most: Annotated[
-        int | None, typer.Option(min=1, help="Pictures on it at most.", show_default="2000")
+        int | None, typer.Option(min=1, help="Maximum number of pictures.", show_default="2000")
     ] = None,
     method: Annotated[
-        str, typer.Option(help="pca, tsne (needs pokesim[map]), or auto: the best at hand.")
-    ] = "auto",
+        Method, typer.Option(help="auto is tsne if openTSNE (pokesim[map]) is installed, else pca.")
+    ] = Method.AUTO,
+    where: WhereOption = None,
 ) -> None:
-    """Draw a map of a collection, alike pictures together.
+    """Draw a map of an index, similar pictures together.
 
-    The page is one file with the thumbnails in it, to move, zoom and search in the browser.
+    An HTML map is one file with the pictures inside, to pan, zoom and search in a browser.
 
     Examples:
-        pokesim map map.html --index indexes/mine
-        pokesim map map.png --most 500
+        pokesim map --save map.html -i indexes/mine
+        pokesim map --save map.png --most 500 --method pca
+        pokesim map --save grass.jpg --index indexes/mine --where "Type1=grass"
     """
     from pokesim.analysis.layout import MAX_PICTURES, layout_pictures
     from pokesim.show.map import save_map
 
-    if out.suffix.lower() not in PAGE_ENDINGS:
-        check_ending("OUT", out)
-    placed = layout_pictures(index, most=most or MAX_PICTURES, method=method)
+    if save and out:
+        raise UsageError(f"Give either --save {save} or {out}.")
+    path = save or out
+    if not path:
+        raise UsageError("Give --save FILE, such as --save map.html.")
+    if path.suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            f"A map is HTML, PNG or JPEG; name a file *.html, *.png or *.jpg, not {path}."
+        )
+    placed = layout_pictures(index, most=most or MAX_PICTURES, method=method, where=where)
     pictures = counted(len(placed), "picture")
-    save_map(placed, out, f"{pictures} of {index}")
-    note(f"Drew {pictures} in {out}.")
+    save_map(placed, path, f"{pictures} of {index}")
+    note(f"Drew {pictures} in {path}.")

@@ -1,4 +1,4 @@
-"""The command that looks ahead."""
+"""`pokesim plan`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from pokesim.cli import completion
+from pokesim.cli.options import FormatOption
+from pokesim.show.records import TableFormat, capacity_records
 
 
 def plan(
@@ -19,21 +21,28 @@ def plan(
     ] = "resnet50",
     dims: Annotated[
         int | None,
-        typer.Option(help="Length of the vectors, after a tuning.", show_default="the embedder's"),
+        typer.Option(help="Length of the vectors after tuning.", show_default="the embedder's"),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Workers that embed, of two cores each.")] = 1,
-    memory: Annotated[float, typer.Option(help="Memory of a machine that searches, in GB.")] = 64,
+    workers: Annotated[int, typer.Option(help="Workers that embed, with two cores each.")] = 1,
+    memory: Annotated[
+        float, typer.Option(help="Memory of each machine that searches, in GB.")
+    ] = 64,
+    form: FormatOption = TableFormat.TABLE,
 ) -> None:
-    """Work out the memory, disk and time of an index.
+    """Estimate the memory, disk space and time of an index.
 
-    It tells which set-up suits it, and shows the arithmetic. The figures behind it are those of
-    two cores, in README.md.
+    It recommends a set-up and shows the arithmetic. The underlying figures were measured on two
+    cores.
 
     Examples:
         pokesim plan --images 100e6 --embedder resnet50 --dims 256
-        pokesim plan --images 1e6 --workers 8 --memory 32
+        pokesim plan --images 1e6 --workers 8 --memory 32 --format json
     """
     from pokesim.analysis.capacity import plan_capacity
     from pokesim.show.reports import capacity_text
 
-    print(capacity_text(plan_capacity(images, embedder, dims, workers, 1e9 * memory)))
+    found = plan_capacity(images, embedder, dims, workers, 1e9 * memory)
+    if form is TableFormat.TABLE:
+        print(capacity_text(found))
+    else:
+        print(capacity_records(found).text(form))

@@ -1,7 +1,8 @@
-"""Commands that ask an index."""
+"""`pokesim query`."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,8 @@ from pokesim.cli.options import (
     IndexOption,
     PrecisionOption,
     RuntimeOption,
-    check_ending,
+    WhereOption,
+    check_picture_ending,
 )
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, PokesimError, UsageError
@@ -37,46 +39,45 @@ def query(
         list[str] | None,
         typer.Argument(metavar="PHOTO...", help="Path, http(s) URL, or - for standard input."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many matches.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of matches.")] = 5,
     index: IndexOption = DEFAULT_INDEX,
-    form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.TABLE,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            help="Only pictures whose metadata are so, such as Type1=grass.",
-            autocompletion=completion.wheres,
-        ),
-    ] = None,
-    label: Annotated[
+    form: Annotated[Format, typer.Option("--format", help="Format of the matches.")] = Format.TABLE,
+    where: WhereOption = None,
+    label_by: Annotated[
         str,
         typer.Option(
-            help="What a match is called: stem, folder or a column of the metadata.",
+            "--label-by",
+            "--label",
+            help="Label of a match: stem, folder or a column of the metadata.",
             autocompletion=completion.labels,
         ),
     ] = "stem",
     group: Annotated[
-        bool, typer.Option("--group", help="The k best labels, each with its best picture.")
+        bool, typer.Option("--group", help="Find the k best labels, each with its best picture.")
     ] = False,
     max_distance: Annotated[
-        float | None, typer.Option(min=0, help="Leave out what is farther.")
+        float | None, typer.Option(min=0, help="Drop matches beyond this distance.")
     ] = None,
     min_similarity: Annotated[
-        float | None, typer.Option(min=0, max=100, help="Leave out what is less similar, percent.")
+        float | None,
+        typer.Option(min=0, max=100, help="Drop matches below this similarity, in percent."),
     ] = None,
     exclude_self: Annotated[
-        bool, typer.Option("--exclude-self", help="Leave out the photo itself, if it is indexed.")
+        bool, typer.Option("--exclude-self", help="Drop the photo itself, if it is indexed.")
     ] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Write photo and matches side by side to a PNG or JPEG.")
+        Path | None, typer.Option(help="Draw the photo and its matches to a PNG or JPEG.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write them as one self-contained page, to mail around.")
+        Path | None, typer.Option(help="Write the matches to one self-contained page.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Colour in these where photo and best match agree.")
+        bool, typer.Option("--explain", help="Colour in --save or --html where the two are alike.")
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Preview on the terminal.")] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Tell where the time went.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Preview the matches on the terminal.")
+    ] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Show where the time went.")] = False,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
@@ -84,13 +85,15 @@ def query(
 
     Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
 
-    --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets; what is not a plain word
-    stands in quotes, and "" is the empty cell.
+    --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets. Quote what is not a plain
+    word; "" is the empty cell.
 
     Examples:
         pokesim query photo.jpg -k 3 --save match.png --explain
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
+        pokesim query photo.jpg --max-distance 0.9 --min-similarity 60 --exclude-self
+        pokesim query photo.jpg -i indexes/mine --group --label-by folder --show --stats
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
     from pokesim.show.answers import write_answers
@@ -99,49 +102,50 @@ def query(
     if not photos:
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
-        check_ending("--save", save)
+        check_picture_ending(save)
     if html and html.suffix.lower() not in PAGE_ENDINGS:
-        raise UsageError(f"--html writes a page; name a file *.html, not {html}.")
+        raise UsageError(f"--html writes HTML; name a file *.html, not {html}.")
     if explain and not (save or html):
-        raise UsageError("--explain colours what --save or --html writes; give one of them too.")
+        raise UsageError("--explain needs --save or --html, which it colours.")
     good: list[Answer] = []
     failed: list[Answer] = []
-    with record_spans() as laps:
-        laps.seconds["start Python"] = time.process_time()
+    with record_spans() as spans:
+        spans.seconds["start Python"] = time.process_time()
         with span("import NumPy and Pillow"):
             from pokesim.search.index import open_index
         opened = open_index(index, runtime=runtime, precision=precision)
         if opened.manifest.search.recall is not None:
             note(f"The search is {search_text(opened.manifest.search)}.")
         with span("write the answers"):
-            found = opened.answer(
+            answers = opened.answer(
                 photos,
                 k,
                 where=where,
-                label=label,
+                label=label_by,
                 group=group,
                 max_distance=max_distance,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
             )
             table = opened.manifest.metadata
-            further = [*(["near"] if group else []), *(table.columns if table else [])]
-            write_answers(_sorted_out(found, good, failed), form, sys.stdout, further)
+            extra = [*(["near"] if group else []), *(table.columns if table else [])]
+            passes = _conditions(where, max_distance, min_similarity, exclude_self)
+            write_answers(_sorted_out(answers, good, failed, passes), form, sys.stdout, extra)
         with span("draw"):
             if show:
                 _preview(good)
             if good and (save or html):
                 _draw(opened, good, save, html, explain)
     if stats:
-        note(spans_text(laps.seconds))
+        note(spans_text(spans.seconds))
     if failed:
         raise typer.Exit(PokesimError.exit_code)
 
 
 def _sorted_out(
-    answers: Iterable[Answer], good: list[Answer], failed: list[Answer]
+    answers: Iterable[Answer], good: list[Answer], failed: list[Answer], conditions: str
 ) -> Iterator[Answer]:
-    """Pass answers on, noting each failure as it comes and keeping those with matches, and it."""
+    """Yield answers, report each that failed or is empty, and collect the good and the failed."""
     for answer in answers:
         if answer.error:
             complain(str(answer.error))
@@ -149,8 +153,27 @@ def _sorted_out(
         elif answer.matches:
             good.append(answer)
         else:
-            note(plain(f"{answer.query}: no picture is as asked."))
+            note(plain(f"{answer.query}: no picture passes {conditions}."))
         yield answer
+
+
+def _conditions(
+    where: str | None,
+    max_distance: float | None,
+    min_similarity: float | None,
+    exclude_self: bool,
+) -> str:
+    """Return the options that a match has to pass, as they were given."""
+    given = []
+    if where is not None:
+        given.append(f"--where {shlex.quote(where)}")
+    if max_distance is not None:
+        given.append(f"--max-distance {max_distance:g}")
+    if min_similarity is not None:
+        given.append(f"--min-similarity {min_similarity:g}")
+    if exclude_self:
+        given.append("--exclude-self")
+    return " ".join(given)
 
 
 def _draw(
@@ -168,9 +191,9 @@ def _draw(
         save_report(answers, html, explanations, about)
 
 
-def _explained(index: Index, answer: Answer, wanted: bool) -> Explanation | None:
-    """Explain a photo's best match, if that is wanted and its picture is still there."""
-    if not wanted:
+def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | None:
+    """Explain a photo's best match, if requested and if its picture still exists."""
+    if not explain:
         return None
     try:
         return index.explain(answer.photo, answer.matches[0].path)

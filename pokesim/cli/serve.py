@@ -1,4 +1,4 @@
-"""The command that serves an index."""
+"""`pokesim serve`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from pokesim.show.text import counted
 def serve(
     index: IndexOption = DEFAULT_INDEX,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one of this machine.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
     open_page: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
     token: Annotated[
-        str | None, typer.Option(help="Ask this of every request.", envvar="POKESIM_TOKEN")
+        str | None, typer.Option(help="Token that every request must send.", envvar="POKESIM_TOKEN")
     ] = None,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
     """Serve a page to drop photos on, and a REST interface.
 
-    Only this machine reaches it, unless --host says otherwise.
+    Only this machine can reach it, unless you give --host.
 
     Examples:
         pokesim serve --index indexes/mine --open
@@ -42,8 +44,8 @@ def serve(
     import os
     from urllib.parse import quote
 
-    # FAISS's threads else spin for a while after each search, on cores that others wait for.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when FAISS is loaded
+    # Otherwise FAISS's threads spin for a while after each search, on cores that others need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when FAISS is imported
 
     from pokesim.search.index import open_index
 
@@ -52,7 +54,7 @@ def serve(
         from pokesim.web.server import bound_socket, serve
     except ImportError as error:
         raise PokesimError(
-            f"Serving needs {error.name}; `pip install 'pokesim[web]'` brings it."
+            f"Serving needs {error.name}; install it with `pip install 'pokesim[web]'`."
         ) from error
     if token == "":
         raise UsageError("--token must not be empty.")
@@ -62,15 +64,18 @@ def serve(
     hosts = AllowedHosts(host, address)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{bound_port}/"
-    who = "this machine only" if hosts.only_here else "whoever reaches this machine"
+    if hosts.only_here:
+        reach = "this machine only"
+    else:
+        reach = f"open to anyone on your network, {'with the token' if token else 'no token'}"
 
     def ready() -> None:
         pictures = counted(len(opened), "picture")
-        note(f"Serving {pictures} of {index} at {url} ({who}; Ctrl-C ends it).")
+        note(f"Serving {pictures} of {index} at {url} ({reach}; press Ctrl-C to stop).")
         if open_page:
             import webbrowser
 
             webbrowser.open(f"{url}?token={quote(token)}" if token else url)
 
     serve(opened, Path(index).resolve().name, listening, hosts, token, ready)
-    note("Ended.")
+    note("Stopped.")

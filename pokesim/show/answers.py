@@ -1,4 +1,9 @@
-"""Answers as text: a table for people; JSON, NDJSON, CSV and paths for programs."""
+"""Answers as text on standard output: a table for people; JSON, NDJSON, CSV and paths for programs.
+
+JSON is an array, NDJSON a line per photo, of ``{"query": …, "matches": [{"rank", "label", "path",
+"distance", "similarity"}]}``, or ``{"query": …, "error": …}`` for a photo that cannot be read. A
+match also has "near" if the query was for labels, and "metadata" if the index has a table.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How matches are written."""
+    """The formats of matches."""
 
     TABLE = "table"
     JSON = "json"
@@ -26,35 +31,35 @@ class Format(StrEnum):
 
 
 def write_answers(
-    answers: Iterable[Answer], form: Format, out: TextIO, further: Sequence[str] = ()
+    answers: Iterable[Answer], form: Format, out: TextIO, extra: Sequence[str] = ()
 ) -> None:
-    """Write each answer as it comes; the array of JSON is closed with the last.
+    """Write each answer as it arrives; JSON, being one array, waits for the last.
 
     Args:
-        answers: what to write.
-        form: how.
-        out: where.
-        further: names of what each match has besides: "near" where labels were asked for, and the
-            columns of the metadata.
+        answers: the answers.
+        form: the format.
+        out: the stream to write to.
+        extra: the names of the extra columns: "near" if the query was for labels, and the columns
+            of the metadata.
     """
-    _WRITERS[form](iter(answers), out, further)
+    _WRITERS[form](iter(answers), out, extra)
 
 
 def as_dict(answer: Answer) -> dict[str, Any]:
-    """Return an answer as the JSON object that the module describes."""
+    """Return an answer as the JSON object described above."""
     if answer.error:
         return {"query": answer.query, "error": str(answer.error)}
     return {"query": answer.query, "matches": [_match_dict(match) for match in answer.matches]}
 
 
 def _match_dict(match: Match) -> dict[str, Any]:
-    further: dict[str, Any] = {} if match.near is None else {"near": match.near}
+    extra: dict[str, Any] = {} if match.near is None else {"near": match.near}
     if match.metadata:
-        further["metadata"] = match.metadata
-    return _found(match) | further
+        extra["metadata"] = match.metadata
+    return _fields(match) | extra
 
 
-def _found(match: Match) -> dict[str, Any]:
+def _fields(match: Match) -> dict[str, Any]:
     return {
         "rank": match.rank,
         "label": match.label,
@@ -64,24 +69,24 @@ def _found(match: Match) -> dict[str, Any]:
     }
 
 
-def _further(match: Match) -> list[str]:
-    """Return the cells of what a match has besides."""
+def _extra_cells(match: Match) -> list[str]:
+    """Return a match's cells of the extra columns."""
     cells = [*([] if match.near is None else [match.near]), *match.metadata.values()]
     return ["" if cell is None else str(cell) for cell in cells]
 
 
-def _write_table(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
+def _write_table(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -> None:
     for number, answer in enumerate(answers):
         if answer.error:
             continue
-        rows = [("", "label", "similarity", "distance", *further, "picture")]
+        rows = [("", "label", "similarity", "distance", *extra, "picture")]
         rows += [
             (
                 str(match.rank),
                 match.label,
                 f"{match.similarity:.1f} %",
                 f"{match.distance:.4f}",
-                *_further(match),
+                *_extra_cells(match),
                 readable_path(match.path),
             )
             for match in answer.matches
@@ -99,12 +104,12 @@ def _write_ndjson(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> N
         print(json.dumps(as_dict(answer)), file=out, flush=True)
 
 
-def _write_csv(answers: Iterator[Answer], out: TextIO, further: Sequence[str]) -> None:
+def _write_csv(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -> None:
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["query", "rank", "label", "path", "distance", "similarity", *further])
+    table.writerow(["query", "rank", "label", "path", "distance", "similarity", *extra])
     for answer in answers:
         for match in answer.matches:
-            table.writerow([answer.query, *_found(match).values(), *_further(match)])
+            table.writerow([answer.query, *_fields(match).values(), *_extra_cells(match)])
 
 
 def _write_paths(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress on standard error: a bar on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress_shown(what: str | Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with (done, total); show rate and time left while inside.
+    """Yield a function to call with (done, total), and show the rate and the time left.
 
-    The clock starts with the first call, so that what is prepared before does not count.
+    The clock starts with the first call, so the preparation does not count.
 
     Args:
-        what: the things counted, in the plural ("files"), or what names them from time to time.
+        what: the unit, in the plural ("files"), or a function that returns it at each update.
     """
     name = what if callable(what) else lambda: what
     with _bar(name) if sys.stderr.isatty() else _lines(name) as show:
@@ -45,7 +45,7 @@ def _bar(name: Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
 
         def show(done: int, total: int) -> None:
             bar.start_task(task)
-            rate = f"{rate_since(done):,.0f} a second"
+            rate = f"{rate_since(done):,.0f}/s"
             bar.update(task, completed=done, total=total, what=name(), rate=rate)
 
         yield show
@@ -63,14 +63,14 @@ def _lines(name: Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
             return
         last = time.monotonic()
         left = (total - done) / rate
-        line = f"{done:,} of {total:,} {name()}, {rate:,.0f} a second, {left:,.0f} s left"
+        line = f"{done:,} of {total:,} {name()}, {rate:,.0f}/s, {left:,.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
     yield show
 
 
 def _rate_meter() -> Callable[[int], float]:
-    """Return a function from the number done to the rate a second since its first call."""
+    """Return a function that takes the number done and returns the rate since its first call."""
     start = None
 
     def rate(done: int) -> float:

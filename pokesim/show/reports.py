@@ -1,92 +1,74 @@
-"""What an index will take, as text for people."""
+"""What an index is, what a build did and what was measured, as text for people."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pokesim.analysis.capacity import CapacityPlan, size_text, time_text
-from pokesim.show.text import columns, plain, readable_path
+from pokesim.show.text import columns, counted, plain, readable_path
 
 if TYPE_CHECKING:
+    from pokesim.analysis.capacity import CapacityPlan
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
+    from pokesim.build.options import BuildReport
     from pokesim.embedders.inventory import InventoryRow
-    from pokesim.index.manifest import MetadataRecord, SearchRecord, Tuning
+    from pokesim.index.manifest import Manifest, MetadataRecord, SearchRecord, Tuning
     from pokesim.index.store import Metadata, Snapshot
     from pokesim.maintenance.doctor import Finding
 
+VALUES = 20
+"""The number of a column's values that are shown."""
 
-def capacity_text(found: CapacityPlan) -> str:
-    """Lay out the ways to hold and search the pictures, which to take, and the arithmetic."""
-    rows = [("", "exact", "memory", "disk", "a search", "fits")]
-    rows += [
-        (
-            one.name,
-            "yes" if one.exact else "no",
-            size_text(one.memory),
-            size_text(one.disk),
-            time_text(one.seconds),
-            "yes" if one.fits else "no",
-        )
-        for one in found.set_ups
-    ]
-    best = found.recommended
-    steps = [(step.what, f"{step.how}  =  {step.result}") for step in found.steps]
-    return "\n".join(
-        [
-            columns(rows, right=(2, 3, 4)),
-            "",
-            f"Recommended: {best.name} ({best.command}).",
-            f"Building takes {time_text(found.small_seconds)} with small pictures, "
-            f"{time_text(found.large_seconds)} with JPEGs of 12 megapixels.",
-            f"A query takes {time_text(found.photo_seconds + best.seconds)}: its photo "
-            f"{time_text(found.photo_seconds)}, the search {time_text(best.seconds)}.",
-            "",
-            columns(steps),
-        ]
+
+def build_text(report: BuildReport) -> str:
+    """Summarise a build in one line."""
+    if not report.changed:
+        return f"Nothing to do: {report.index} has these {report.indexed:,} pictures already."
+    return (
+        f"Indexed {counted(report.indexed, 'picture')}, skipped {len(report.skipped):,}, with "
+        f"{report.embedder} in {report.seconds:.1f} s: {report.embedded:,} new, "
+        f"{report.indexed - report.embedded:,} unchanged, {report.dropped:,} removed "
+        f"({report.embedded / report.seconds:,.0f}/s). The index is {report.index}."
     )
 
 
-_VALUES = 20
-"""So many values of a column are shown."""
+def build_notes(report: BuildReport) -> list[str]:
+    """Return a line for each skipped file, and one on how the metadata and the pictures match."""
+    lines = [plain(f"skipped {skipped.path}: {skipped.reason}") for skipped in report.skipped]
+    if report.metadata:
+        lines.append(plain(metadata_text(report.metadata, report.indexed)))
+    return lines
 
 
-class Layout(StrEnum):
-    """How figures and groups are written."""
+def metadata_text(metadata: MetadataRecord, pictures: int) -> str:
+    """Say how many pictures a table describes."""
+    line = (
+        f"{metadata.source} describes {metadata.described:,} of {pictures:,} pictures, by its "
+        f"column {metadata.key}"
+    )
+    if metadata.unmatched or metadata.described < pictures:
+        rows = f"{counted(metadata.unmatched, 'row')} match{'es' * (metadata.unmatched == 1)}"
+        line += f"; {rows} no picture (`pokesim info --metadata` lists both)"
+    return f"{line}."
 
-    TABLE = "table"
-    JSON = "json"
 
-
-def embedder_table(embedders: Iterable[InventoryRow]) -> str:
-    """Return a table of the embedders and their state on this machine."""
-    rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "what it is")]
-    for entry in embedders:
-        spec = entry.spec
-        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "–"
-        side = f"{spec.side} px"
-        rows.append(
-            (
-                spec.name,
-                str(spec.dimension),
-                side,
-                size,
-                spec.licence,
-                entry.availability,
-                spec.about,
-            )
-        )
-    return columns(rows, right=(1, 2, 3))
+def metadata_table(metadata: Metadata) -> str:
+    """Lay out the columns of an index's metadata, then the pictures and rows without a match."""
+    rows = [("column", "type", "values")]
+    for name, numbers in metadata.record.columns.items():
+        values = [str(value) for value in metadata.values(name, VALUES + 1)]
+        shown = ", ".join(values[:VALUES]) + (", …" if len(values) > VALUES else "")
+        rows.append((name, "numbers" if numbers else "text", shown))
+    lines = [f"pictures without a row: {plain(path)}" for path in metadata.undescribed()]
+    lines += [f"rows without a picture: {plain(key)}" for key in metadata.unmatched()]
+    return "\n".join([columns(rows), *lines])
 
 
 def snapshot_text(index: str, snapshot: Snapshot) -> str:
-    """Tell what an index is, a fact a line."""
+    """Describe an index, a fact a line."""
     manifest = snapshot.manifest
     made_by = manifest.embedder
-    size = sum(file["bytes"] for file in manifest.files.values())
     lengths = "scaled to length 1" if made_by.normalized else "lengths kept"
     facts = {
         "index": index,
@@ -95,7 +77,7 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
         "vectors": f"{manifest.dimension} dimensions, {lengths}, by {manifest.runtime} in "
         f"{manifest.precision}",
         "search": f"Euclidean distance, {search_text(manifest.search)}",
-        "size": f"{size / 1e6:.1f} MB in {snapshot.location}",
+        "size": f"{size_of(manifest) / 1e6:.1f} MB in {snapshot.location}",
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
     }
@@ -115,33 +97,13 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
     )
 
 
-def metadata_text(metadata: MetadataRecord, pictures: int) -> str:
-    """Tell how a table and the pictures fit together."""
-    line = (
-        f"{metadata.source} describes {metadata.described:,} of {pictures:,} pictures, by its "
-        f"column {metadata.key}"
-    )
-    if metadata.unmatched or metadata.described < pictures:
-        line += (
-            f"; {metadata.unmatched:,} rows match no picture (`pokesim info --metadata` lists both)"
-        )
-    return f"{line}."
-
-
-def metadata_table(metadata: Metadata) -> str:
-    """Lay out the columns of an index's metadata and what they hold; then what has no match."""
-    rows = [("column", "holds", "values")]
-    for name, numbers in metadata.record.columns.items():
-        values = [str(value) for value in metadata.values(name, _VALUES + 1)]
-        shown = ", ".join(values[:_VALUES]) + (", …" if len(values) > _VALUES else "")
-        rows.append((name, "numbers" if numbers else "text", shown))
-    lines = [f"pictures without a row: {plain(path)}" for path in metadata.undescribed()]
-    lines += [f"rows without a picture: {plain(key)}" for key in metadata.unmatched()]
-    return "\n".join([columns(rows), *lines])
+def size_of(manifest: Manifest) -> int:
+    """Return the bytes of an index's files."""
+    return sum(file["bytes"] for file in manifest.files.values())
 
 
 def search_text(search: SearchRecord) -> str:
-    """Tell whether an index is searched exactly, and if not, how nearly."""
+    """Say whether an index is searched exactly, and if not, its recall."""
     from pokesim.index.vectors.ann import RECALL_AT
 
     if search.recall is None:
@@ -157,18 +119,41 @@ def spans_text(seconds: Mapping[str, float]) -> str:
     return columns(rows, right=(1,))
 
 
+def embedder_table(embedders: Iterable[InventoryRow]) -> str:
+    """Lay out the catalogue of embedders, and which of them are ready on this machine."""
+    rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "what it is")]
+    for entry in embedders:
+        spec = entry.spec
+        size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "–"
+        side = f"{spec.side} px"
+        rows.append(
+            (
+                spec.name,
+                str(spec.dimension),
+                side,
+                size,
+                spec.licence,
+                entry.availability,
+                spec.about,
+            )
+        )
+    return columns(rows, right=(1, 2, 3))
+
+
 def findings_table(findings: Iterable[Finding]) -> str:
-    """Lay out what was found on this machine, and what to do about it."""
+    """Lay out the state of this machine, and what to do about it."""
     rows = [(one.name, one.found, one.advice) for one in findings]
     return columns([("what", "found", "what to do"), *rows])
 
 
 def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
-    """Lay figures out in percent with their 95 % intervals, a row a group of photos.
+    """Lay out figures in percent with their 95 % intervals, a row per group of photos.
 
-    Several evaluations are lined up by group, each later one with the p-value of the paired test
-    against the first.
+    Several evaluations are aligned by group; a line for each but the first compares it with the
+    first by a paired test.
     """
+    from pokesim.analysis.evaluate import paired_test
+
     several = len(evaluations) > 1
     names = list(evaluations[0].scores[0].figures)
     rows = [("", *(["index"] if several else []), "photos", *names)]
@@ -178,44 +163,20 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
                 f"{100 * value:.1f} ({100 * low:.1f}–{100 * high:.1f})"
                 for value, low, high in score.figures.values()
             ]
-            named = [evaluation.index] if several else []
-            rows.append((score.name, *named, str(score.photos), *cells))
-    from pokesim.analysis.evaluate import paired_test
-
+            index = [evaluation.index] if several else []
+            rows.append((score.name, *index, str(score.photos), *cells))
     first, *others = evaluations
     tests = [
         f"{other.index} against {first.index}: first places differ with "
         f"p = {paired_test(first, other):.2g} (exact McNemar test)"
         for other in others
     ]
-    return "\n".join(
-        [columns(rows, right=range(len(rows[0]) - len(names) - 1, len(rows[0]))), *tests]
-    )
-
-
-def evaluation_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as a JSON object; figures and intervals are shares of 1."""
-    return {
-        "index": evaluation.index,
-        "embedder": evaluation.embedder,
-        "scores": [
-            {
-                "name": score.name,
-                "photos": score.photos,
-                **{
-                    name: {"value": value, "low": low, "high": high}
-                    for name, (value, low, high) in score.figures.items()
-                },
-            }
-            for score in evaluation.scores
-        ],
-        "unknown_labels": dict(evaluation.unknown),
-        "skipped": {skipped.path: skipped.reason for skipped in evaluation.skipped},
-    }
+    width = len(rows[0])
+    return "\n".join([columns(rows, right=range(width - len(names) - 1, width)), *tests])
 
 
 def groups_table(groups: Sequence[Sequence[Duplicate]]) -> str:
-    """Lay out groups of near-identical pictures, a picture a row; nothing for no group."""
+    """Lay out groups of near-identical pictures, a row per picture."""
     rows = [("", "similarity", "kB", "picture")]
     for number, group in enumerate(groups, 1):
         for place, one in enumerate(group):
@@ -225,24 +186,8 @@ def groups_table(groups: Sequence[Sequence[Duplicate]]) -> str:
     return columns(rows, right=(0, 1, 2))
 
 
-def groups_list(groups: Sequence[Sequence[Duplicate]]) -> list[list[dict[str, Any]]]:
-    """Return groups of near-identical pictures as JSON has them."""
-    return [
-        [
-            {
-                "path": os.fspath(one.path),
-                "label": one.label,
-                "bytes": one.bytes,
-                "similarity": round(one.similarity, 2),
-            }
-            for one in group
-        ]
-        for group in groups
-    ]
-
-
 def tuning_text(tuning: Tuning, dimensions: tuple[int, int]) -> str:
-    """Tell what a learned metric is and what it was worth."""
+    """Describe a learned metric and how much it improves the index."""
     shape = f"{dimensions[0]} → {dimensions[1]} dimensions"
     line = f"Learned from {tuning.pictures:,} pictures of {tuning.labels:,} labels: {shape}."
     if not tuning.held_out:
@@ -252,3 +197,36 @@ def tuning_text(tuning: Tuning, dimensions: tuple[int, int]) -> str:
         for k, before, after in zip((1, 5), tuning.before, tuning.after, strict=True)
     )
     return f"{line}\nOn {tuning.held_out:,} pictures of labels held out from the fit: {figures}."
+
+
+def capacity_text(plan: CapacityPlan) -> str:
+    """Lay out the ways to store and search the pictures, the recommended one, the arithmetic."""
+    from pokesim.analysis.capacity import size_text, time_text
+
+    rows = [("", "exact", "memory", "disk", "a search", "fits")]
+    rows += [
+        (
+            one.name,
+            "yes" if one.exact else "no",
+            size_text(one.memory),
+            size_text(one.disk),
+            time_text(one.seconds),
+            "yes" if one.fits else "no",
+        )
+        for one in plan.set_ups
+    ]
+    best = plan.recommended
+    steps = [(step.what, f"{step.how}  =  {step.result}") for step in plan.steps]
+    return "\n".join(
+        [
+            columns(rows, right=(2, 3, 4)),
+            "",
+            f"Recommended: {best.name} ({best.command}).",
+            f"Building takes {time_text(plan.small_seconds)} with small pictures, "
+            f"{time_text(plan.large_seconds)} with JPEGs of 12 megapixels.",
+            f"A query takes {time_text(plan.photo_seconds + best.seconds)}: its photo "
+            f"{time_text(plan.photo_seconds)}, the search {time_text(best.seconds)}.",
+            "",
+            columns(steps),
+        ]
+    )

@@ -40,7 +40,7 @@ def styles(samples, tmp_path):
 def test_figures_equal_an_independent_computation(run, index_path, styles):
     done = run("evaluate", styles, "--index", index_path, "--format", "json", "-k", "1,3")
     assert done.returncode == 0, done.stderr
-    assert "Not counted: 1 photos of 1 labels" in done.stderr
+    assert "Not counted: 1 photo of 1 label not in the index (nobody)." in done.stderr
     (found,) = json.loads(done.stdout)
     scores = {score["name"]: score for score in found["scores"]}
     assert list(scores) == ["coarse", "fine", "mean of 2 styles", "all photos"]
@@ -103,7 +103,7 @@ def test_comparing_an_index_with_itself_and_with_a_worse_one(run, index_path, st
 
 
 def test_the_misses_are_drawn(run, index_path, styles, tmp_path):
-    done = run("evaluate", styles / "coarse", "--index", index_path, "--misses", "misses.png")
+    done = run("evaluate", styles / "coarse", "--index", index_path, "--save", "misses.png")
     assert done.returncode == 0, done.stderr
     sheet = Image.open(tmp_path / "misses.png")
     assert sheet.width > 1000
@@ -118,7 +118,7 @@ def test_the_misses_are_drawn(run, index_path, styles, tmp_path):
         (["strange"], 1, "No photo in strange has the label of a picture in"),
         (["strange", "-k", "one"], 2, "-k takes numbers"),
         (["strange", "-k", "0"], 2, "Every k must be at least 1."),
-        (["strange", "--misses", "sheet.txt"], 2, "--misses writes PNG or JPEG"),
+        (["strange", "--save", "sheet.txt"], 2, "--save writes PNG or JPEG"),
     ],
 )
 def test_bad_input_is_one_message(run, index_path, samples, tmp_path, args, code, message):

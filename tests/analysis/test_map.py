@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pokesim.analysis.layout import layout_pictures
+from pokesim.errors import UsageError
 from pokesim.samples import CREATURES
 
 ODD = "</script><script>alert(1)&amp;"
@@ -26,7 +27,7 @@ def test_a_map_is_one_self_contained_page(run, samples, tmp_path):
     (folder / f"{CREATURES[0]}.png").rename(folder / f"{ODD.replace('/', '∕')}.png")
     assert run("build-index", folder, "--embedder", "compact").returncode == 0
     (folder / f"{CREATURES[1]}.png").unlink()  # deleted since; left blank
-    done = run("map", "out.html")
+    done = run("map", "--save", "out.html")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "Drew 6 pictures in out.html.\n"
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
@@ -44,19 +45,21 @@ def test_a_map_is_one_self_contained_page(run, samples, tmp_path):
 
 
 def test_a_map_as_a_picture(run, index_path, tmp_path):
-    done = run("map", "out.png", "--index", index_path, "--most", "40", "--method", "pca")
+    done = run("map", "--save", "out.png", "--index", index_path, "--most", "40", "--method", "pca")
     assert done.stderr == "Drew 40 pictures in out.png.\n"
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.size == (2000, 2000)
         assert len(drawn.convert("RGB").getcolors(1 << 22)) > 5000
     for args, message in {
-        ("out.gif",): "OUT writes PNG or JPEG",
-        ("out.png", "--method", "umap"): "Unknown method umap",
+        ("out.gif",): "name a file *.html, *.png or *.jpg, not out.gif",
+        ("out.png", "--method", "umap"): "'umap' is not one of 'auto', 'pca', 'tsne'",
         ("no/out.html", "--method", "pca"): "no/out.html cannot be written",
     }.items():
-        wrong = run("map", *args, "--index", index_path)
+        wrong = run("map", "--save", *args, "--index", index_path)
         assert wrong.returncode
         assert message in wrong.stderr
+    with pytest.raises(UsageError, match="Unknown method umap"):
+        layout_pictures(index_path, method="umap")
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])

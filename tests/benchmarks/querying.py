@@ -23,7 +23,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
     np.savez(setting.weights.with_suffix(".npz"), **known)
 
     def ask(home: Path) -> float:
-        return seconds_of(lambda: python("-m", "pokesim.cli", "query", photo, "--index", home))
+        return seconds_of(lambda: python("-m", "pokesim", "query", photo, "--index", home))
 
     inside = setting.images / find_files(setting.images)[0]
     seconds = in_turns(
@@ -32,7 +32,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
             f"pokesim, {setting.embedder}": lambda: ask(index),
             "pokesim, compact": lambda: ask(compact),
             "pokesim, picture of the index": lambda: seconds_of(
-                lambda: python("-m", "pokesim.cli", "query", inside, "--index", index)
+                lambda: python("-m", "pokesim", "query", inside, "--index", index)
             ),
         },
         rounds,

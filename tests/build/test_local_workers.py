@@ -12,7 +12,7 @@ import pokesim
 
 
 def test_two_processes_build_the_same_index_on_loopback_only(samples, index_path, tmp_path):
-    command = [sys.executable, "-m", "pokesim.cli", "build-index", samples.images]
+    command = [sys.executable, "-m", "pokesim", "build-index", samples.images]
     command += ["--embedder", "compact", "--index", tmp_path / "i"]
     command += ["--workers", "2", "--batch-size", "8"]
     build = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

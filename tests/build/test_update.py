@@ -79,8 +79,7 @@ def test_only_new_and_changed_files_are_embedded_and_missing_ones_dropped(
     (folder / f"{CREATURES[5]}.png").rename(folder / "below" / "renamed.png")
     done = run("build-index", folder, "--index", index)
     assert done.stdout.startswith("Indexed 20 pictures, skipped 0, with compact in ")
-    assert ": 2 embedded (" in done.stdout
-    assert " 18 as before, 2 dropped." in done.stdout
+    assert ": 2 new, 18 unchanged, 2 removed (" in done.stdout
     assert contents(index) == first_build(folder, tmp_path)
     assert run("check", "--index", index).returncode == 0
 
@@ -113,7 +112,7 @@ def test_files_of_the_same_size_and_time_that_swap_names_are_detected(folder, tm
 
 def test_rebuild_embeds_everything_again(run, folder, index):
     before = contents(index)
-    assert ": 20 embedded (" in run("build-index", folder, "--index", index, "--rebuild").stdout
+    assert ": 20 new, " in run("build-index", folder, "--index", index, "--rebuild").stdout
     assert contents(index) == before
 
 
@@ -183,7 +182,7 @@ def test_another_folder_reuses_the_vectors_of_known_pictures(run, folder, index,
     shutil.rmtree(folder)
     done = run("build-index", tmp_path / "moved", "--index", index)
     assert f"The index covered {folder}; it now covers {tmp_path / 'moved'}." in done.stderr
-    assert ": 0 embedded (" in done.stdout
+    assert ": 0 new, " in done.stdout
     assert contents(index) == first_build(tmp_path / "moved", tmp_path)
 
 
@@ -194,7 +193,7 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
     (folder / f"{CREATURES[7]}.png").unlink()  # not checked
     added = run("add", "outside.png", folder / "below" / "inside.png", "--index", index)
     assert added.stdout.startswith("Indexed 22 pictures")
-    assert ": 2 embedded" in added.stdout
+    assert ": 2 new, " in added.stdout
     asked = run("query", outside, "-k", "1", "--format", "paths", "--index", index)
     assert asked.stdout == f"{outside}\n"
     assert "Nothing to do" in run("add", "outside.png", "--index", index).stdout
@@ -204,11 +203,11 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
     assert run("check", "--index", index).returncode == 0
     again = run("build-index", folder, "--index", index)
     assert again.stdout.startswith("Indexed 21 pictures")  # without the deleted one
-    assert ": 2 embedded" in again.stdout
+    assert ": 2 new, " in again.stdout
     with pokesim.open_index(index) as opened:
         assert str(outside) in [item.path for item in opened.items]
     outside.unlink()
-    assert "1 dropped" in run("build-index", folder, "--index", index).stdout
+    assert "1 removed" in run("build-index", folder, "--index", index).stdout
 
 
 @pytest.mark.parametrize(
@@ -313,7 +312,7 @@ def test_damage_to_the_journal_of_an_interrupted_build_is_detected(folder, tmp_p
 
 
 def test_ctrl_c_prints_one_line_that_says_how_to_resume(samples, tmp_path):
-    command = [sys.executable, "-m", "pokesim.cli", "build-index", "--embedder", "compact"]
+    command = [sys.executable, "-m", "pokesim", "build-index", "--embedder", "compact"]
     command += ["--batch-size", "1", str(samples.images)]
     build = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     rows = tmp_path / "indexes/default/.unfinished/vectors.f32"
@@ -334,7 +333,7 @@ def test_a_damaged_index_is_rebuilt_from_an_intact_snapshot(run, folder, index, 
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
     done = run("build-index", folder, "--index", index)
     assert "items.sqlite cannot be read" in done.stderr
-    assert ": 1 embedded (" in done.stdout
+    assert ": 1 new, " in done.stdout
     assert contents(index) == first_build(folder, tmp_path)
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
     (folder / "new.png").unlink()  # so that the previous snapshot is up to date again

@@ -177,7 +177,7 @@ def test_an_interrupted_fetch_leaves_no_folder_and_goes_on(run, shelf, how):
     shelf.files["/set"] = zipped({"noise.png": random.Random(1).randbytes(3_000_000)})
     shelf.cut = 2_000_000
     shelf.held.clear()
-    command = [sys.executable, "-m", "pokesim.cli", "fetch-dataset", f"{shelf.url}/set", "set"]
+    command = [sys.executable, "-m", "pokesim", "fetch-dataset", f"{shelf.url}/set", "set"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not any(path.stat().st_size for path in Path(".set.part").glob("*.part")):
             assert process.poll() is None

@@ -119,7 +119,7 @@ def assert_same(one, other):
 
 
 def command(folder, index, address, *options):
-    build = [sys.executable, "-m", "pokesim.cli", "build-index", folder, "--index", index]
+    build = [sys.executable, "-m", "pokesim", "build-index", folder, "--index", index]
     return [*map(str, build), "--embedder", "compact", "--workers", address, *options]
 
 
@@ -164,12 +164,12 @@ def test_an_update_embeds_only_new_pictures(run, cluster, folder, samples, tmp_p
     for path in new:
         shutil.copy2(path, pictures)
     done = run(*command(pictures, index, cluster)[3:])
-    assert ": 3 embedded" in done.stdout
+    assert ": 3 new, " in done.stdout
     pokesim.build_index(pictures, tmp_path / "again", embedder="compact")
     assert_same(contents(index), contents(tmp_path / "again"))
     pictures.rename(tmp_path / "elsewhere")
     done = run(*command(tmp_path / "elsewhere", index, cluster)[3:])
-    assert ": 0 embedded" in done.stdout
+    assert ": 0 new, " in done.stdout
 
 
 def test_a_killed_worker_does_not_change_the_index(cluster, folder, local, tmp_path):
@@ -177,7 +177,7 @@ def test_a_killed_worker_does_not_change_the_index(cluster, folder, local, tmp_p
         os.kill(worker_pids(cluster)[0], signal.SIGKILL)
         out, error = build.communicate(timeout=100)
     assert build.returncode == 0, error
-    assert ": 454 embedded" in out
+    assert ": 454 new, " in out
     assert_same(contents(tmp_path / "i"), local)
 
 

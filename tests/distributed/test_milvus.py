@@ -256,7 +256,7 @@ def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
     assert "brumbel" in ok("info", "--metadata")
     assert "is sound" in ok("check", "--repair")
     shutil.copy(samples.images / "waddlo.png", tmp_path)
-    assert "1 embedded" in ok("add", "waddlo.png")
+    assert "1 new" in ok("add", "waddlo.png")
     with serving(address) as server:
         best = server.post("/api/search?k=1&where=Type=grass", photo).json["matches"]
         assert [match["label"] for match in best] == ["brumbel"]

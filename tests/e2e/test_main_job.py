@@ -189,7 +189,7 @@ def test_an_index_folder_that_cannot_be_written_is_one_sentence(run, few, tmp_pa
 
 def test_debug_shows_the_traceback_before_and_behind_the_command(tmp_path):
     for args in (["--debug", "info"], ["info", "--debug"]):
-        command = [sys.executable, "-m", "pokesim.cli", *args]
+        command = [sys.executable, "-m", "pokesim", *args]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert done.returncode == 1
         assert "Traceback" in done.stderr
@@ -217,7 +217,7 @@ def shown_on_a_terminal(photo, index):
     terminal, other = os.openpty()
     command = ["query", photo, "-k", "2", "--index", index, "--show"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pokesim.cli", *map(str, command)],
+        [sys.executable, "-m", "pokesim", *map(str, command)],
         stderr=other,
         stdout=subprocess.DEVNULL,
         env=os.environ | {"COLUMNS": "60"},

@@ -77,7 +77,7 @@ def test_difficult_names_are_returned_unchanged(run, folder):
             with pokesim.open_index(folder.parent / "indexes/default") as index:
                 assert index.query(folder / path, k=1)[0].path == folder / path
     table = subprocess.run(
-        [sys.executable, "-m", "pokesim.cli", "query", os.fspath(folder / "\x1b[31mred.png")],
+        [sys.executable, "-m", "pokesim", "query", os.fspath(folder / "\x1b[31mred.png")],
         cwd=folder.parent,
         capture_output=True,
         check=True,
@@ -93,7 +93,7 @@ def test_an_unreadable_file_and_folder_are_listed(samples, tmp_path):
     shutil.copy(samples.images / f"{CREATURES[1]}.png", folder / "secret.png")
     (folder / "secret.png").chmod(0)
     (folder / "closed").chmod(0)
-    command = [sys.executable, "-m", "pokesim.cli", "build-index", folder, "--embedder", "compact"]
+    command = [sys.executable, "-m", "pokesim", "build-index", folder, "--embedder", "compact"]
     if os.geteuid() == 0:  # root can read everything unless its capabilities are dropped
         if not shutil.which("setpriv"):
             pytest.skip("root reads everything here")

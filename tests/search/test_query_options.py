@@ -82,7 +82,7 @@ def test_groups_and_thresholds_agree_with_the_full_ranking(
 def test_groups_in_every_format(run, ranked, kinds, samples):
     _, rankings = ranked
     photo = next(iter(rankings))
-    args = ["query", photo, "--index", kinds, "--group", "--label", "Kind"]
+    args = ["query", photo, "--index", kinds, "--group", "--label-by", "Kind"]
     found = json.loads(run(*args, "-k", "2", "--format", "json").stdout)[0]["matches"]
     assert list(found[0]) == [
         "rank", "label", "path", "distance", "similarity", "near", "metadata",
@@ -133,10 +133,10 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
     ("args", "message"),
     [
         (
-            ["--label", "Kin"],
+            ["--label-by", "Kin"],
             "No column Kin; use stem, folder or a metadata column. Did you mean Kind?",
         ),
-        (["--label", "Folder"], "Did you mean folder?"),
+        (["--label-by", "Folder"], "Did you mean folder?"),
         (["--min-similarity", "101"], "--min-similarity"),
         (["--max-distance", "-1"], "--max-distance"),
     ],

@@ -86,7 +86,7 @@ def test_names_and_tables_are_escaped(run, samples, tmp_path):
             [["Name", HOSTILE, "empty"], [creature, HOSTILE, ""], ["ribbet", "frog", ""]]
         )
     pokesim.build_index(folder, tmp_path / "index", embedder="compact", metadata=table)
-    done = run("query", photo, "--index", "index", "--html", "page.html", "--label", HOSTILE)
+    done = run("query", photo, "--index", "index", "--html", "page.html", "--label-by", HOSTILE)
     assert done.returncode == 0, done.stderr
     page = Page(tmp_path / "page.html")
     assert page.others == []
@@ -100,7 +100,7 @@ def test_names_and_tables_are_escaped(run, samples, tmp_path):
 
 def test_groups_show_the_number_of_similar_pictures(run, index_path, samples, tmp_path):
     photo = samples.photos / "brumbel.jpg"
-    grouped = ("--group", "--label", "folder", "--html", "page.html")
+    grouped = ("--group", "--label-by", "folder", "--html", "page.html")
     assert run("query", photo, "--index", index_path, *grouped).returncode == 0
     assert "nearby pictures: 151" in Page(tmp_path / "page.html").text
 

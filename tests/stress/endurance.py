@@ -35,7 +35,7 @@ Say = Callable[[str], object]
 
 
 def command(*args: str | Path) -> list[str]:
-    return [sys.executable, "-m", "pokesim.cli", *map(os.fspath, args)]
+    return [sys.executable, "-m", "pokesim", *map(os.fspath, args)]
 
 
 def contents(index: Path) -> tuple[list[tuple[str, str]], bytes]:
@@ -220,13 +220,13 @@ def update(home: Path, count: int, changed: int, say: Say) -> float:
         return done.stdout, time.monotonic() - start
 
     said, full = build()
-    assert f": {count:,} embedded" in said, said
+    assert f": {count:,} new, " in said, said
     time.sleep(2)  # so that no file is racy
     for number in random.Random(4).sample(range(count), changed):
         path = folder / f"{number:06}.png"
         path.write_bytes(pictures[0] + (count + number).to_bytes(4))
     said, some = build()
-    assert f": {changed:,} embedded" in said, said
+    assert f": {changed:,} new, " in said, said
     said, none = build()
     assert said.startswith("Nothing to do"), said
     say(

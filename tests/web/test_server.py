@@ -84,8 +84,8 @@ def bare(matches):
         ("", []),
         ("?k=1", ["-k", "1"]),
         ("?k=3&where=Type1%3Dgrass+and+HP+%3E+20", ["-k", "3", "--where", "Type1=grass and HP>20"]),
-        ("?k=2&label=Type1&group=true", ["-k", "2", "--label", "Type1", "--group"]),
-        ("?label=folder&group=true", ["--label", "folder", "--group"]),
+        ("?k=2&label=Type1&group=true", ["-k", "2", "--label-by", "Type1", "--group"]),
+        ("?label=folder&group=true", ["--label-by", "folder", "--group"]),
     ],
 )
 def test_a_photo_gets_the_same_answer_as_on_the_command_line(
@@ -347,7 +347,7 @@ def test_shutdown_waits_for_requests_in_progress(described, photos):
         connection.send(body[1000:])
         assert connection.getresponse().status == 200
         assert server.process.wait(60) == 0
-    assert server.lines[-1] == "Ended.\n"
+    assert server.lines[-1] == "Stopped.\n"
 
 
 def test_a_new_build_is_served_and_earlier_ids_stay_valid_with_their_hash(
@@ -432,7 +432,7 @@ def test_other_host_names_and_cross_site_requests_are_rejected(server, described
     assert foreign.status == 403
     assert "this machine only" in server.lines[0]
     with serving(described, "--host", "0.0.0.0") as open_to_all:
-        assert "whoever reaches this machine" in open_to_all.lines[0]
+        assert "open to anyone on your network" in open_to_all.lines[0]
         for host in ("192.168.7.9:1", "localhost", socket.gethostname()):
             assert open_to_all.get("/healthz", Host=host).status == 200
         assert open_to_all.get("/healthz", Host="evil.example").status == 400
@@ -507,7 +507,7 @@ def test_the_log_has_a_line_for_each_request_unless_quiet(described, photos):
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
-    command = [sys.executable, "-m", "pokesim.cli", "serve", "--quiet", "--port", str(port)]
+    command = [sys.executable, "-m", "pokesim", "serve", "--quiet", "--port", str(port)]
     with subprocess.Popen(
         [*command, "--index", described], stderr=subprocess.PIPE, stdout=subprocess.PIPE
     ) as quiet:

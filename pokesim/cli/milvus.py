@@ -1,4 +1,4 @@
-"""Commands that move an index between a folder and a server."""
+"""`pokesim push` and `pokesim pull`: copy an index to and from a Milvus server."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="milvus://HOST:
 def push(index: _Folder, address: _Address) -> None:
     """Copy an index from a folder to a Milvus server.
 
-    Nothing is embedded again; it counts there once all of it has come.
+    Nothing is embedded again. Queries see the new index once it has been copied completely.
 
     Examples:
         pokesim push indexes/mine milvus://localhost:19530/mine
     """
     from pokesim.index.milvus.store import push_index
 
-    with progress("vectors") as tell:
-        changed = push_index(index, address, progress=tell)
-    print(f"{address} is {index} now." if changed else f"{address} is {index} already.")
+    with progress("vectors") as on_progress:
+        changed = push_index(index, address, progress=on_progress)
+    print(f"Copied {index} to {address}." if changed else f"{address} is up to date with {index}.")
 
 
 def pull(address: _Address, index: _Folder) -> None:
-    """Copy an index from a Milvus server into a folder.
+    """Copy an index from a Milvus server to a folder.
 
-    What the folder's index was stays until all has come.
+    An index already in the folder keeps answering until the copy is complete.
 
     Examples:
         pokesim pull milvus://localhost:19530/mine indexes/mine
     """
     from pokesim.index.milvus.store import pull_index
 
-    with progress("vectors") as tell:
-        pull_index(address, index, progress=tell)
-    print(f"{index} is {address} now.")
+    with progress("vectors") as on_progress:
+        pull_index(address, index, progress=on_progress)
+    print(f"Copied {address} to {index}.")

@@ -1,5 +1,0 @@
-"""`python -m pokesim.cli`."""
-
-from pokesim.cli import main
-
-main()

@@ -1,0 +1,227 @@
+"""The same reports as data: what ``--format json`` and ``--format csv`` print."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pokesim.analysis.capacity import CapacityPlan
+    from pokesim.analysis.duplicates import Duplicate
+    from pokesim.analysis.evaluate import Evaluation
+    from pokesim.embedders.inventory import InventoryRow
+    from pokesim.index.store import Metadata, Snapshot
+    from pokesim.maintenance.doctor import Finding
+
+
+class TableFormat(StrEnum):
+    """The formats of a report."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A report as data.
+
+    Attributes:
+        data: the JSON value.
+        columns: the columns of the CSV.
+        rows: its rows.
+    """
+
+    data: Any
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def text(self, form: TableFormat) -> str:
+        """Return JSON or CSV; a CSV cell is empty for None, and "true" or "false" for a bool."""
+        if form is TableFormat.JSON:
+            return json.dumps(self.data, indent=1)
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(self.columns)
+        table.writerows(map(_cell, row) for row in self.rows)
+        return out.getvalue().removesuffix("\n")
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - of any type that JSON has
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _listed(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Records:
+    """Return records whose JSON is a list of the CSV's rows, as objects."""
+    kept = list(rows)
+    return Records([dict(zip(columns, row, strict=True)) for row in kept], columns, kept)
+
+
+def _named(data: Mapping[str, Any]) -> Records:
+    """Return records whose CSV has a row (name, value) for each value of a JSON object."""
+    return Records(data, ("name", "value"), list(_flattened("", data)))
+
+
+def _flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - of JSON
+    """Yield dotted names and values; an element of a list repeats the list's name."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flattened(f"{name}.{key}" if name else key, inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _flattened(name, inner)
+    else:
+        yield name, value
+
+
+def snapshot_records(index: str, snapshot: Snapshot) -> Records:
+    """Return what an index is, by name."""
+    from pokesim.show.reports import size_of
+
+    manifest = snapshot.manifest
+    return _named(
+        {
+            "index": index,
+            "pictures": manifest.count,
+            "images": manifest.images,
+            "embedder": manifest.embedder.name,
+            "weights_sha256": manifest.embedder.weights_sha256,
+            "dimension": manifest.dimension,
+            "normalized": manifest.embedder.normalized,
+            "runtime": manifest.runtime,
+            "precision": manifest.precision,
+            "search": asdict(manifest.search),
+            "bytes": size_of(manifest),
+            "location": str(snapshot.location),
+            "created": manifest.created,
+            "pokesim": manifest.pokesim,
+            "metadata": manifest.metadata and asdict(manifest.metadata),
+            "tuning": manifest.tuning and asdict(manifest.tuning),
+            "skipped": [asdict(skipped) for skipped in manifest.skipped],
+        }
+    )
+
+
+def metadata_records(metadata: Metadata) -> Records:
+    """Return the columns of an index's metadata, and the pictures and rows without a match."""
+    from pokesim.show.reports import VALUES
+
+    columns = [
+        (name, "numbers" if numbers else "text", metadata.values(name, VALUES))
+        for name, numbers in metadata.record.columns.items()
+    ]
+    names = ("column", "type", "values")
+    data = {
+        "columns": [dict(zip(names, row, strict=True)) for row in columns],
+        "pictures_without_row": list(metadata.undescribed()),
+        "rows_without_picture": list(metadata.unmatched()),
+    }
+    rows = [(name, kind, ", ".join(map(str, values))) for name, kind, values in columns]
+    return Records(data, names, rows)
+
+
+def check_records(index: str, repairs: Iterable[str], checks: Iterable[str]) -> Records:
+    """Return the lines of `repair_index` and `check_index`, divided at their first colon."""
+    repaired = [_divided(line) for line in repairs]
+    checked = [_divided(line) for line in checks]
+    data = {"index": index, "sound": True, "repairs": dict(repaired), "checks": dict(checked)}
+    return Records(data, ("check", "result"), [*repaired, *checked])
+
+
+def _divided(line: str) -> tuple[str, str]:
+    name, _, result = line.partition(": ")
+    return name, result
+
+
+def embedder_records(embedders: Iterable[InventoryRow]) -> Records:
+    """Return the catalogue of embedders, and which of them are ready on this machine."""
+    columns = ("embedder", "dimension", "side", "bytes", "licence", "ready", "about")
+    return _listed(
+        columns,
+        (
+            (
+                entry.spec.name,
+                entry.spec.dimension,
+                entry.spec.side,
+                entry.bytes,
+                entry.spec.licence,
+                str(entry.availability),
+                entry.spec.about,
+            )
+            for entry in embedders
+        ),
+    )
+
+
+def finding_records(findings: Iterable[Finding]) -> Records:
+    """Return the state of this machine, and what to do about it."""
+    return _listed(
+        ("what", "found", "advice"), ((one.name, one.found, one.advice) for one in findings)
+    )
+
+
+def evaluation_records(evaluations: Sequence[Evaluation]) -> Records:
+    """Return figures and intervals as shares of 1; the CSV has a row for each figure."""
+    columns = ("index", "embedder", "name", "photos", "figure", "value", "low", "high")
+    rows = [
+        (one.index, one.embedder, score.name, score.photos, figure, *values)
+        for one in evaluations
+        for score in one.scores
+        for figure, values in score.figures.items()
+    ]
+    return Records([_evaluation(one) for one in evaluations], columns, rows)
+
+
+def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "index": evaluation.index,
+        "embedder": evaluation.embedder,
+        "scores": [
+            {
+                "name": score.name,
+                "photos": score.photos,
+                **{
+                    name: {"value": value, "low": low, "high": high}
+                    for name, (value, low, high) in score.figures.items()
+                },
+            }
+            for score in evaluation.scores
+        ],
+        "unknown_labels": dict(evaluation.unknown),
+        "skipped": {skipped.path: skipped.reason for skipped in evaluation.skipped},
+    }
+
+
+def group_records(groups: Sequence[Sequence[Duplicate]]) -> Records:
+    """Return groups of near-identical pictures; the CSV numbers the groups."""
+    columns = ("path", "label", "bytes", "similarity")
+    found = [
+        [(os.fspath(one.path), one.label, one.bytes, round(one.similarity, 2)) for one in group]
+        for group in groups
+    ]
+    return Records(
+        [[dict(zip(columns, row, strict=True)) for row in group] for group in found],
+        ("group", *columns),
+        [(number, *row) for number, group in enumerate(found, 1) for row in group],
+    )
+
+
+def capacity_records(plan: CapacityPlan) -> Records:
+    """Return a plan in bytes and seconds; the CSV has a row for each way to store and search."""
+    columns = ("name", "exact", "memory", "disk", "seconds", "fits", "command")
+    rows = [[getattr(one, name) for name in columns] for one in plan.set_ups]
+    data = {
+        "set_ups": [dict(zip(columns, row, strict=True)) for row in rows],
+        "recommended": plan.recommended.name,
+        "small_seconds": plan.small_seconds,
+        "large_seconds": plan.large_seconds,
+        "photo_seconds": plan.photo_seconds,
+        "steps": [asdict(step) for step in plan.steps],
+    }
+    return Records(data, columns, rows)
