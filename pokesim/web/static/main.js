@@ -24,7 +24,7 @@ async function start() {
   }
   const count = info.count.toLocaleString("en");
   find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}`;
-  find("#question").textContent = `Which of ${count} pictures looks most like it?`;
+  find("#question").textContent = `Which of ${count} pictures looks most like yours?`;
   offerOptions(info, change);
   drawFan(info.count, addressOf);
   addEventListener("popstate", arrive);
