@@ -104,6 +104,9 @@ def build_index(
         pokesim build-index scans --max-pixels 400000000 --batch-size 64
         pokesim build-index images --no-metadata --rebuild --no-normalize
         pokesim build-index images --metadata pokemon.csv --key Name
+        pokesim build-index images --embedder resnet50 --weights resnet50.h5
+        pokesim build-index images --runtime openvino --precision bfloat16
+        pokesim build-index images --search panorama --strict
     """
     from pokesim.build.build import build_index
     from pokesim.embedders.litert import BATCH_SIZE

@@ -8,7 +8,7 @@ from pokesim.show.records import TableFormat, finding_records
 
 
 def doctor(index: IndexOption = DEFAULT_INDEX, form: FormatOption = TableFormat.TABLE) -> None:
-    """Show what is ready on this machine, and how to fix the rest.
+    """Show what is ready on this machine, and what is missing.
 
     It reports versions, processor, cache, embedders and the index.
 

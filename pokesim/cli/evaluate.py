@@ -49,7 +49,7 @@ def evaluate(
     Examples:
         pokesim evaluate photos -i indexes/mine --save misses.png
         pokesim evaluate photos --truth stem --format json
-        pokesim evaluate photos -k 1,5 --index indexes/mine --compare indexes/default
+        pokesim evaluate photos -k 1,5 --compare indexes/mine
         pokesim evaluate photos --where "Type1=grass"
     """
     from pokesim.analysis.evaluate import evaluate_index

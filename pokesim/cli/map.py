@@ -44,9 +44,9 @@ def map_pictures(
     An HTML map is one file with the pictures inside, to pan, zoom and search in a browser.
 
     Examples:
-        pokesim map --save map.html -i indexes/mine
+        pokesim map --save map.html --index indexes/mine
         pokesim map --save map.png --most 500 --method pca
-        pokesim map --save grass.jpg --index indexes/mine --where "Type1=grass"
+        pokesim map --save grass.jpg --where "Type1=grass"
     """
     from pokesim.analysis.layout import MAX_PICTURES, layout_pictures
     from pokesim.show.map import save_map

@@ -92,8 +92,9 @@ def query(
         pokesim query photo.jpg -k 3 --save match.png --explain
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
-        pokesim query photo.jpg --max-distance 0.9 --min-similarity 60 --exclude-self
-        pokesim query photo.jpg -i indexes/mine --group --label-by folder --show --stats
+        pokesim query photo.jpg --max-distance 0.9 --exclude-self
+        pokesim query photo.jpg --min-similarity 60 --show --stats
+        pokesim query photo.jpg -i indexes/mine --group --label-by folder
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
     from pokesim.show.answers import write_answers

@@ -21,9 +21,7 @@ COMMANDS = [
         for command in group.typer_instance.registered_commands
     ),
 ]
-ROOMS = ("pokesim/web", "pokesim/distributed", "pokesim/embedders", "tests/benchmarks", "indexes")
-READMES = [paths.README, *(paths.ROOT / room / "README.md" for room in ROOMS)]
-EXAMPLES = "\n".join(readme.read_text() for readme in READMES if readme.is_file())
+EXAMPLES = "\n".join(readme.read_text() for readme in paths.READMES)
 
 
 def modules_after(code: str, *args: str) -> set[str]:

@@ -21,21 +21,14 @@ import pokesim
 from pokesim.cli import app
 from pokesim.samples import CREATURES, PHOTOGRAPHED
 
-DOCUMENTS = (
-    "README.md",
-    "indexes/README.md",
-    "pokesim/distributed/README.md",
-    "pokesim/embedders/README.md",
-    "pokesim/samples/README.md",
-    "pokesim/web/README.md",
-    "tests/benchmarks/README.md",
-)
+DOCUMENTS = [str(path.relative_to(paths.ROOT)) for path in paths.READMES]
 
-# What is not run here, and where it is.
+# Examples that are not run here, and what runs them.
 ELSEWHERE = {
     "milvus://": "tests/distributed/test_milvus.py",
     "pip install": "make setup",
     "mobilenet_v2": "tests/embedders/test_embedders.py",
+    "--weights": "tests/embedders/test_embedders.py",
     "--runtime": "tests/embedders/test_runtimes.py",
     "tcp://": "tests/distributed",
     "pokesim serve": "tests/web/test_server.py",
@@ -181,4 +174,4 @@ def test_the_readme_is_short_and_leads_to_every_other():
     text = paths.README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 260
     for document in DOCUMENTS[1:]:
-        assert document in text
+        assert document in text, document

@@ -1,7 +1,16 @@
-"""Where the repository is, and the pictures and weights beside it, where they are at hand."""
+"""Paths of the repository, its READMEs, and the pictures and weights next to it, if present."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+ROOMS = (
+    "indexes",
+    "pokesim/distributed",
+    "pokesim/embedders",
+    "pokesim/samples",
+    "pokesim/web",
+    "tests/benchmarks",
+)
+READMES = [README, *(ROOT / room / "README.md" for room in ROOMS)]
 SHARED = ROOT.parent / "shared"
