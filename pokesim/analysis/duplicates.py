@@ -15,10 +15,10 @@ from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
-from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
-from pokesim.index.metadata.filter_parser import no_metadata, parse_filter
+from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.metric import normalized
 from pokesim.progress import Progress
+from pokesim.search.index import open_index
 
 THRESHOLDS = {BUNDLED: 80.0}
 
@@ -87,21 +87,17 @@ def find_duplicates(
         least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
         with snapshot.locked():
             base = BaseVectors(snapshot)
-            ids = np.arange(base.manifest.count) if where is None else _matching(snapshot, where)
+            ids = np.arange(base.manifest.count) if where is None else _matching(folder, where)
             parent = _parents(base, ids, least / 100, progress or (lambda done, total: None))
             root = Path(snapshot.manifest.images)
             with contextlib.closing(Items(snapshot.file(ITEMS_FILE))) as items:
                 return [_group(ids[rows], base, items, root) for rows in _members(parent)]
 
 
-def _matching(snapshot: FolderSnapshot, where: str) -> Ids:
+def _matching(folder: Path, where: str) -> Ids:
     """Return the ids of the pictures that pass a filter, ascending. Raises UsageError."""
-    with contextlib.closing(snapshot.open()) as reader:
-        metadata = reader.metadata
-        if metadata is None:
-            raise no_metadata(where)
-        condition = parse_filter(where, metadata.record.columns, metadata.alternatives)
-        return reader.view(condition).ids
+    with open_index(folder) as index:
+        return index.select(where)
 
 
 def _parents(base: BaseVectors, ids: Ids, least: float, on_progress: Progress) -> Ids:

@@ -125,7 +125,7 @@ def fetch_dataset(
             told += ", and once there is room, the same command goes on"
         raise DatasetError(f"{told}.") from error
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from error
+        raise KeyboardInterrupt("Interrupted. Run the same command again to resume.") from error
     return _dataset(record, folder, is_new=True)
 
 

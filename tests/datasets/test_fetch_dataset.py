@@ -187,7 +187,7 @@ def test_an_interrupted_fetch_leaves_no_folder_and_goes_on(run, shelf, how):
     assert not Path("set").exists()
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert told == "pokesim: Interrupted; the same command goes on from there.\n"
+        assert told == "pokesim: Interrupted. Run the same command again to resume.\n"
     shelf.held.set()
     shelf.cut = 0
     assert run("fetch-dataset", f"{shelf.url}/set", "set").returncode == 0

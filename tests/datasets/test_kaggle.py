@@ -94,8 +94,8 @@ def test_a_cut_download_goes_on(run, shelf, tmp_path):
     shelf.cut = 2_000_000
     broken = run("fetch-dataset")
     assert (broken.returncode, broken.stdout) == (1, "")
-    assert broken.stderr.startswith("pokesim: Kaggle cannot be reached, or the connection broke (")
-    assert broken.stderr.endswith("the same command goes on from there.\n")
+    assert broken.stderr.startswith("pokesim: Kaggle is unreachable, or the connection broke (")
+    assert broken.stderr.endswith("Run the same command again to resume.\n")
     assert broken.stderr.count("\n") == 1
     assert not (tmp_path / "images").exists()
     assert not (tmp_path / ".images.part").exists()

@@ -9,7 +9,6 @@ its row. Row 0 is empty: it is the row of each picture that the table does not d
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 
@@ -20,8 +19,6 @@ from pokesim.index.folder.items import Items
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.filter import And, Comparison, Condition, In, Not
 from pokesim.index.metadata.table import Table, Value
-
-log = logging.getLogger(__name__)
 
 _ROW = '" row"'  # column names of a table are stripped, so none can be equal
 
