@@ -137,7 +137,7 @@ def test_an_unknown_data_set_and_no_network_are_one_sentence_each(run):
     nowhere = "http://127.0.0.1:1"
     done = run("fetch-dataset", HTTP_PROXY=nowhere, http_proxy=nowhere)
     assert done.returncode == 1
-    assert done.stderr.startswith("pokesim: Kaggle cannot be reached, ")
+    assert done.stderr.startswith("pokesim: Kaggle is unreachable, ")
     assert done.stderr.count("\n") == 1
 
 
