@@ -1,4 +1,4 @@
-"""The cache: exported models, sample pictures, copies of indexes; all of it can be recreated."""
+"""The cache: exported models and copies of indexes; all of it can be recreated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache_dir() -> Path:
 COPIES = "copies"
 """The folder with local copies of indexes on a server."""
 
-CONTENTS = ("models", "samples", COPIES)
+CONTENTS = ("models", COPIES)
 """The folders of the cache."""
 
 

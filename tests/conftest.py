@@ -43,10 +43,9 @@ def cache(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def samples(cache: Path, shared: Path) -> Samples:
-    """Return the built-in sample pictures, on disk."""
-    with FileLock(shared / "samples.lock"):
-        return builtin_samples()
+def samples() -> Samples:
+    """Return the built-in sample pictures; no test may write to them."""
+    return builtin_samples()
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from support.pictures import STORED_BY_ORIENTATION
 
 from pokesim.errors import NotAPictureError, PictureError
 from pokesim.images import find_files, pixels_of, thumbnail_of
-from pokesim.samples import CREATURES, draw_creature
+from pokesim.samples import CREATURES, builtin_samples
 
-CREATURE = draw_creature(CREATURES[0])
+CREATURE = Image.open(builtin_samples().images / f"{CREATURES[0]}.webp")
 
 
 def encoded(picture: Image.Image, image_format: str = "PNG", **options) -> bytes:

@@ -23,13 +23,13 @@ def cache_clear(
         list[str] | None, typer.Argument(metavar=f"[{'|'.join(CONTENTS)}]", help="Default: all.")
     ] = None,
 ) -> None:
-    """Remove exported models, samples and copies of indexes on servers.
+    """Remove exported models and copies of indexes on servers.
 
     They are made again when they are needed; an interrupted build of an index on a server starts
     from the beginning.
 
     Examples:
-        pokesim cache clear samples
+        pokesim cache clear models
     """
     *others, last = CONTENTS
     known = f"{', '.join(others)} or {last}"

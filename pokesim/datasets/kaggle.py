@@ -45,8 +45,8 @@ def download(name: str, progress: Callable[[int, int], None]) -> Path:
         raise DatasetError(_refusal(name, error)) from error
     except requests.RequestException as error:
         raise DatasetError(
-            f"Kaggle is unreachable, or the connection broke ({type(error).__name__}). Run the same "
-            "command again to resume."
+            f"Kaggle is unreachable, or the connection broke ({type(error).__name__}). Run the "
+            "same command again to resume."
         ) from error
     except OSError as error:
         raise DatasetError(

@@ -1,69 +1,43 @@
-"""The built-in sample set: drawn creatures to index and "photos" of them to search with.
+"""The built-in sample set: pictures of creatures to index, and photos to search with."""
 
-Everything is drawn by this package, and comes out the same every time.
-"""
-
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pokesim.cache import cache_dir
-from pokesim.errors import PokesimError
-from pokesim.samples.creatures import draw_creature
-from pokesim.samples.photos import draw_photo, photographed
-from pokesim.samples.roster import roster
-
-__all__ = ["CREATURES", "PHOTOGRAPHED", "Samples", "draw_creature", "draw_photo", "write_samples"]
-
-CREATURES: tuple[str, ...] = tuple(roster())
-"""The names of the creatures, in alphabetical order."""
-
-PHOTOGRAPHED: tuple[str, ...] = photographed()
-"""The names of those creatures of which there are photos, in alphabetical order."""
+__all__ = ["CREATURES", "PHOTOGRAPHED", "Samples", "builtin_samples", "write_samples"]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Where samples were written: folders of `<name>.png` and of `<name>.jpg`."""
+    """Two folders of samples: cut-out creatures `<name>.webp` and photos `<name>.jpg`."""
 
     images: Path
     photos: Path
 
 
-def builtin_samples() -> Samples:
-    """Return the samples in the user's cache, drawn there the first time.
+_BUILTIN = Samples(Path(__file__).with_name("pictures"), Path(__file__).with_name("photos"))
 
-    Raises:
-        PokesimError: the cache cannot be written.
-    """
-    home = cache_dir() / "samples"
-    if not home.is_dir():
-        part = home.with_name(f".samples.{os.getpid()}")
-        try:
-            write_samples(part)
-        except OSError as error:
-            shutil.rmtree(part, ignore_errors=True)
-            told = f"The cache {home.parent} cannot be written ({error.strerror or error})."
-            raise PokesimError(told) from error
-        try:
-            part.rename(home)
-        except OSError:  # another process was first
-            shutil.rmtree(part)
-    return Samples(images=home / "images", photos=home / "photos")
+CREATURES: tuple[str, ...] = tuple(sorted(path.stem for path in _BUILTIN.images.glob("*.webp")))
+"""The names of the creatures, in alphabetical order."""
+
+PHOTOGRAPHED: tuple[str, ...] = tuple(sorted(path.stem for path in _BUILTIN.photos.glob("*.jpg")))
+"""The names of the creatures that have a photo, in alphabetical order."""
+
+
+def builtin_samples() -> Samples:
+    """Return the sample folders inside the package, to be read only."""
+    return _BUILTIN
 
 
 def write_samples(directory: str | Path) -> Samples:
-    """Write all creatures to `directory`/images and the photos to `directory`/photos.
+    """Copy the creatures to `directory`/images and the photos to `directory`/photos.
 
-    Folders are created as needed and earlier samples are overwritten, with the same bytes.
-    Raises OSError where they cannot be written.
+    Folders are created as needed, and earlier samples are overwritten. Raises OSError if a file
+    cannot be written.
     """
     samples = Samples(images=Path(directory, "images"), photos=Path(directory, "photos"))
-    samples.images.mkdir(parents=True, exist_ok=True)
-    samples.photos.mkdir(parents=True, exist_ok=True)
-    for name in CREATURES:
-        draw_creature(name).save(samples.images / f"{name}.png")
-    for name in PHOTOGRAPHED:
-        draw_photo(name).save(samples.photos / f"{name}.jpg", quality=85)
+    for source, target in ((_BUILTIN.images, samples.images), (_BUILTIN.photos, samples.photos)):
+        target.mkdir(parents=True, exist_ok=True)
+        for path in source.iterdir():
+            shutil.copyfile(path, target / path.name)
     return samples

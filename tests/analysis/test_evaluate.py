@@ -73,7 +73,7 @@ def test_figures_equal_an_independent_computation(run, index_path, styles):
 def test_folders_as_labels_and_a_picture_does_not_match_itself(run, tmp_path, samples):
     for name in PHOTOGRAPHED[:6]:
         (tmp_path / "all" / name).mkdir(parents=True)
-        shutil.copy(samples.images / f"{name}.png", tmp_path / "all" / name / "a.png")
+        shutil.copy(samples.images / f"{name}.webp", tmp_path / "all" / name / "a.webp")
         shutil.copy(samples.photos / f"{name}.jpg", tmp_path / "all" / name / "b.jpg")
     run("build-index", "all", "--embedder", "compact")
     found = pokesim.evaluate_index(tmp_path / "all", tmp_path / "indexes/default", labels="folder")

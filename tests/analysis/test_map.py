@@ -23,10 +23,10 @@ def test_a_map_is_one_self_contained_page(run, samples, tmp_path):
     folder = tmp_path / "few"
     folder.mkdir()
     for name in CREATURES[:6]:
-        shutil.copy(samples.images / f"{name}.png", folder)
-    (folder / f"{CREATURES[0]}.png").rename(folder / f"{ODD.replace('/', '∕')}.png")
+        shutil.copy(samples.images / f"{name}.webp", folder)
+    (folder / f"{CREATURES[0]}.webp").rename(folder / f"{ODD.replace('/', '∕')}.webp")
     assert run("build-index", folder, "--embedder", "compact").returncode == 0
-    (folder / f"{CREATURES[1]}.png").unlink()  # deleted since; left blank
+    (folder / f"{CREATURES[1]}.webp").unlink()  # deleted since; left blank
     done = run("map", "--save", "out.html")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "Drew 6 pictures in out.html.\n"

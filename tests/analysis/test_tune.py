@@ -82,7 +82,7 @@ def labelled(samples, tmp_path_factory):
     for style, change in styles.items():
         (folder / style).mkdir()
         for name in CREATURES[::2][:60]:
-            creature = Image.open(samples.images / f"{name}.png")
+            creature = Image.open(samples.images / f"{name}.webp")
             white = Image.alpha_composite(Image.new("RGBA", creature.size, "white"), creature)
             change(white.convert("RGB")).save(folder / style / f"{name}.png")
     return folder
@@ -105,7 +105,7 @@ def test_tuning_helps_is_recorded_and_can_be_reset(run, index, labelled, samples
     with pokesim.open_index(index) as tuned:
         assert tuned.manifest.dimension == 32
         assert tuned.manifest.tuning.labels == 60
-        creature = samples.images / f"{CREATURES[0]}.png"
+        creature = samples.images / f"{CREATURES[0]}.webp"
         assert tuned.query(creature, k=1)[0].label == CREATURES[0]
         assert tuned.query(creature, k=1)[0].distance < 1e-3
     assert run("check", "--index", index).returncode == 0
@@ -164,7 +164,7 @@ def test_a_tune_that_does_not_help_is_refused(run, index_path, samples, tmp_path
     same = tmp_path / "same" / "style"
     same.mkdir(parents=True)
     for name in CREATURES[:40]:  # so similar that the base vectors find all of them
-        Image.open(samples.images / f"{name}.png").resize((250, 250)).save(same / f"{name}.png")
+        Image.open(samples.images / f"{name}.webp").resize((250, 250)).save(same / f"{name}.png")
     before = (index / "CURRENT").read_text()
     refused = run("tune", same.parent, "--index", index)
     assert refused.returncode == 1

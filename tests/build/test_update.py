@@ -25,8 +25,8 @@ def folder(samples, tmp_path):
     folder = tmp_path / "pictures"
     (folder / "below").mkdir(parents=True)
     for name in CREATURES[:20]:
-        shutil.copy(samples.images / f"{name}.png", folder)
-        os.utime(folder / f"{name}.png", (1e9, 1e9))
+        shutil.copy(samples.images / f"{name}.webp", folder)
+        os.utime(folder / f"{name}.webp", (1e9, 1e9))
     return folder
 
 
@@ -65,7 +65,7 @@ def test_an_index_that_is_up_to_date_is_not_written(run, folder, index):
 
 def test_pictures_that_were_only_touched_are_recognized_by_content(run, folder, index):
     before = current(index)
-    os.utime(folder / f"{CREATURES[0]}.png")
+    os.utime(folder / f"{CREATURES[0]}.webp")
     assert "Nothing to do" in run("build-index", folder, "--index", index).stdout
     assert current(index) == before
 
@@ -73,10 +73,10 @@ def test_pictures_that_were_only_touched_are_recognized_by_content(run, folder, 
 def test_only_new_and_changed_files_are_embedded_and_missing_ones_dropped(
     run, folder, index, samples, tmp_path
 ):
-    shutil.copy(samples.images / f"{CREATURES[30]}.png", folder / "new.png")
-    shutil.copy(samples.images / f"{CREATURES[31]}.png", folder / f"{CREATURES[3]}.png")
-    (folder / f"{CREATURES[4]}.png").unlink()
-    (folder / f"{CREATURES[5]}.png").rename(folder / "below" / "renamed.png")
+    shutil.copy(samples.images / f"{CREATURES[30]}.webp", folder / "new.webp")
+    shutil.copy(samples.images / f"{CREATURES[31]}.webp", folder / f"{CREATURES[3]}.webp")
+    (folder / f"{CREATURES[4]}.webp").unlink()
+    (folder / f"{CREATURES[5]}.webp").rename(folder / "below" / "renamed.webp")
     done = run("build-index", folder, "--index", index)
     assert done.stdout.startswith("Indexed 20 pictures, skipped 0, with compact in ")
     assert ": 2 new, 18 unchanged, 2 removed (" in done.stdout
@@ -145,7 +145,7 @@ def test_other_weights_are_refused_and_the_same_ones_are_kept_by_default(
     refused = run(*options, other)
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert "from weights" in refused.stderr
-    (folder / f"{CREATURES[4]}.png").unlink()
+    (folder / f"{CREATURES[4]}.webp").unlink()
     assert "with mobilenet_v2" in run("build-index", folder).stdout
     assert (
         "with mobilenet_v2" in run("build-index", folder, "--rebuild", *options[2:], weights).stdout
@@ -187,18 +187,18 @@ def test_another_folder_reuses_the_vectors_of_known_pictures(run, folder, index,
 
 
 def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
-    outside = tmp_path / "outside.png"
-    shutil.copy(samples.images / f"{CREATURES[40]}.png", outside)
-    shutil.copy(samples.images / f"{CREATURES[41]}.png", folder / "below" / "inside.png")
-    (folder / f"{CREATURES[7]}.png").unlink()  # not checked
-    added = run("add", "outside.png", folder / "below" / "inside.png", "--index", index)
+    outside = tmp_path / "outside.webp"
+    shutil.copy(samples.images / f"{CREATURES[40]}.webp", outside)
+    shutil.copy(samples.images / f"{CREATURES[41]}.webp", folder / "below" / "inside.webp")
+    (folder / f"{CREATURES[7]}.webp").unlink()  # not checked
+    added = run("add", "outside.webp", folder / "below" / "inside.webp", "--index", index)
     assert added.stdout.startswith("Indexed 22 pictures")
     assert ": 2 new, " in added.stdout
     asked = run("query", outside, "-k", "1", "--format", "paths", "--index", index)
     assert asked.stdout == f"{outside}\n"
-    assert "Nothing to do" in run("add", "outside.png", "--index", index).stdout
+    assert "Nothing to do" in run("add", "outside.webp", "--index", index).stdout
 
-    removed = run("remove", CREATURES[1], folder / "below" / "inside.png", "--index", index)
+    removed = run("remove", CREATURES[1], folder / "below" / "inside.webp", "--index", index)
     assert removed.stdout == f"Removed 2 pictures; {index} has 20.\n"
     assert run("check", "--index", index).returncode == 0
     again = run("build-index", folder, "--index", index)
@@ -213,7 +213,7 @@ def test_add_and_remove_single_pictures(run, folder, index, samples, tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["add", "nope.png"], 1, "nope.png: No such file or directory."),
+        (["add", "nope.webp"], 1, "nope.webp: No such file or directory."),
         (["add", "words.txt"], 1, "words.txt: not an image pokesim can read."),
         (["add", "pictures"], 2, "pictures is a folder"),
         (
@@ -245,7 +245,7 @@ def test_a_tuned_index_stays_tuned(index_path, samples, tmp_path):
     list(pokesim.check_index(index))
     with pokesim.open_index(index) as opened:
         assert opened.manifest.dimension == 16
-        assert opened.query(pictures / f"{CREATURES[2]}.png", k=1)[0].distance < 1e-3
+        assert opened.query(pictures / f"{CREATURES[2]}.webp", k=1)[0].distance < 1e-3
 
 
 def interrupted(folder, index, batches, **options):
@@ -280,7 +280,7 @@ def test_an_interrupted_build_resumes(run, folder, tmp_path):
 def test_files_that_changed_during_the_interruption_are_embedded_again(folder, samples, tmp_path):
     interrupted(folder, tmp_path / "i", 3, embedder="compact")
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    shutil.copy(samples.images / f"{CREATURES[33]}.png", folder / names[2])
+    shutil.copy(samples.images / f"{CREATURES[33]}.webp", folder / names[2])
     (folder / names[5]).unlink()
     done = pokesim.build_index(folder, tmp_path / "i", embedder="compact")
     assert done.embedded == 9
@@ -328,7 +328,7 @@ def test_ctrl_c_prints_one_line_that_says_how_to_resume(samples, tmp_path):
 
 
 def test_a_damaged_index_is_rebuilt_from_an_intact_snapshot(run, folder, index, samples, tmp_path):
-    shutil.copy(samples.images / f"{CREATURES[30]}.png", folder / "new.png")
+    shutil.copy(samples.images / f"{CREATURES[30]}.webp", folder / "new.webp")
     pokesim.build_index(folder, index)
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
     done = run("build-index", folder, "--index", index)
@@ -336,7 +336,7 @@ def test_a_damaged_index_is_rebuilt_from_an_intact_snapshot(run, folder, index, 
     assert ": 1 new, " in done.stdout
     assert contents(index) == first_build(folder, tmp_path)
     (index / "snapshots" / current(index).strip() / "items.sqlite").unlink()
-    (folder / "new.png").unlink()  # so that the previous snapshot is up to date again
+    (folder / "new.webp").unlink()  # so that the previous snapshot is up to date again
     run("build-index", folder, "--index", index)
     assert contents(index) == first_build(folder, tmp_path)
     assert len(list((index / "snapshots").iterdir())) == 2
@@ -349,20 +349,20 @@ def test_refresh_opens_the_current_snapshot(folder, index, samples):
     with pokesim.open_index(index) as opened:
         assert opened.refresh() is opened
         for number in range(3):
-            shutil.copy(samples.images / f"{CREATURES[30 + number]}.png", folder / "new.png")
+            shutil.copy(samples.images / f"{CREATURES[30 + number]}.webp", folder / "new.webp")
             pokesim.build_index(folder, index)
         assert len(opened) == 20
-        assert opened.query(folder / f"{CREATURES[8]}.png", k=1)[0].label == CREATURES[8]
+        assert opened.query(folder / f"{CREATURES[8]}.webp", k=1)[0].label == CREATURES[8]
         assert len(list((index / "snapshots").iterdir())) == 3  # the one being read is kept
         with opened.refresh() as newer:
             assert len(newer) == 21
-    (folder / "new.png").unlink()
+    (folder / "new.webp").unlink()
     pokesim.build_index(folder, index)
     assert len(list((index / "snapshots").iterdir())) == 2
 
 
 def test_an_empty_folder_leaves_the_index_unchanged(folder, index):
-    for path in folder.glob("*.png"):
+    for path in folder.glob("*.webp"):
         path.unlink()
     with pytest.raises(PokesimError, match="There is no picture to index"):
         pokesim.build_index(folder, index)

@@ -28,7 +28,7 @@ def test_defaults_come_from_the_line_then_the_environment_then_the_file(
     )
     assert len(matches(run("query", photo))) == 2
     assert len(matches(run("query", photo, "-k", "3"))) == 3
-    assert matches(run("query", samples.images / f"{CREATURES[0]}.png"))[0]["distance"] > 0
+    assert matches(run("query", samples.images / f"{CREATURES[0]}.webp"))[0]["distance"] > 0
     assert json.loads(run("info").stdout)["pictures"] == 151
     assert "There is no index at no" in run("info", POKESIM_INDEX="no").stderr
     there = run("info", "--index", index_path, POKESIM_INDEX="no").stdout
@@ -62,8 +62,8 @@ def test_another_program_s_broken_file_is_not_ours(run, tmp_path):
 def test_quiet_leaves_results_and_errors(run, samples, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "bad.png").write_text("no picture")
-    picture = samples.images / f"{CREATURES[0]}.png"
-    (tmp_path / "images" / "good.png").write_bytes(picture.read_bytes())
+    picture = samples.images / f"{CREATURES[0]}.webp"
+    (tmp_path / "images" / "good.webp").write_bytes(picture.read_bytes())
     loud = run("build-index", "--embedder", "compact")
     assert "skipped bad.png" in loud.stderr
     quiet = run("build-index", "--embedder", "compact", "--rebuild", "--quiet")
@@ -89,7 +89,9 @@ def described(samples, tmp_path_factory):
     (home / "images").mkdir()
     rows = ["Name,Kind"]
     for name, kind in zip(CREATURES[:3], ("wet", "warm", "wet"), strict=True):
-        (home / "images" / f"{name}.png").write_bytes((samples.images / f"{name}.png").read_bytes())
+        (home / "images" / f"{name}.webp").write_bytes(
+            (samples.images / f"{name}.webp").read_bytes()
+        )
         rows.append(f"{name},{kind}")
     (home / "t.csv").write_text("\n".join(rows))
     mine = home / "indexes" / "mine"
@@ -146,18 +148,18 @@ def test_the_doctor_tells_what_is_there_and_what_to_do(run, index_path):
 
 def test_the_cache_is_cleared_of_what_can_be_made_again(run, tmp_path):
     own = {"POKESIM_CACHE": str(tmp_path / "cache")}
-    assert run("build-index", "--embedder", "compact", **own).returncode == 0
-    (tmp_path / "cache" / "models").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "models").mkdir(parents=True)
+    (tmp_path / "cache" / "copies").mkdir()
     (tmp_path / "cache" / "models" / "a.tflite").write_bytes(bytes(2_000_000))
     (tmp_path / "cache" / "mine.txt").write_text("kept")
     assert "cache: models" in run("doctor", **own).stdout
     done = run("cache", "clear", "models", **own)
     assert done.stdout == f"Removed 2.0 MB of models from {tmp_path / 'cache'}.\n"
-    assert (tmp_path / "cache" / "samples").is_dir()
+    assert (tmp_path / "cache" / "copies").is_dir()
     assert run("cache", "clear", **own).returncode == 0
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine.txt"]
     assert run("cache", "clear", **own).stdout.startswith("Removed 0.0 MB")
-    wrong = run("cache", "clear", "sampels", **own)
+    wrong = run("cache", "clear", "modles", **own)
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "Unknown cache part 'sampels'; choose models, samples or copies." in wrong.stderr
-    assert "Did you mean samples?" in wrong.stderr
+    assert "Unknown cache part 'modles'; choose models or copies." in wrong.stderr
+    assert "Did you mean models?" in wrong.stderr

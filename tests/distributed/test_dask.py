@@ -243,7 +243,7 @@ def test_a_build_ends_if_every_file_kills_its_workers(samples, tmp_path, monkeyp
     monkeypatch.setattr(dispatch, "MAX_KILLERS", 2)
     (tmp_path / "pictures").mkdir()
     for number in range(4):
-        shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures" / f"poison{number}.png")
+        shutil.copy(samples.images / "brumbel.webp", tmp_path / "pictures" / f"poison{number}.webp")
     env = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
     with (
         scheduler(tmp_path, **env) as (address, _),
@@ -260,9 +260,9 @@ def test_a_build_ends_if_every_file_kills_its_workers(samples, tmp_path, monkeyp
 
 def test_an_error_on_a_worker_is_one_line(run, cluster, samples, tmp_path):
     (tmp_path / "pictures").mkdir()
-    shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures" / "raises.png")
+    shutil.copy(samples.images / "brumbel.webp", tmp_path / "pictures" / "raises.webp")
     done = run(*command(tmp_path / "pictures", tmp_path / "i", cluster)[3:])
-    assert_error(done, "failed (LookupError: raises.png).")
+    assert_error(done, "failed (LookupError: raises.webp).")
 
 
 def test_a_model_is_sent_to_workers_that_lack_it(run, cluster, seeded_weights, samples, tmp_path):
@@ -285,16 +285,18 @@ def test_a_model_is_sent_to_workers_that_lack_it(run, cluster, seeded_weights, s
 def test_an_unusable_cluster_is_an_error_of_one_line(run, samples, tmp_path, monkeypatch):
     for place in (tmp_path, tmp_path / "w", tmp_path / "old"):  # working folders
         (place / "pictures").mkdir(parents=True)
-    shutil.copy(samples.images / "brumbel.png", tmp_path / "pictures")
+    shutil.copy(samples.images / "brumbel.webp", tmp_path / "pictures")
     # Each process sees its own working folder at this path, as each machine sees its own disk.
     build = command("/proc/self/cwd/pictures", tmp_path / "i", "")[3:-1]
     with scheduler(tmp_path) as (address, _):
         assert_error(run(*build, address), f"scheduler at {address} has no workers; start one")
         with worker(address, tmp_path / "w", "--no-nanny"):
-            error = "cannot embed: it cannot read /proc/self/cwd/pictures/brumbel.png (No such file"
+            error = (
+                "cannot embed: it cannot read /proc/self/cwd/pictures/brumbel.webp (No such file"
+            )
             assert_error(run(*build, address), error)
-            (tmp_path / "w" / "pictures" / "brumbel.png").write_bytes(b"another")
-            assert_error(run(*build, address), "brumbel.png has 7 bytes there and ")
+            (tmp_path / "w" / "pictures" / "brumbel.webp").write_bytes(b"another")
+            assert_error(run(*build, address), "brumbel.webp has 7 bytes there and ")
         info = tmp_path / "old" / "pokesim-0.0.1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pokesim\nVersion: 0.0.1\n")

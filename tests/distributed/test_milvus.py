@@ -232,7 +232,7 @@ def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
     address = f"{AT}/whole"
     for name in ("brumbel", "ribbet", "octavin"):
         (tmp_path / "images").mkdir(exist_ok=True)
-        shutil.copy(samples.images / f"{name}.png", tmp_path / "images")
+        shutil.copy(samples.images / f"{name}.webp", tmp_path / "images")
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["Name", "Type"], ["brumbel", "grass"], ["ribbet", "water"]])
 
@@ -249,14 +249,16 @@ def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
     rows = list(csv.DictReader(ok("query", photo, "-k", "2", "--format", "csv").splitlines()))
     assert rows[0]["label"] == "brumbel"
     assert rows[0]["Type"] == "grass"
-    assert ok("query", photo, "--where", "Type=water", "--format", "paths").endswith("ribbet.png\n")
-    same = ok("query", "images/brumbel.png", "--exclude-self", "--format", "paths")
+    assert ok("query", photo, "--where", "Type=water", "--format", "paths").endswith(
+        "ribbet.webp\n"
+    )
+    same = ok("query", "images/brumbel.webp", "--exclude-self", "--format", "paths")
     assert "brumbel" not in same
     assert "3 from" in ok("info")
     assert "brumbel" in ok("info", "--metadata")
     assert "is sound" in ok("check", "--repair")
-    shutil.copy(samples.images / "waddlo.png", tmp_path)
-    assert "1 new" in ok("add", "waddlo.png")
+    shutil.copy(samples.images / "waddlo.webp", tmp_path)
+    assert "1 new" in ok("add", "waddlo.webp")
     with serving(address) as server:
         best = server.post("/api/search?k=1&where=Type=grass", photo).json["matches"]
         assert [match["label"] for match in best] == ["brumbel"]
@@ -363,7 +365,7 @@ def test_a_push_fails_if_someone_else_has_pushed_meanwhile(switched, client, mon
 
 def test_damage_on_the_server_is_reported_and_rebuilt(milvus, client, run, samples, tmp_path):
     address = f"{AT}/damaged"
-    shutil.copy(samples.images / "brumbel.png", tmp_path)
+    shutil.copy(samples.images / "brumbel.webp", tmp_path)
     built = ["build-index", tmp_path, "--index", address, "--embedder", "compact"]
     assert run(*built).returncode == 0
     found = open_store(address).snapshot().collection
@@ -400,7 +402,7 @@ def test_errors_are_one_line(client, pushed, run, samples, tmp_path):
     write(tmp_path / "i", np.ones((1, 4), np.float32), [Item(0, "a", "a", 1, 1, "")])
     with pytest.raises(IncompatibleIndexError, match="pokesim did not make"):
         pokesim.push_index(tmp_path / "i", f"{AT}/theirs")
-    shutil.copy(samples.images / "brumbel.png", tmp_path)
+    shutil.copy(samples.images / "brumbel.webp", tmp_path)
     wrong = run(
         "build-index",
         tmp_path,

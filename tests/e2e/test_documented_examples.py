@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import paths
+from support.pictures import as_png
 from typer.main import get_command
 
 import pokesim
@@ -74,10 +75,10 @@ def pristine(samples, tmp_path_factory):
     for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
         (home / folder).mkdir()
         for name in {*names, "brumbel"}:
-            shutil.copy(samples.images / f"{name}.png", home / folder)
+            picture = as_png(samples.images / f"{name}.webp")
+            (home / folder / f"{name}.png").write_bytes(picture)
     for folder in ("photos", "dev"):
         shutil.copytree(samples.photos, home / folder)
-    shutil.copytree(samples.images.parent, home / "cache" / "samples")
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
         shutil.copy(samples.photos / "brumbel.jpg", home / name)
     with (home / "pokemon.csv").open("w", newline="") as file:

@@ -24,8 +24,8 @@ def few(samples, tmp_path):
     folder = tmp_path / "few"
     (folder / "below").mkdir(parents=True)
     for name in CREATURES[:12]:
-        shutil.copy(samples.images / f"{name}.png", folder)
-    (folder / f"{CREATURES[0]}.png").rename(folder / "below" / f"{CREATURES[0]}.png")
+        shutil.copy(samples.images / f"{name}.webp", folder)
+    (folder / f"{CREATURES[0]}.webp").rename(folder / "below" / f"{CREATURES[0]}.webp")
     return folder
 
 
@@ -41,7 +41,7 @@ def test_build_and_query_as_the_readme_says(run, few, samples):
     built = run("build-index", few, "--embedder", "compact")
     assert built.returncode == 0, built.stderr
     assert built.stdout.startswith("Indexed 12 pictures, skipped 0, with compact in ")
-    asked = run("query", few / f"{CREATURES[3]}.png", "-k", "3")
+    asked = run("query", few / f"{CREATURES[3]}.webp", "-k", "3")
     assert asked.returncode == 0
     lines = asked.stdout.splitlines()
     assert lines[2].split()[:4] == ["1", CREATURES[3], "100.0", "%"]
@@ -110,16 +110,16 @@ def test_a_photo_comes_from_standard_input_or_a_pipe(run, index_path, samples, t
 
 def test_k_beyond_the_index_returns_all_and_below_one_is_a_usage_error(run, few):
     run("build-index", few, "--embedder", "compact")
-    photo = few / f"{CREATURES[1]}.png"
+    photo = few / f"{CREATURES[1]}.webp"
     assert len(run("query", photo, "-k", "99", "--format", "paths").stdout.splitlines()) == 12
     assert run("query", photo, "-k", "0").returncode == 2
 
 
 def test_equal_pictures_are_ordered_by_id(run, few):
     for copy in ("zz", "aa", "mm"):
-        shutil.copy(few / f"{CREATURES[5]}.png", few / f"{copy}.png")
+        shutil.copy(few / f"{CREATURES[5]}.webp", few / f"{copy}.webp")
     run("build-index", few, "--embedder", "compact")
-    done = run("query", few / "mm.png", "-k", "4", "--format", "json")
+    done = run("query", few / "mm.webp", "-k", "4", "--format", "json")
     labels = [match["label"] for match in json.loads(done.stdout)[0]["matches"]]
     assert labels == sorted(["aa", "mm", "zz", CREATURES[5]])
 
@@ -127,11 +127,11 @@ def test_equal_pictures_are_ordered_by_id(run, few):
 def test_bad_files_are_skipped_and_listed_and_strict_fails(run, few, samples):
     run("build-index", few, "--embedder", "compact")
     (few / "empty.png").touch()
-    (few / "cut.jpg").write_bytes((few / f"{CREATURES[1]}.png").read_bytes()[:9000])
+    (few / "cut.jpg").write_bytes((few / f"{CREATURES[1]}.webp").read_bytes()[:3000])
     (few / "words.png").write_text("no picture")
     (few / "notes.txt").write_text("passed over")
     (few / ".hidden.png").write_text("passed over")
-    (few / "no-ending").write_bytes((few / f"{CREATURES[1]}.png").read_bytes())
+    (few / "no-ending").write_bytes((few / f"{CREATURES[1]}.webp").read_bytes())
     done = run("build-index", few, "--embedder", "compact", "--index", "other")
     assert done.returncode == 0
     assert done.stdout.startswith("Indexed 13 pictures, skipped 3,")
@@ -208,7 +208,7 @@ def test_normalisation_is_recorded_and_can_be_left_out(run, few, seeded_weights)
     options = ("--embedder", "mobilenet_v2", "--weights", weights, "--no-normalize")
     assert run("build-index", few, *options).returncode == 0
     assert "lengths kept" in run("info").stdout
-    done = run("query", few / f"{CREATURES[2]}.png", "--format", "json")
+    done = run("query", few / f"{CREATURES[2]}.webp", "--format", "json")
     assert json.loads(done.stdout)[0]["matches"][0]["distance"] == 0
 
 
@@ -241,13 +241,13 @@ def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
 def oddly_named(run, few, tmp_path):
     """An index of pictures, some with names that are wide, or command a terminal."""
     for name, odd in zip(CREATURES[1:], ("プリン プリン", "\x1b[2J"), strict=False):
-        (few / f"{name}.png").rename(few / f"{odd}.png")
+        (few / f"{name}.webp").rename(few / f"{odd}.webp")
     assert run("build-index", few, "--embedder", "compact").returncode == 0
     return tmp_path / "indexes/default"
 
 
 def test_names_neither_command_a_terminal_nor_shift_its_columns(oddly_named, run, few):
-    photo = few / "プリン プリン.png"
+    photo = few / "プリン プリン.webp"
     table = run("query", photo, "-k", "12").stdout
     assert "\x1b" not in table
     rows = [row for row in table.splitlines() if " % " in row]
@@ -255,7 +255,7 @@ def test_names_neither_command_a_terminal_nor_shift_its_columns(oddly_named, run
     ends = [re.search("(.*) % ", row)[1] for row in rows]
     assert len({sum(1 + (east_asian_width(one) in "WF") for one in end) for end in ends}) == 1
     (captions,) = (
-        row for row in shown_on_a_terminal(few / "\x1b[2J.png", oddly_named) if "photo" in row
+        row for row in shown_on_a_terminal(few / "\x1b[2J.webp", oddly_named) if "photo" in row
     )
     assert r"\x1b[2J 100 %" in captions
 
@@ -286,4 +286,4 @@ def test_an_opened_index_answers_on_while_builds_clear_its_snapshot_away(
         for _ in range(3):
             run("build-index", samples.photos, "--embedder", "compact")
         assert len(list((tmp_path / "indexes/default/snapshots").iterdir())) == 2
-        assert index.query(few / f"{CREATURES[6]}.png", k=1)[0].label == CREATURES[6]
+        assert index.query(few / f"{CREATURES[6]}.webp", k=1)[0].label == CREATURES[6]

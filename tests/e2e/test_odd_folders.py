@@ -29,7 +29,7 @@ def folder(samples, tmp_path):
     """Six good pictures with difficult names, and twelve bad files."""
     folder = tmp_path / "pictures"
     (folder / "folder.png").mkdir(parents=True)
-    good = [samples.images / f"{name}.png" for name in CREATURES[:6]]
+    good = [samples.images / f"{name}.webp" for name in CREATURES[:6]]
     names = [b"two\nlines.png", b"not-\xff\xfe-utf8.png", "ימין-לשמאל\u202e.png".encode()]
     names += [b"x" * 251 + b".png", b"\x1b[31mred.png", b"folder.png/inside.png"]
     for picture, name in zip(good, names, strict=True):
@@ -89,9 +89,9 @@ def test_difficult_names_are_returned_unchanged(run, folder):
 def test_an_unreadable_file_and_folder_are_listed(samples, tmp_path):
     folder = tmp_path / "pictures"
     (folder / "closed").mkdir(parents=True)
-    shutil.copy(samples.images / f"{CREATURES[0]}.png", folder)
-    shutil.copy(samples.images / f"{CREATURES[1]}.png", folder / "secret.png")
-    (folder / "secret.png").chmod(0)
+    shutil.copy(samples.images / f"{CREATURES[0]}.webp", folder)
+    shutil.copy(samples.images / f"{CREATURES[1]}.webp", folder / "secret.webp")
+    (folder / "secret.webp").chmod(0)
     (folder / "closed").chmod(0)
     command = [sys.executable, "-m", "pokesim", "build-index", folder, "--embedder", "compact"]
     if os.geteuid() == 0:  # root can read everything unless its capabilities are dropped
@@ -101,7 +101,7 @@ def test_an_unreadable_file_and_folder_are_listed(samples, tmp_path):
         command = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}", *command]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "skipped secret.png: no permission to read it" in done.stderr
+    assert "skipped secret.webp: no permission to read it" in done.stderr
     assert "skipped closed/: the folder cannot be opened (Permission denied)" in done.stderr
 
 
@@ -133,7 +133,7 @@ def test_strips_and_large_pictures_take_bounded_memory(tmp_path):
 def test_a_large_file_that_is_not_a_picture_is_not_read(samples, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    shutil.copy(samples.images / f"{CREATURES[0]}.png", folder)
+    shutil.copy(samples.images / f"{CREATURES[0]}.webp", folder)
     with (folder / "film.mkv").open("wb") as file:
         file.truncate(1 << 40)  # a sparse file of a terabyte
     assert pokesim.build_index(folder, tmp_path / "index", embedder="compact").indexed == 1
@@ -145,7 +145,7 @@ def test_a_file_that_takes_too_long_is_skipped(run, samples, tmp_path):
     folder.mkdir()
     (folder / "slow.png").write_bytes(png_of_zeros(9_400, 9_500))
     for name in CREATURES[:3]:
-        shutil.copy(samples.images / f"{name}.png", folder)
+        shutil.copy(samples.images / f"{name}.webp", folder)
     done = run("build-index", folder, "--embedder", "compact", "--file-seconds", "0.1")
     assert done.stdout.startswith("Indexed 3 pictures, skipped 1,")
     assert "skipped slow.png: reading it took over 0.1 s (--file-seconds)" in done.stderr

@@ -35,7 +35,7 @@ def few(samples, tmp_path):
     for at, name in enumerate(CREATURES[:10]):
         target = folder / ("below" if at < 2 else ".")
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(samples.images / f"{name}.png", target)
+        shutil.copy(samples.images / f"{name}.webp", target)
     return folder
 
 
@@ -63,7 +63,7 @@ def built(run, few, *options):
 def test_a_table_describes_the_pictures_in_every_format(run, few, table):
     done = built(run, few, "--metadata", table)
     assert "describes 8 of 10 pictures, by its column Name; 1 row matches no picture" in done.stderr
-    photo = few / f"{CREATURES[4]}.png"
+    photo = few / f"{CREATURES[4]}.webp"
     texts = {
         form: run("query", photo, "-k", "10", "--format", form).stdout
         for form in ("table", "json", "csv")
@@ -84,14 +84,14 @@ def test_a_table_describes_the_pictures_in_every_format(run, few, table):
     ]
     info = run("info", "--metadata").stdout
     assert "HP      numbers  0, 7, 10" in info
-    assert f"pictures without a row: {CREATURES[8]}.png" in info
+    assert f"pictures without a row: {CREATURES[8]}.webp" in info
     assert "rows without a picture: Nobody" in info
     assert "metadata" in run("check").stdout
 
 
 def test_a_filter_applies_before_the_search(run, few, table):
     built(run, few, "--metadata", table)
-    photo = few / f"{CREATURES[4]}.png"
+    photo = few / f"{CREATURES[4]}.webp"
     query = [photo, "-k", "3", "--format", "json", "--where"]
     for where, passing in {
         "Type1=grass": CREATURES[0:8:3],
@@ -109,7 +109,7 @@ def test_a_filter_applies_before_the_search(run, few, table):
 
 def test_a_filter_without_a_table_is_an_error(run, few):
     built(run, few)
-    for args in (["query", few / f"{CREATURES[4]}.png", "--where", "a=b"], ["info", "--metadata"]):
+    for args in (["query", few / f"{CREATURES[4]}.webp", "--where", "a=b"], ["info", "--metadata"]):
         done = run(*args)
         assert done.returncode
         assert "build-index --metadata" in done.stderr
@@ -160,14 +160,14 @@ def test_all_table_formats_give_the_same_rows(tmp_path):
 
 def test_a_path_is_a_more_precise_key_than_a_stem(run, few, tmp_path):
     (few / "other").mkdir()
-    shutil.copy(few / f"{CREATURES[5]}.png", few / "other")
+    shutil.copy(few / f"{CREATURES[5]}.webp", few / "other")
     (tmp_path / "t.jsonl").write_text(
         f'{{"file": "{CREATURES[5]}", "where": "anywhere"}}\n'
-        f'{{"file": "other/{CREATURES[5]}.png", "where": "below"}}\n'
+        f'{{"file": "other/{CREATURES[5]}.webp", "where": "below"}}\n'
     )
     built(run, few, "--metadata", "t.jsonl", "--key", "file")
     index = pokesim.open_index(tmp_path / "indexes/default")
-    both = index.query(few / f"{CREATURES[5]}.png", k=2)
+    both = index.query(few / f"{CREATURES[5]}.webp", k=2)
     assert [match.metadata["where"] for match in both] == ["anywhere", "below"]
 
 
@@ -175,16 +175,16 @@ def test_an_update_keeps_the_table_and_reads_it_again_when_it_has_changed(run, f
     built(run, few, "--metadata", table)
     again = run("build-index", few)
     assert again.stdout.startswith("Nothing to do")
-    shutil.copy(samples.images / f"{CREATURES[11]}.png", few / "nobody.png")
+    shutil.copy(samples.images / f"{CREATURES[11]}.webp", few / "nobody.webp")
     added = run("build-index", few)
     assert "describes 9 of 11 pictures" in added.stderr, (
         "a row finds its picture when that is added"
     )
     text = table.read_text()
     table.write_text(text.replace("ghost", "spirit"))
-    changed = run("add", few / "nobody.png")
+    changed = run("add", few / "nobody.webp")
     assert "has changed and was read again" in changed.stderr
-    photo = few / "nobody.png"
+    photo = few / "nobody.webp"
     found = run("query", photo, "--where", "Type1=spirit", "--format", "paths").stdout.split()
     assert found == [os.fspath(photo)]
     table.write_text("")

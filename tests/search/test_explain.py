@@ -20,7 +20,7 @@ def some(samples, tmp_path_factory):
     """A folder with ten creatures that have photos."""
     folder = tmp_path_factory.mktemp("some")
     for name in PHOTOGRAPHED[:10]:
-        shutil.copy(samples.images / f"{name}.png", folder)
+        shutil.copy(samples.images / f"{name}.webp", folder)
     return folder
 
 
@@ -52,7 +52,7 @@ def test_contributions_of_keras_networks_sum_to_the_similarity(
     pokesim.build_index(some, tmp_path, embedder=name, weights=weights, normalize=normalize)
     with pokesim.open_index(tmp_path) as index:
         assert_adds_up(index, samples.photos / "brumbel.jpg")
-        assert index.explain(some / "brumbel.png", some / "brumbel.png").photo.shape == (7, 7)
+        assert index.explain(some / "brumbel.webp", some / "brumbel.webp").photo.shape == (7, 7)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -73,10 +73,10 @@ def test_contributions_in_a_learned_metric_sum_to_the_similarity(
 @pytest.mark.parametrize(("right", "low"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_contributions_are_high_where_the_creature_is(index_path, samples, name, right, low):
     scene = Image.new("RGB", (480, 320), "#9fc3d8")
-    creature = thumbnail_of(samples.images / f"{name}.png", 150, 150)
+    creature = thumbnail_of(samples.images / f"{name}.webp", 150, 150)
     scene.paste(creature, (45 + 240 * right, 5 + 160 * low))
     with pokesim.open_index(index_path) as index:
-        found = index.explain(scene, samples.images / f"{name}.png").photo
+        found = index.explain(scene, samples.images / f"{name}.webp").photo
     quarter = found[2 * low : 2 * low + 2, 2 * right : 2 * right + 2]
     assert quarter.sum() > 0.6 * found.sum()
 
@@ -88,12 +88,12 @@ def test_positions_of_resnet50_are_shifted_by_half_a_cell(samples, some, seeded_
     photo = Image.open(samples.photos / "brumbel.jpg").convert("RGB").resize((224, 224))
     stripes = np.arange(0, 224, 8)
     with pokesim.open_index(tmp_path) as index:
-        plain = index.explain(photo, some / "brumbel.png")
+        plain = index.explain(photo, some / "brumbel.webp")
         changes = []
         for x in stripes:
             changed = np.array(photo)
             changed[:, x : x + 8] ^= 255
-            found = index.explain(Image.fromarray(changed), some / "brumbel.png").photo
+            found = index.explain(Image.fromarray(changed), some / "brumbel.webp").photo
             changes.append(np.square(found - plain.photo).sum(axis=0))
     seen = np.array(changes)  # (stripe, column)
     seen[seen < 0.1 * seen.max(axis=0)] = 0
@@ -102,7 +102,7 @@ def test_positions_of_resnet50_are_shifted_by_half_a_cell(samples, some, seeded_
 
 
 def test_bytes_and_their_file_have_the_same_explanation(index_path, samples):
-    photo, picture = samples.photos / "brumbel.jpg", samples.images / "brumbel.png"
+    photo, picture = samples.photos / "brumbel.jpg", samples.images / "brumbel.webp"
     with pokesim.open_index(index_path) as index:
         from_file = index.explain(photo, picture)
         from_bytes = index.explain(photo.read_bytes(), picture)
@@ -117,4 +117,4 @@ def test_class_probabilities_cannot_be_explained(samples, some, seeded_weights, 
         pokesim.open_index(tmp_path) as index,
         pytest.raises(pokesim.PokesimError, match="resnet50-softmax cannot be explained"),
     ):
-        index.explain(samples.photos / "brumbel.jpg", some / "brumbel.png")
+        index.explain(samples.photos / "brumbel.jpg", some / "brumbel.webp")

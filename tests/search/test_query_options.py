@@ -110,20 +110,20 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
     folder = tmp_path / "few"
     folder.mkdir()
     for name in CREATURES[:6]:
-        shutil.copy(samples.images / f"{name}.png", folder)
-    shutil.copy(samples.images / f"{CREATURES[0]}.png", folder / "twin.png")
-    shutil.copy(samples.images / f"{CREATURES[1]}.png", tmp_path / "elsewhere.png")
+        shutil.copy(samples.images / f"{name}.webp", folder)
+    shutil.copy(samples.images / f"{CREATURES[0]}.webp", folder / "twin.webp")
+    shutil.copy(samples.images / f"{CREATURES[1]}.webp", tmp_path / "elsewhere.webp")
     assert run("build-index", folder, "--embedder", "compact").returncode == 0
 
     def labels(photo, *options):
         done = run("query", photo, "-k", "9", "--format", "paths", *options)
         return [Path(line).stem for line in done.stdout.splitlines()]
 
-    own = folder / f"{CREATURES[0]}.png"
+    own = folder / f"{CREATURES[0]}.webp"
     assert set(labels(own)[:2]) == {CREATURES[0], "twin"}
     without = labels(own, "--exclude-self")
     assert (without[0], len(without)) == ("twin", 6), "a copy in the index is another picture"
-    assert CREATURES[1] not in labels(tmp_path / "elsewhere.png", "--exclude-self")
+    assert CREATURES[1] not in labels(tmp_path / "elsewhere.webp", "--exclude-self")
     grouped = labels(own, "--exclude-self", "--group")
     assert grouped == without
     assert labels(own, "--exclude-self", "--max-distance", "0") == ["twin"]

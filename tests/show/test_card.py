@@ -63,8 +63,8 @@ def test_any_name_fits_its_space(samples, tmp_path):
     folder = tmp_path / "named"
     folder.mkdir()
     for creature, name in NAMES.items():
-        shutil.copy(samples.images / f"{creature}.png", folder / f"{name}.png")
-    shutil.copy(samples.images / "waddlo.png", os.fsencode(folder) + b"/not \xff utf-8.png")
+        shutil.copy(samples.images / f"{creature}.webp", folder / f"{name}.webp")
+    shutil.copy(samples.images / "waddlo.webp", os.fsencode(folder) + b"/not \xff utf-8.webp")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
     for path in folder.iterdir():
         drawn = card(answer_of(tmp_path / "index", path))
@@ -152,10 +152,10 @@ def test_explain_colours_the_card(run, index_path, samples, tmp_path):
 def test_a_missing_match_is_not_explained(run, samples, tmp_path):
     folder = shutil.copytree(samples.images, tmp_path / "images")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
-    (folder / "brumbel.png").unlink()
+    (folder / "brumbel.webp").unlink()
     photo = samples.photos / "brumbel.jpg"
     done = run("query", photo, "--index", "index", "--save", "card.png", "--explain")
     assert done.returncode == 0
     assert "No explanation: " in done.stderr
-    assert "brumbel.png: no such file" in done.stderr
+    assert "brumbel.webp: no such file" in done.stderr
     assert (tmp_path / "card.png").is_file()

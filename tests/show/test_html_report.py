@@ -75,9 +75,9 @@ def test_a_report_holds_photos_matches_and_figures(run, index_path, samples, tmp
 def test_names_and_tables_are_escaped(run, samples, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    creature = f"{HOSTILE}\u202e.png"
-    shutil.copy(samples.images / "brumbel.png", folder / creature)
-    shutil.copy(samples.images / "ribbet.png", folder)
+    creature = f"{HOSTILE}\u202e.webp"
+    shutil.copy(samples.images / "brumbel.webp", folder / creature)
+    shutil.copy(samples.images / "ribbet.webp", folder)
     photo = tmp_path / f"{HOSTILE}.jpg"
     shutil.copy(samples.photos / "brumbel.jpg", photo)
     table = tmp_path / "table.csv"
@@ -93,7 +93,7 @@ def test_names_and_tables_are_escaped(run, samples, tmp_path):
     assert len(page.pictures()) == 4
     assert f"What looks like {HOSTILE}.jpg" in page.text
     assert f"1. {HOSTILE}" in page.text
-    assert f"{HOSTILE}\\u202e.png" in page.text
+    assert f"{HOSTILE}\\u202e.webp" in page.text
     assert page.text.count(HOSTILE) >= 3  # the best label, the column and its cell
     assert "empty" not in page.text
 
@@ -108,7 +108,7 @@ def test_groups_show_the_number_of_similar_pictures(run, index_path, samples, tm
 def test_a_missing_picture_is_blank_in_a_report(samples, run, tmp_path):
     folder = shutil.copytree(samples.images, tmp_path / "images")
     pokesim.build_index(folder, tmp_path / "index", embedder="compact")
-    (folder / "brumbel.png").unlink()
+    (folder / "brumbel.webp").unlink()
     photo = samples.photos / "brumbel.jpg"
     assert run("query", photo, "--index", "index", "-k", "1", "--html", "p.html").returncode == 0
     photo, match, again = Page(tmp_path / "p.html").pictures()

@@ -156,7 +156,7 @@ def fuzzed_pictures(folder: Path, count: int) -> None:
     for number in range(count):
         form = formats[number % len(formats)]
         path = folder / f"{number:05}.{form}"
-        with Image.open(builtin_samples().images / f"{chance.choice(names)}.png") as picture:
+        with Image.open(builtin_samples().images / f"{chance.choice(names)}.webp") as picture:
             size = chance.choice((64, 96, 128))
             picture.convert("RGB").resize((size, size)).save(path, **FORMATS[form])
         data = bytearray(path.read_bytes())
@@ -206,8 +206,8 @@ def update(home: Path, count: int, changed: int, say: Say) -> float:
     folder = home / "pictures"
     folder.mkdir()
     pictures = [path.read_bytes() for path in sorted(builtin_samples().images.iterdir())]
-    for number in range(count):  # bytes after a PNG's end make each file unique
-        (folder / f"{number:06}.png").write_bytes(
+    for number in range(count):  # bytes after a WebP's end make each file unique
+        (folder / f"{number:06}.webp").write_bytes(
             pictures[number % len(pictures)] + number.to_bytes(4)
         )
 
@@ -223,7 +223,7 @@ def update(home: Path, count: int, changed: int, say: Say) -> float:
     assert f": {count:,} new, " in said, said
     time.sleep(2)  # so that no file is racy
     for number in random.Random(4).sample(range(count), changed):
-        path = folder / f"{number:06}.png"
+        path = folder / f"{number:06}.webp"
         path.write_bytes(pictures[0] + (count + number).to_bytes(4))
     said, some = build()
     assert f": {changed:,} new, " in said, said
@@ -267,7 +267,7 @@ def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
     few = home / "few"
     few.mkdir()
     for name in CREATURES[:12]:
-        shutil.copy(samples.images / f"{name}.png", few)
+        shutil.copy(samples.images / f"{name}.webp", few)
     pokesim.build_index(samples.images, home / "whole", embedder="compact")
     whole = contents(home / "whole")
     failed = 0
@@ -336,7 +336,7 @@ def readers(home: Path, seconds: float, say: Say, processes: int = 8) -> None:
     for version in ("a", "b"):  # two folders with different names and numbers of pictures
         (home / version).mkdir()
         for picture in pictures[version == "b" : 60]:
-            shutil.copy(picture, home / version / f"{picture.stem}-{version}.png")
+            shutil.copy(picture, home / version / f"{picture.stem}-{version}.webp")
     index = home / "index"
     pokesim.build_index(home / "a", index, embedder="compact")
     until = time.time() + seconds

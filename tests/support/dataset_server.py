@@ -13,7 +13,8 @@ import zipfile
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pokesim.samples import CREATURES, draw_creature
+from pokesim.samples import CREATURES, builtin_samples
+from support.pictures import as_png
 
 
 class Shelf(http.server.ThreadingHTTPServer):
@@ -122,12 +123,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @functools.cache
 def drawn() -> dict[str, bytes]:
     """Three sample creatures, as PNG files, by their names."""
-    files = {}
-    for name in CREATURES[:3]:
-        buffer = io.BytesIO()
-        draw_creature(name).save(buffer, "PNG")
-        files[name] = buffer.getvalue()
-    return files
+    images = builtin_samples().images
+    return {name: as_png(images / f"{name}.webp") for name in CREATURES[:3]}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -1,10 +1,12 @@
 """Pictures that tests make."""
 
+import io
 import zlib
+from pathlib import Path
 
 from PIL import Image
 
-# EXIF orientation → how an upright picture is stored under it; 1 is as it is.
+# EXIF orientation → how an upright picture is stored under it; 1 changes nothing.
 STORED_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -14,6 +16,14 @@ STORED_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+
+
+def as_png(path: Path) -> bytes:
+    """A picture file's content as a PNG, transparency included."""
+    buffer = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def png_of_zeros(width: int, height: int) -> bytes:

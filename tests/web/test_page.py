@@ -10,10 +10,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from support.pictures import as_png
 from support.serving import serving
 
 import pokesim
-from pokesim.samples.roster import NAMES
+from pokesim.samples import CREATURES
+
+BODIES = {
+    "biped": ("brumbel", "tuffkin", "hugmoor", "nubbert", "waddlo", "pompuku"),
+    "bird": ("chirpel", "plumkin", "tweedlo", "fluttra", "pipsong", "larkeet"),
+}
+BODIES["other"] = tuple(set(CREATURES).difference(*BODIES.values()))
 
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 FLAGS = (
@@ -38,7 +45,7 @@ def described(samples, tmp_path_factory):
     with (folder / "creatures.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["Name", "Body", "Number"])
-        for body, names in NAMES.items():
+        for body, names in BODIES.items():
             rows.writerows((name, body, number) for number, name in enumerate(names))
         rows.writerow([LONG, "an unusually long word for what it is built like", 1_000_000])
     pokesim.build_index(
@@ -267,7 +274,7 @@ def test_a_pasted_photo(open_page, samples):
             const picture = new Blob([bytes], { type: "image/png" });
             await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
         }""",
-        base64.b64encode((samples.images / "hootle.png").read_bytes()).decode(),
+        base64.b64encode(as_png(samples.images / "hootle.webp")).decode(),
     )
     page.keyboard.press("Control+V")
     assert best(page) == "hootle"
@@ -387,13 +394,13 @@ def test_filters(open_page, wrong, samples, tmp_path, size):
     page.get_by_label("Value").fill("bird")
     press(page, "Add")
     page.locator("#facts", has_text="bird").wait_for()
-    assert {best(page), *ranked(page)} <= set(NAMES["bird"])
+    assert {best(page), *ranked(page)} <= set(BODIES["bird"])
     page.get_by_label("Column").select_option(label="Number")
     page.get_by_label("Comparison").select_option("<")
     page.get_by_label("Value").fill("3")
     page.get_by_label("Value").press("Enter")
     page.wait_for_function("most => document.querySelectorAll('.one').length < most", arg=4)
-    assert {best(page), *ranked(page)} == set(NAMES["bird"][:3])
+    assert {best(page), *ranked(page)} == set(BODIES["bird"][:3])
     assert where.input_value() == "Body = bird and Number < 3"
     keep(page, f"filter-{size}", tmp_path)
 
@@ -401,7 +408,7 @@ def test_filters(open_page, wrong, samples, tmp_path, size):
     press(page, "Apply")
     page.get_by_role("alert").get_by_text("Did you mean Body?").wait_for()
     assert where.get_attribute("aria-invalid") == "true"
-    assert best(page) in NAMES["bird"]  # the previous result stays
+    assert best(page) in BODIES["bird"]  # the previous result stays
     keep(page, f"wrong-filter-{size}", tmp_path)
     press(page, "Clear")
     page.locator("#best", has_text="brumbel").wait_for()
@@ -528,7 +535,7 @@ def test_nothing_overflows_the_page(open_page, samples, tmp_path, width):
     page.set_viewport_size({"width": width, "height": 740})
     inside = "() => document.documentElement.scrollWidth <= innerWidth"
     assert page.evaluate(inside)
-    page.set_input_files("#choose", samples.images / "brumbel.png")
+    page.set_input_files("#choose", samples.images / "brumbel.webp")
     best(page)
     assert page.evaluate(RING_HOLDS_ITS_TEXT)
     press(page, "Filter")

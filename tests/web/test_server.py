@@ -44,7 +44,7 @@ def described(samples, tmp_path_factory):
             table.writerow([name, ("grass", "fire", "")[at % 3], 10 + at])
     index = home / "index"
     pokesim.build_index(home / "creatures", index, embedder="compact", metadata=home / "types.csv")
-    with Image.open(samples.images / f"{CREATURES[0]}.png") as picture:
+    with Image.open(samples.images / f"{CREATURES[0]}.webp") as picture:
         picture.convert("RGB").rotate(5).save(home / "elsewhere.tiff")
     pokesim.add_pictures([home / "elsewhere.tiff"], index)
     return index
@@ -370,7 +370,7 @@ def test_a_new_build_is_served_and_earlier_ids_stay_valid_with_their_hash(
 
         asking = {photo: pool.submit(ask, photo) for photo in photos[:4]}
         for name in ("aa", "ab", "ac"):  # first in order, so all ids change
-            with Image.open(samples.images / f"{CREATURES[9]}.png") as picture:
+            with Image.open(samples.images / f"{CREATURES[9]}.webp") as picture:
                 picture.rotate(ord(name[1])).save(home / "creatures" / f"{name}.png")
         pokesim.build_index(home / "creatures", home / "index")
         deadline = time.monotonic() + 20
