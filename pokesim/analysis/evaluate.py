@@ -261,9 +261,9 @@ def _score(name: str, groups: Sequence[IntArray], ks: Sequence[int]) -> Score:
     return Score(name, sum(map(len, groups)), figures)
 
 
-def _recall(k: int, ranks: IntArray) -> Any:  # noqa: ANN401 - a number, or an array with one per row
+def _recall(k: int, ranks: IntArray) -> Any:
     return (ranks <= k).mean(-1)
 
 
-def _mean_reciprocal_rank(ranks: IntArray) -> Any:  # noqa: ANN401 - see _recall
+def _mean_reciprocal_rank(ranks: IntArray) -> Any:
     return (1 / ranks).mean(-1)

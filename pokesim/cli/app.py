@@ -59,18 +59,18 @@ _settings = {"quiet": False}
 class Command(TyperCommand):
     """A command whose errors are one message, and whose old names are not shown."""
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the type is private to typer
+    def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         with _errors_shown(ctx):
             return super().invoke(ctx)
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 - as above
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Leave hidden arguments out of the usage line."""
         shown = [param for param in self.get_params(ctx) if not getattr(param, "hidden", False)]
         pieces = [piece for param in shown for piece in param.get_usage_pieces(ctx)]
         return [self.options_metavar or "", *pieces]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Leave old names out of the help."""
         names = {param: param.opts for param in self.params}
         try:
@@ -81,7 +81,7 @@ class Command(TyperCommand):
             for param, opts in names.items():
                 param.opts = opts
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - as above
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Leave old names out of what a shell offers."""
         found = super().shell_complete(ctx, incomplete)
         return [one for one in found if one.value not in OLD_NAMES]
@@ -90,12 +90,12 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """Commands in sections; every error is one message on standard error and an exit code."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the arguments before the command."""
         with _errors_shown(None):
             return super().make_context(*args, **kwargs)
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as above
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Accept --debug, --quiet and --verbose anywhere, also after the command's name."""
         ours = [arg for arg in args if arg in _ANYWHERE]
         args = [*ours, *(arg for arg in args if arg not in _ANYWHERE)]
@@ -104,7 +104,7 @@ class Group(TyperGroup):
             raise typer.Exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command, or say which one may be meant."""
         name = args[0]
         if name not in self.commands and not ctx.resilient_parsing:
@@ -114,19 +114,19 @@ class Group(TyperGroup):
             raise UsageError(f"No such command '{name}'.{hint}")
         return super().resolve_command(ctx, args)
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+    def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         with _errors_shown(ctx):
             return super().invoke(ctx)
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         """Leave out --show-completion, which --install-completion makes unnecessary."""
         for param in self.params:
             if "--show-completion" in param.opts:
                 param.hidden = True  # type: ignore[attr-defined]
         super().format_options(ctx, formatter)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as above
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands by section, with their names in one column."""
         width = max(map(len, self.commands))
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -140,7 +140,7 @@ class Group(TyperGroup):
 
 
 @contextlib.contextmanager
-def _errors_shown(ctx: Any | None) -> Iterator[None]:  # noqa: ANN401 - as above
+def _errors_shown(ctx: Any | None) -> Iterator[None]:
     """Turn an error into one message and an exit code; usage errors come with the usage line."""
     try:
         yield
@@ -158,7 +158,7 @@ def _errors_shown(ctx: Any | None) -> Iterator[None]:  # noqa: ANN401 - as above
         _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
 
 
-def _reworded(error: Any) -> str:  # noqa: ANN401 - as above
+def _reworded(error: Any) -> str:
     if possible := getattr(error, "possibilities", None):
         error.possibilities = [name for name in possible if name not in OLD_NAMES]
     message = str(error.format_message())
@@ -167,7 +167,7 @@ def _reworded(error: Any) -> str:  # noqa: ANN401 - as above
     return message
 
 
-def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:  # noqa: ANN401 - as above
+def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:
     if ctx and ctx.find_root().params.get("debug"):
         traceback.print_exc()
     if ctx and code == UsageError.exit_code:

@@ -81,12 +81,12 @@ def _settings() -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def _accepts(option: Any, value: Any) -> bool:  # noqa: ANN401 - the type is private to typer
+def _accepts(option: Any, value: Any) -> bool:
     choices = getattr(option.type, "choices", None)
     return choices is None or value in list(choices)
 
 
-def _options(command: Any) -> dict[str, Any]:  # noqa: ANN401 - the type is private to typer
+def _options(command: Any) -> dict[str, Any]:
     """Return the options by each of their names, without dashes."""
     return {
         name.lstrip("-"): one for one in command.params for name in one.opts if name.startswith("-")

@@ -150,7 +150,7 @@ def lacks_model(model: Model) -> bool:
     return False
 
 
-def everything_known(_: Any) -> bool:  # noqa: ANN401 - of the type of FileLoader.is_known
+def everything_known(_: Any) -> bool:
     """Return True: a loader then hashes files, and decodes no pixels."""
     return True
 

@@ -39,7 +39,7 @@ def download(spec: EmbedderSpec) -> Path:
     )
 
 
-def build(spec: EmbedderSpec, weights: Path) -> Any:  # noqa: ANN401 - keras is untyped
+def build(spec: EmbedderSpec, weights: Path) -> Any:
     """Build the Keras model: RGB pixels 0..255 (n, side, side, 3) → vectors (n, dimension).
 
     Raises:

@@ -53,7 +53,7 @@ class Records:
         return out.getvalue().removesuffix("\n")
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 - of any type that JSON has
+def _cell(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -68,7 +68,7 @@ def _named(data: Mapping[str, Any]) -> Records:
     return Records(data, ("name", "value"), list(_flattened("", data)))
 
 
-def _flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - of JSON
+def _flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield dotted names and values; an element of a list repeats the list's name."""
     if isinstance(value, Mapping):
         for key, inner in value.items():

@@ -91,7 +91,7 @@ def create_app(service: SearchService, name: str, needs_token: bool) -> Starlett
 class _Static(StaticFiles):
     """Static files that browsers cache but revalidate, so that they notice a new version."""
 
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response

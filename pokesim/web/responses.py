@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 class JsonResponse(JSONResponse):
     """JSON in ASCII, as a file name is not always valid UTF-8."""
 
-    def render(self, content: Any) -> bytes:  # noqa: ANN401 - Starlette's signature
+    def render(self, content: Any) -> bytes:
         """Return the body."""
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 

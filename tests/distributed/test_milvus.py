@@ -135,7 +135,7 @@ def test_a_pushed_index_is_pulled_unchanged(described, pushed, tmp_path):
 
 
 def same_answers(here, there, xq, k, **options):
-    D, I = here.search(xq, k, **options)  # noqa: E741
+    D, I = here.search(xq, k, **options)
     found_d, found_i = there.search(xq, k, **options)
     np.testing.assert_array_equal(found_i, I)
     np.testing.assert_allclose(found_d, D, rtol=1e-6, atol=1e-9)
@@ -309,7 +309,7 @@ def test_a_query_on_another_machine_names_the_missing_model(switched, run, sampl
 
 
 def two_nearest(index):
-    D, I = index.search(np.full((1, 4), 100, np.float32), 2)  # noqa: E741
+    D, I = index.search(np.full((1, 4), 100, np.float32), 2)
     return [(float(d), index.items[int(at)].label) for d, at in zip(D[0], I[0], strict=True)]
 
 

@@ -33,7 +33,7 @@ def test_plush_photos_find_their_species(index):
 def test_the_search_equals_brute_force_on_the_stored_vectors(index):
     xb = index.vectors(np.arange(len(index))).astype(np.float64)
     xq = xb[::7].astype(np.float32) + np.float32(0.01)
-    D, I = index.search(xq, 10)  # noqa: E741
+    D, I = index.search(xq, 10)
     distances = np.stack([np.linalg.norm(xb - row, axis=1) for row in xq.astype(np.float64)])
     order = np.argsort(distances, axis=1, kind="stable")[:, :10]
     np.testing.assert_array_equal(I, order)

@@ -36,7 +36,7 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
     index = index_of(tmp_path_factory.mktemp("index"), xb, search)
     assert index.manifest.search.used == search
     k = data.draw(st.integers(1, count + 3))
-    D, I = index.search(xq, k)  # noqa: E741
+    D, I = index.search(xq, k)
     expected_d, expected_i = brute_force(xb, xq, k)
     np.testing.assert_allclose(D, expected_d, rtol=1e-6, atol=1e-9 * scale)
     np.testing.assert_array_equal(I, expected_i)
@@ -59,7 +59,7 @@ def test_thousands_of_equal_pictures_are_in_the_order_of_ids(tmp_path, search):
 def test_merging_keeps_ties_in_the_order_of_the_parts():
     first = (np.array([[1, 2, 2]], np.float32), np.array([[4, 0, 3]]))
     second = (np.array([[0, 2]], np.float32), np.array([[7, 5]]))
-    D, I = merge_nearest([first, second], 4)  # noqa: E741
+    D, I = merge_nearest([first, second], 4)
     assert (D.tolist(), I.tolist()) == ([[0, 1, 2, 2]], [[7, 4, 0, 3]])
 
 

@@ -264,7 +264,7 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, data):
     np.testing.assert_array_equal(index.select(where), ids)
     true = np.linalg.norm(xb[None, ids] - xq[:, None].astype(np.float64), axis=2)
     order = np.argsort(true, axis=1, kind="stable")[:, :k]
-    D, I = index.search(xq, k, where=where)  # noqa: E741
+    D, I = index.search(xq, k, where=where)
     np.testing.assert_array_equal(I, ids[order] if len(ids) else order)
     np.testing.assert_allclose(D, np.take_along_axis(true, order, 1), atol=1e-6)
 

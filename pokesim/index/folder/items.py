@@ -123,7 +123,7 @@ class Items:
         with self._damage_reported():
             return self._db.execute(query, values).fetchall()
 
-    def _first(self, query: str, *values: object) -> Any:  # noqa: ANN401 - a row of any types
+    def _first(self, query: str, *values: object) -> Any:
         with self._damage_reported():
             return self._db.execute(query, values).fetchone()
 

@@ -132,7 +132,7 @@ class Client:
             names: list[str] = self._milvus.list_collections(timeout=_SECONDS)
             return names
 
-    def create_collection(self, collection: str, schema: Any) -> None:  # noqa: ANN401 - untyped
+    def create_collection(self, collection: str, schema: Any) -> None:
         """Create a collection with a schema of `pokesim.index.milvus.schema`."""
         with self._translated_errors():
             self._milvus.create_collection(collection, schema=schema, timeout=_SECONDS)
@@ -147,7 +147,7 @@ class Client:
         with self._translated_errors():
             self._milvus.flush(collection)
 
-    def create_index(self, collection: str, index_params: Any) -> None:  # noqa: ANN401 - untyped
+    def create_index(self, collection: str, index_params: Any) -> None:
         """Build the search indexes described by `pokesim.index.milvus.schema`."""
         with self._translated_errors():
             self._milvus.create_index(collection, index_params)
@@ -198,7 +198,7 @@ class Client:
         except self._error as error:
             raise self._translated(error) from error
 
-    def _translated(self, error: Any) -> PokesimError:  # noqa: ANN401 - pymilvus is untyped
+    def _translated(self, error: Any) -> PokesimError:
         if error.code == _NO_COLLECTION:
             return NoCollectionError(
                 f"The open snapshot of {self._address} has since been removed; open it again."

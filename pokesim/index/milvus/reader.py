@@ -103,7 +103,7 @@ class CollectionView:
         Where fewer than k vectors match, the rest is inf and -1.
         """
         D = np.full((len(xq), k), np.inf, np.float32)
-        I = np.full((len(xq), k), -1, np.int64)  # noqa: E741 - FAISS's name
+        I = np.full((len(xq), k), -1, np.int64)
         collection = self._collection
         size = max(1, _HITS // k)
         for start in range(0, len(xq), size):

@@ -60,7 +60,7 @@ def check_description(address: Address, description: str) -> None:
         raise IncompatibleIndexError(f"{address} was written by a newer pokesim; update pokesim.")
 
 
-def items_schema(dimension: int) -> Any:  # noqa: ANN401 - pymilvus is untyped
+def items_schema(dimension: int) -> Any:
     """Return the schema of a collection of vectors, items and metadata."""
     from pymilvus import DataType
 
@@ -74,7 +74,7 @@ def items_schema(dimension: int) -> Any:  # noqa: ANN401 - pymilvus is untyped
     return schema
 
 
-def vectors_schema(dimension: int) -> Any:  # noqa: ANN401 - pymilvus is untyped
+def vectors_schema(dimension: int) -> Any:
     """Return the schema of a collection of vectors alone."""
     from pymilvus import DataType, MilvusClient
 
@@ -84,7 +84,7 @@ def vectors_schema(dimension: int) -> Any:  # noqa: ANN401 - pymilvus is untyped
     return schema
 
 
-def files_schema() -> Any:  # noqa: ANN401 - pymilvus is untyped
+def files_schema() -> Any:
     """Return the schema of a collection of files; Milvus requires a vector in every collection."""
     from pymilvus import DataType
 
@@ -94,7 +94,7 @@ def files_schema() -> Any:  # noqa: ANN401 - pymilvus is untyped
     return schema
 
 
-def index_params(*, items: bool) -> Any:  # noqa: ANN401 - pymilvus is untyped
+def index_params(*, items: bool) -> Any:
     """Return the search indexes of a collection; exact search, by squared L2 distance.
 
     Args:

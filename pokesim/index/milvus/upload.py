@@ -166,7 +166,7 @@ def _send_base_vectors(client: Client, collection: str, base: BaseVectors) -> No
     _fill(client, collection, vectors_schema(base.manifest.dimension), rows)
 
 
-def _fill(client: Client, collection: str, schema: Any, rows: Iterable[Row]) -> None:  # noqa: ANN401 - pymilvus is untyped
+def _fill(client: Client, collection: str, schema: Any, rows: Iterable[Row]) -> None:
     """Create a collection and insert its rows."""
     client.create_collection(collection, schema)
     for batch in _batches(rows):

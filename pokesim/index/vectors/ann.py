@@ -51,11 +51,11 @@ class ApproximateIndex:
 
         Every vector is searched: `FlatSearcher` does not call this with a filter.
         """
-        D, I = self._index.search(xq, k)  # noqa: E741
+        D, I = self._index.search(xq, k)
         return D, I
 
 
-def untrained_index(factory_string: str, dimension: int) -> Any:  # noqa: ANN401 - faiss is untyped
+def untrained_index(factory_string: str, dimension: int) -> Any:
     """Return the untrained FAISS index that a factory string names. Raises UsageError."""
     import faiss
 
@@ -76,7 +76,7 @@ def untrained_index(factory_string: str, dimension: int) -> Any:  # noqa: ANN401
     return index
 
 
-def write_approximate(path: Path, flat: Any, factory_string: str) -> None:  # noqa: ANN401
+def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
     """Train and write a FAISS index of a flat index's vectors.
 
     Raises:
@@ -100,7 +100,7 @@ def write_approximate(path: Path, flat: Any, factory_string: str) -> None:  # no
         os.fsync(file.fileno())
 
 
-def measure_recall(index: ApproximateIndex, flat: Any) -> float:  # noqa: ANN401
+def measure_recall(index: ApproximateIndex, flat: Any) -> float:
     """Return the share of the true nearest vectors that are among the candidates.
 
     The queries are vectors of the index; a query itself is not counted.

@@ -63,7 +63,7 @@ class VectorWriter:
         self._file.close()
 
 
-def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401 - faiss is untyped
+def open_vectors(path: Path, count: int, dimension: int) -> Any:
     """Memory-map a flat index; its header is checked before FAISS reads the file.
 
     Raises:
@@ -83,13 +83,13 @@ def open_vectors(path: Path, count: int, dimension: int) -> Any:  # noqa: ANN401
     return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401
+def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of an opened index in blocks, float32 (≤ size, d)."""
     for start in range(0, index.ntotal, size):
         yield index.reconstruct_n(start, min(size, index.ntotal - start))
 
 
-def spread(index: Any, limit: int) -> NDArray[np.float32]:  # noqa: ANN401
+def spread(index: Any, limit: int) -> NDArray[np.float32]:
     """Return an evenly spaced sample of an index's vectors, float32 (≤ limit, d)."""
     rows: NDArray[np.float32] = index.reconstruct_batch(spread_ids(index.ntotal, limit))
     return rows

@@ -108,7 +108,7 @@ def merge_nearest(
         squared distances, ascending, and ids, both (nq, ≤ k).
     """
     D = np.concatenate([D for D, _ in parts], axis=1)
-    I = np.concatenate([ids for _, ids in parts], axis=1)  # noqa: E741
+    I = np.concatenate([ids for _, ids in parts], axis=1)
     order = np.argsort(D, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(D, order, 1), np.take_along_axis(I, order, 1)
 
@@ -140,7 +140,7 @@ class ExactSearcher:
         if view.exact and k > view.max_k:
             raise UsageError(f"The index returns at most {view.max_k:,} neighbours, not {k:,}.")
         D = np.full((len(xq), k), np.inf)  # (nq, k)
-        I = np.full((len(xq), k), -1, dtype=np.int64)  # (nq, k)  # noqa: E741
+        I = np.full((len(xq), k), -1, dtype=np.int64)  # (nq, k)
         cosines = np.zeros((len(xq), k), np.float32)  # (nq, k)
         size = max(1, min(_QUERIES, _MAX_HELD // (k + _SPARE)))
         for start in range(0, len(xq) if k else 0, size):
@@ -168,7 +168,7 @@ class ExactSearcher:
         if count >= len(view):
             yield from [view.ids] * len(xq)
             return
-        D, I = view.candidates(xq, min(count, view.max_k))  # noqa: E741
+        D, I = view.candidates(xq, min(count, view.max_k))
         for row, ids in enumerate(I):
             query = xq[row : row + 1]
             complete = _is_complete(query, D[row], k)

@@ -132,13 +132,13 @@ class _Shard:
         self, xq: NDArray[np.float32], k: int, selector: IdSelector
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return squared distances and ids, (nq, ≤ k); the largest float32 pads a short row."""
-        D, I = self._index.search(  # noqa: E741
+        D, I = self._index.search(
             xq, min(k, self._index.ntotal), params=selector.parameters(self._start)
         )
         return D, I + self._start
 
 
-def write_panorama(folder: Path, flat: Any) -> None:  # noqa: ANN401
+def write_panorama(folder: Path, flat: Any) -> None:
     """Write the candidate index of a flat index's vectors, block by block.
 
     Memory grows only with the norms: 4 bytes for each 64 coordinates of a vector.
@@ -165,7 +165,7 @@ def write_panorama(folder: Path, flat: Any) -> None:  # noqa: ANN401
         os.fsync(file.fileno())
 
 
-def _principal_directions(flat: Any) -> NDArray[np.float32]:  # noqa: ANN401
+def _principal_directions(flat: Any) -> NDArray[np.float32]:
     """Return the content of `ROTATION_FILE`, fitted to a sample: any rotation keeps distances."""
     x = spread(flat, _MAX_PCA_ROWS)
     mean = x.mean(axis=0)

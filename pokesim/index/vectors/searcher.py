@@ -29,7 +29,7 @@ class FlatSearcher:
 
     def __init__(
         self,
-        flat: Any,  # noqa: ANN401 - faiss is untyped
+        flat: Any,
         candidate_index: CandidateIndex | None,
         selector: IdSelector,
     ) -> None:
@@ -58,7 +58,7 @@ class FlatSearcher:
                 return candidate_index.candidates(xq, k, selector)
         if not selector.is_all and len(xq) >= _FEW:
             return self._scan_in_blocks(xq, k)
-        D, I = self._flat.search(xq, k, params=selector.parameters())  # noqa: E741
+        D, I = self._flat.search(xq, k, params=selector.parameters())
         return D, I
 
     def _scan_in_blocks(
@@ -68,9 +68,9 @@ class FlatSearcher:
         import faiss
 
         D = np.empty((len(xq), 0), np.float32)
-        I = np.empty((len(xq), 0), np.int64)  # noqa: E741
+        I = np.empty((len(xq), 0), np.int64)
         for start in range(0, len(self), _BLOCK):
             ids = self.ids[start : start + _BLOCK]
             block: Any = faiss.knn(xq, self._flat.reconstruct_batch(ids), min(k, len(ids)))
-            D, I = merge_nearest([(D, I), (block[0], ids[block[1]])], k)  # noqa: E741
+            D, I = merge_nearest([(D, I), (block[0], ids[block[1]])], k)
         return D, I

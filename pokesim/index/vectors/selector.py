@@ -34,7 +34,7 @@ class IdSelector:
         """The selected ids, ascending."""
         return np.arange(self._total) if self._mask is None else np.flatnonzero(self._mask)
 
-    def parameters(self, start: int = 0) -> Any:  # noqa: ANN401 - faiss is untyped
+    def parameters(self, start: int = 0) -> Any:
         """Return FAISS's search parameters; its id 0 is our id ``start``, a multiple of 8."""
         if self.is_all:
             return None
