@@ -36,7 +36,7 @@ def test_defaults_come_from_the_line_then_the_environment_then_the_file(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("inedx = 1", "no command has the option inedx. Did you mean index?"),
         ("[qury]\nk = 1", "no such command qury. Did you mean query?"),
@@ -45,21 +45,21 @@ def test_defaults_come_from_the_line_then_the_environment_then_the_file(
         ("k =", "pokesim.toml cannot be read"),
     ],
 )
-def test_a_default_without_a_meaning_is_a_sentence(run, tmp_path, text, told):
+def test_a_default_that_means_nothing_is_one_message(run, tmp_path, text, message):
     (tmp_path / "pokesim.toml").write_text(text)
     done = run("query", "x.png")
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
 
 
-def test_another_program_s_broken_file_is_not_ours(run, tmp_path):
+def test_a_broken_file_of_another_program_is_ignored(run, tmp_path):
     (tmp_path / "pyproject.toml").write_text("broken =")
     assert "There is no index" in run("info").stderr
     (tmp_path / "pyproject.toml").write_text("tool = 3")
     assert "There is no index" in run("info").stderr
 
 
-def test_quiet_leaves_results_and_errors(run, samples, tmp_path):
+def test_quiet_prints_results_and_errors_only(run, samples, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "bad.png").write_text("no picture")
     picture = samples.images / f"{CREATURES[0]}.webp"
@@ -135,7 +135,7 @@ def test_a_shell_completes(described, typed, offered):
     assert {line.split(",")[-1] for line in done.stdout.split()} == offered, done.stderr
 
 
-def test_the_doctor_tells_what_is_there_and_what_to_do(run, index_path):
+def test_the_doctor_shows_what_is_ready_and_what_to_do(run, index_path):
     done = run("doctor", "--index", index_path)
     assert done.returncode == 0
     lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
@@ -146,7 +146,7 @@ def test_the_doctor_tells_what_is_there_and_what_to_do(run, index_path):
     assert "make one with" in run("doctor").stdout
 
 
-def test_the_cache_is_cleared_of_what_can_be_made_again(run, tmp_path):
+def test_clearing_the_cache_removes_what_can_be_made_again(run, tmp_path):
     own = {"POKESIM_CACHE": str(tmp_path / "cache")}
     (tmp_path / "cache" / "models").mkdir(parents=True)
     (tmp_path / "cache" / "copies").mkdir()

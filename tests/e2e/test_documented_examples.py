@@ -69,7 +69,7 @@ def runnable(lines: Iterable[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def pristine(samples, tmp_path_factory):
-    """A folder and a home in which all that the examples name is there."""
+    """A home folder with everything that the examples name."""
     home = tmp_path_factory.mktemp("examples")
     shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
     for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():

@@ -1,4 +1,4 @@
-"""The main job by its face: build an index of a folder, query it with photos, in real processes."""
+"""The main job, in real processes: build an index of a folder, query it with photos."""
 
 import csv
 import io
@@ -41,12 +41,12 @@ def test_build_and_query_as_the_readme_says(run, few, samples):
     built = run("build-index", few, "--embedder", "compact")
     assert built.returncode == 0, built.stderr
     assert built.stdout.startswith("Indexed 12 pictures, skipped 0, with compact in ")
-    asked = run("query", few / f"{CREATURES[3]}.webp", "-k", "3")
-    assert asked.returncode == 0
-    lines = asked.stdout.splitlines()
+    done = run("query", few / f"{CREATURES[3]}.webp", "-k", "3")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
     assert lines[2].split()[:4] == ["1", CREATURES[3], "100.0", "%"]
     assert len(lines) == 2 + 3
-    assert asked.stderr == ""
+    assert done.stderr == ""
 
 
 def test_formats_agree(run, index_path, samples):
@@ -92,7 +92,7 @@ def test_a_bad_photo_stops_no_other(run, index_path, samples):
     assert done.stderr == "pokesim: nope.png: no such file.\n"
 
 
-def test_a_photo_comes_from_standard_input_or_a_pipe(run, index_path, samples, tmp_path):
+def test_a_photo_from_standard_input_or_a_pipe(run, index_path, samples, tmp_path):
     photo = sorted(samples.photos.iterdir())[0]
     piped = run("query", "-", "--index", index_path, "--format", "ndjson", stdin=photo.read_bytes())
     named = run("query", photo, "--index", index_path, "--format", "ndjson")
@@ -146,11 +146,11 @@ def test_bad_files_are_skipped_and_listed_and_strict_fails(run, few, samples):
     assert strict.returncode == 1
     assert "cut.jpg" in strict.stderr
     assert "Indexed" not in strict.stdout
-    assert "12 from" in run("info").stdout, "the index from before still counts"
+    assert "12 from" in run("info").stdout, "the previous index is still current"
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["build-index", "nowhere"], 1, "There is no folder nowhere to index."),
         (["build-index", "empty"], 1, "There is no picture to index in empty."),
@@ -168,7 +168,7 @@ def test_bad_files_are_skipped_and_listed_and_strict_fails(run, few, samples):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_one_sentence(run, tmp_path, args, code, told):
+def test_bad_input_is_one_message(run, tmp_path, args, code, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "a.txt").write_text("words")
@@ -177,10 +177,10 @@ def test_bad_input_is_one_sentence(run, tmp_path, args, code, told):
         (tmp_path / "empty" / "a.png").write_text("")
     done = run(*args)
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
 
 
-def test_an_index_folder_that_cannot_be_written_is_one_sentence(run, few, tmp_path):
+def test_an_index_folder_that_cannot_be_written_is_one_message(run, few, tmp_path):
     (tmp_path / "file").write_text("")
     done = run("build-index", few, "--embedder", "compact", "--index", "file/index")
     assert done.returncode == 1
@@ -239,14 +239,14 @@ def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
 
 @pytest.fixture
 def oddly_named(run, few, tmp_path):
-    """An index of pictures, some with names that are wide, or command a terminal."""
+    """An index of pictures, some with names that are wide or control a terminal."""
     for name, odd in zip(CREATURES[1:], ("プリン プリン", "\x1b[2J"), strict=False):
         (few / f"{name}.webp").rename(few / f"{odd}.webp")
     assert run("build-index", few, "--embedder", "compact").returncode == 0
     return tmp_path / "indexes/default"
 
 
-def test_names_neither_command_a_terminal_nor_shift_its_columns(oddly_named, run, few):
+def test_names_neither_control_a_terminal_nor_shift_its_columns(oddly_named, run, few):
     photo = few / "プリン プリン.webp"
     table = run("query", photo, "-k", "12").stdout
     assert "\x1b" not in table
@@ -267,7 +267,7 @@ def _read(handle: int) -> bytes:
         return b""
 
 
-def test_a_second_build_at_the_same_time_is_told(run, few, tmp_path):
+def test_a_second_build_at_the_same_time_is_rejected(run, few, tmp_path):
     import filelock
 
     run("build-index", few, "--embedder", "compact")
@@ -278,7 +278,7 @@ def test_a_second_build_at_the_same_time_is_told(run, few, tmp_path):
     assert run("check").returncode == 0
 
 
-def test_an_opened_index_answers_on_while_builds_clear_its_snapshot_away(
+def test_an_opened_index_keeps_answering_while_builds_remove_its_snapshot(
     run, few, samples, tmp_path
 ):
     run("build-index", few, "--embedder", "compact")
