@@ -152,5 +152,5 @@ def test_the_readme_example_matches_the_output(run):
 )
 def test_bad_options_are_usage_errors(run, options, message):
     done = run("plan", *options)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 2)
     assert message in done.stderr

