@@ -53,7 +53,7 @@ def test_too_few_pictures_are_an_error():
     rows = np.eye(4, dtype=np.float32)
     with pytest.raises(PokesimError, match="at least two labels"):
         fit(rows, np.zeros(4, np.int64), 2)
-    with pytest.raises(PokesimError, match="several pictures a label"):
+    with pytest.raises(PokesimError, match="several pictures for each label"):
         fit(rows, np.arange(4), 2)
     with pytest.raises(PokesimError, match="not finite"):
         fit(rows * np.nan, np.array([0, 0, 1, 1]), 2)
@@ -184,8 +184,8 @@ def test_bad_input_is_one_message(run, index, labelled, tmp_path):
         (["strange"], 1, "No picture in strange has the label of a picture in the index"),
         (["two"], 1, "too few to hold some out"),
         (["two", "--dims", "0"], 2, "--dims"),
-        ([], 2, "Give a folder of labelled pictures, or --reset."),
-        (["two", "--reset"], 2, "Give a folder of labelled pictures, or --reset."),
+        ([], 2, "Give either a folder of labelled pictures or --reset."),
+        (["two", "--reset"], 2, "Give either a folder of labelled pictures or --reset."),
     ):
         done = run("tune", *args, "--index", index)
         assert (done.returncode, done.stdout) == (code, ""), args

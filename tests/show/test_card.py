@@ -146,7 +146,7 @@ def test_explain_colours_the_card(run, index_path, samples, tmp_path):
     assert hot.crop(below).tobytes() == plain.crop(below).tobytes()
     alone = run("query", photo, "--index", index_path, "--explain")
     assert (alone.returncode, alone.stdout) == (2, "")
-    assert "--explain colours" in alone.stderr
+    assert "--explain needs --save or --html" in alone.stderr
 
 
 def test_a_missing_match_is_not_explained(run, samples, tmp_path):

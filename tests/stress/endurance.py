@@ -251,7 +251,7 @@ def small_disk(at: Path, size: str) -> Iterator[Path]:
 
 
 def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
-    """Fill the disk during builds, an export and writes to the cache: one error line each."""
+    """Fill the disk during builds and an export: one error line each."""
 
     def fails(*args: str | Path, **env: str) -> str:
         done = subprocess.run(
@@ -289,11 +289,6 @@ def disk(home: Path, rooms: list[int], weights: Path | None, say: Say) -> None:
             assert contents(index) == whole
     say(f"disk: {failed} builds on a full disk: one error line each, the previous index intact,")
     say("  and with free space again the build resumed to the same index")
-    with small_disk(home / "cache", "64k") as at:
-        message = fails("build-index", "--index", home / "other", POKESIM_CACHE=str(at))
-        assert f"The cache {at} cannot be written" in message
-        assert not list(at.iterdir())
-        say("  writing the samples into a full cache: one error line")
     if weights:
         with small_disk(home / "models", "6m") as at:
             options = ("--embedder", "mobilenet_v2", "--weights", weights)

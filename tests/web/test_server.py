@@ -117,7 +117,7 @@ def test_images_thumbnails_and_their_caching(described, server):
     full, small = (f"/{kind}/{tiff.id}?sha256={tiff.sha256}" for kind in ("images", "thumbnails"))
     reply = server.get("/images/5")
     assert reply.body == (described.parent / "creatures" / item.path).read_bytes()
-    assert reply.headers["Content-Type"] == "image/png"
+    assert reply.headers["Content-Type"] == "image/webp"
     drawn, shrunk = server.get(full), server.get(small)
     assert drawn.headers["Content-Type"] == "image/png"
     with (
