@@ -9,7 +9,7 @@ import typer
 
 from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.records import TableFormat, check_records
+from pokesim.show.text import TableFormat
 
 
 def check(
@@ -29,6 +29,7 @@ def check(
     """
     from pokesim.maintenance.check import check_index
     from pokesim.maintenance.repair import repair_index
+    from pokesim.show.records import check_records
 
     repairs = repair_index(index) if repair else iter(())
     checks = check_index(index)

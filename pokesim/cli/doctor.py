@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.records import TableFormat, finding_records
+from pokesim.show.text import TableFormat
 
 
 def doctor(index: IndexOption = DEFAULT_INDEX, form: FormatOption = TableFormat.TABLE) -> None:
@@ -17,6 +17,7 @@ def doctor(index: IndexOption = DEFAULT_INDEX, form: FormatOption = TableFormat.
         pokesim doctor --format csv
     """
     from pokesim.maintenance.doctor import examine
+    from pokesim.show.records import finding_records
     from pokesim.show.reports import findings_table
 
     found = examine(index)

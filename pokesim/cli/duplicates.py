@@ -10,8 +10,7 @@ import typer
 from pokesim.cli.app import note, progress
 from pokesim.cli.options import FormatOption, IndexOption, WhereOption, check_picture_ending
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.records import TableFormat, group_records
-from pokesim.show.text import counted
+from pokesim.show.text import TableFormat, counted
 
 
 def duplicates(
@@ -37,6 +36,7 @@ def duplicates(
         pokesim duplicates --where "Type1=grass"
     """
     from pokesim.analysis.duplicates import find_duplicates
+    from pokesim.show.records import group_records
     from pokesim.show.reports import groups_table
 
     if save:

@@ -10,7 +10,7 @@ import typer
 from pokesim.cli import completion
 from pokesim.cli.options import FormatOption
 from pokesim.errors import UsageError
-from pokesim.show.records import TableFormat, embedder_records
+from pokesim.show.text import TableFormat
 
 
 def embedders(
@@ -35,6 +35,7 @@ def embedders(
     """
     from pokesim.embedders.inventory import inventory
     from pokesim.embedders.prepare import prepare_model
+    from pokesim.show.records import embedder_records
     from pokesim.show.reports import embedder_table
 
     if weights and not prepare:

@@ -18,8 +18,7 @@ from pokesim.cli.options import (
 )
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.records import TableFormat, evaluation_records
-from pokesim.show.text import counted, plain
+from pokesim.show.text import TableFormat, counted, plain
 
 if TYPE_CHECKING:
     from pokesim.analysis.evaluate import Evaluation
@@ -53,6 +52,7 @@ def evaluate(
         pokesim evaluate photos --where "Type1=grass"
     """
     from pokesim.analysis.evaluate import evaluate_index
+    from pokesim.show.records import evaluation_records
     from pokesim.show.reports import evaluation_table
 
     if save:

@@ -9,7 +9,7 @@ import typer
 from pokesim.cli.options import FormatOption, IndexOption
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.records import TableFormat, metadata_records, snapshot_records
+from pokesim.show.text import TableFormat
 
 if TYPE_CHECKING:
     from pokesim.index.store import Metadata
@@ -30,6 +30,7 @@ def info(
         pokesim info --metadata
     """
     from pokesim.index import open_store
+    from pokesim.show.records import metadata_records, snapshot_records
     from pokesim.show.reports import metadata_table, snapshot_text
 
     if metadata:

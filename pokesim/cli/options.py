@@ -11,7 +11,7 @@ from pokesim.analysis.labels import Labels
 from pokesim.cli import completion
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import UsageError
-from pokesim.show.records import TableFormat
+from pokesim.show.text import TableFormat
 
 PAGE_ENDINGS = (".html", ".htm")
 

@@ -8,7 +8,7 @@ import typer
 
 from pokesim.cli import completion
 from pokesim.cli.options import FormatOption
-from pokesim.show.records import TableFormat, capacity_records
+from pokesim.show.text import TableFormat
 
 
 def plan(
@@ -39,6 +39,7 @@ def plan(
         pokesim plan --images 1e6 --workers 8 --memory 32 --format json
     """
     from pokesim.analysis.capacity import plan_capacity
+    from pokesim.show.records import capacity_records
     from pokesim.show.reports import capacity_text
 
     found = plan_capacity(images, embedder, dims, workers, 1e9 * memory)

@@ -8,8 +8,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from pokesim.show.text import TableFormat
 
 if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
     from pokesim.embedders.inventory import InventoryRow
     from pokesim.index.store import Metadata, Snapshot
     from pokesim.maintenance.doctor import Finding
-
-
-class TableFormat(StrEnum):
-    """The formats of a report."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True)
