@@ -24,6 +24,7 @@ from pokesim.cli.options import (
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.search import DEFAULT_K
 from pokesim.show.answers import Format
 from pokesim.show.text import counted, plain
 from pokesim.timing import record_spans, span
@@ -39,7 +40,7 @@ def query(
         list[str] | None,
         typer.Argument(metavar="PHOTO...", help="Path, http(s) URL, or - for standard input."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of matches.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of matches.")] = DEFAULT_K,
     index: IndexOption = DEFAULT_INDEX,
     form: Annotated[Format, typer.Option("--format", help="Format of the matches.")] = Format.TABLE,
     where: WhereOption = None,

@@ -1,1 +1,4 @@
 """Photo → matches: embed, search, rank, explain."""
+
+DEFAULT_K = 5
+"""The number of matches by default."""

@@ -24,6 +24,7 @@ from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Metadata, Snapshot, Store
 from pokesim.index.vectors.knn import ExactSearcher, VectorView
+from pokesim.search import DEFAULT_K
 from pokesim.search.embedder import IndexEmbedder, IndexModels, LoadedPhoto
 from pokesim.search.matcher import Matcher
 from pokesim.search.matches import STEM, Answer, Match, QueryOptions
@@ -126,7 +127,7 @@ class Index:
     def query(  # type: ignore[overload-overlap]
         self,
         photo: PictureSource,
-        k: int = 5,
+        k: int = DEFAULT_K,
         *,
         where: str | None = None,
         label: str = STEM,
@@ -139,7 +140,7 @@ class Index:
     def query(
         self,
         photo: Sequence[PictureSource],
-        k: int = 5,
+        k: int = DEFAULT_K,
         *,
         where: str | None = None,
         label: str = STEM,
@@ -151,7 +152,7 @@ class Index:
     def query(
         self,
         photo: PictureSource | Sequence[PictureSource],
-        k: int = 5,
+        k: int = DEFAULT_K,
         *,
         where: str | None = None,
         label: str = STEM,
@@ -187,7 +188,7 @@ class Index:
     def answer(
         self,
         photos: Sequence[PictureSource],
-        k: int = 5,
+        k: int = DEFAULT_K,
         *,
         where: str | None = None,
         label: str = STEM,
@@ -285,7 +286,7 @@ class Index:
         return self._embedder.embed(pixels)
 
     def search(
-        self, xq: ArrayLike, k: int = 5, *, where: str | None = None
+        self, xq: ArrayLike, k: int = DEFAULT_K, *, where: str | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Find the k nearest vectors; equal distances come in the order of their ids.
 

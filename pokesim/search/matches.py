@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource
+from pokesim.search import DEFAULT_K
 
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
@@ -31,7 +32,7 @@ class QueryOptions:
             else those with the same bytes.
     """
 
-    k: int = 5
+    k: int = DEFAULT_K
     where: str | None = None
     label: str = STEM
     group: bool = False

@@ -7,6 +7,7 @@ import re
 from starlette.requests import Request
 
 from pokesim.index.item import Item
+from pokesim.search import DEFAULT_K
 from pokesim.search.index import Index
 from pokesim.search.matches import STEM, QueryOptions
 from pokesim.web.openapi import K_MAX
@@ -20,7 +21,7 @@ def query_options_of(request: Request) -> QueryOptions:
         RequestError: k is not a number from 1 to `K_MAX`, or group is neither true nor false.
     """
     params = request.query_params
-    k, group = params.get("k", "5"), params.get("group", "false")
+    k, group = params.get("k", str(DEFAULT_K)), params.get("group", "false")
     if not re.fullmatch("[0-9]{1,3}", k) or not 1 <= int(k) <= K_MAX:
         raise RequestError(400, f"k must be a number from 1 to {K_MAX}.")
     if group not in ("true", "false"):
