@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 
 from pokesim.build.options import BuildOptions
 from pokesim.errors import CorruptIndexError, IncompatibleIndexError, IndexNotFoundError
@@ -33,15 +32,13 @@ class PreviousSnapshot:
         self.is_current = is_current
         self.items = Items(snapshot.file(ITEMS_FILE))
         self.base = BaseVectors(snapshot)
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return self.snapshot.manifest.count
 
     def find(self, sha256: str) -> int | None:
         """Return the row of a picture with these bytes; safe to call from several threads."""
-        with self._lock:
-            return self.items.find(sha256)
+        return self.items.find(sha256)
 
     def close(self) -> None:
         """Close the files."""

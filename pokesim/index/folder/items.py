@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from functools import cached_property
@@ -70,6 +71,7 @@ class Items:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = threading.Lock()  # one connection, several threads
         # immutable: a published snapshot is never written, so SQLite needs no lock and no journal.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
@@ -87,7 +89,7 @@ class Items:
 
     def many(self, ids: Sequence[int]) -> list[Item]:
         """Return the items with these ids, in their order. Raises KeyError if one is missing."""
-        with self._damage_reported():
+        with self._lock, self._damage_reported():
             return read_items(self._db, ids)
 
     def find(self, sha256: str) -> int | None:
@@ -120,11 +122,11 @@ class Items:
 
     def all(self, query: str, *values: object) -> list[Any]:
         """Return the rows of a query."""
-        with self._damage_reported():
+        with self._lock, self._damage_reported():
             return self._db.execute(query, values).fetchall()
 
     def _first(self, query: str, *values: object) -> Any:
-        with self._damage_reported():
+        with self._lock, self._damage_reported():
             return self._db.execute(query, values).fetchone()
 
     @contextlib.contextmanager
