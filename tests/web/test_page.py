@@ -10,17 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from support.creatures import BODIES
 from support.pictures import as_png
 from support.serving import serving
 
 import pokesim
-from pokesim.samples import CREATURES
-
-BODIES = {
-    "biped": ("brumbel", "tuffkin", "hugmoor", "nubbert", "waddlo", "pompuku"),
-    "bird": ("chirpel", "plumkin", "tweedlo", "fluttra", "pipsong", "larkeet"),
-}
-BODIES["other"] = tuple(set(CREATURES).difference(*BODIES.values()))
 
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 FLAGS = (
