@@ -25,15 +25,15 @@ PHOTOGRAPHED: tuple[str, ...] = tuple(sorted(path.stem for path in _BUILTIN.phot
 
 
 def builtin_samples() -> Samples:
-    """Return the sample folders inside the package, to be read only."""
+    """Return the sample folders inside the package. Do not write to them."""
     return _BUILTIN
 
 
 def write_samples(directory: str | Path) -> Samples:
     """Copy the creatures to `directory`/images and the photos to `directory`/photos.
 
-    Folders are created as needed, and earlier samples are overwritten. Raises OSError if a file
-    cannot be written.
+    Creates missing folders and overwrites existing samples. Raises OSError if a file cannot be
+    written.
     """
     samples = Samples(images=Path(directory, "images"), photos=Path(directory, "photos"))
     for source, target in ((_BUILTIN.images, samples.images), (_BUILTIN.photos, samples.photos)):
