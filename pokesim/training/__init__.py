@@ -1,1 +1,1 @@
-"""How the networks that ship with pokesim are made; not part of the wheel."""
+"""Training of the models that ship with pokesim; not part of the wheel."""

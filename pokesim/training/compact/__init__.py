@@ -1,1 +1,1 @@
-"""How the compact network is trained."""
+"""Training of the compact model."""

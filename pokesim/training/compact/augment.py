@@ -1,9 +1,9 @@
-"""Augmentation: many different pictures from few, cheap enough for a CPU that also trains.
+"""Augmentation of pictures, cheap enough for a CPU that trains at the same time.
 
-All chance is drawn in numpy (`draw`), as small arrays that describe a batch; `render` then makes
-the pixels in a handful of batched TensorFlow operations: one projective warp a picture, a
-background behind the alpha, one 3x3 colour matrix, one light map, and for some a detour through a
-low resolution, a hidden patch, few levels, or noise.
+`draw` draws the random parameters of a batch in numpy, as small arrays. `render` then makes the
+pixels in a few batched TensorFlow operations: a projective warp, a background behind the alpha
+channel, a 3x3 colour matrix and a light map for each picture, and for some pictures a reduced
+resolution, a hidden patch, fewer levels, or noise.
 """
 
 import itertools
@@ -14,11 +14,11 @@ import tensorflow as tf
 from pokesim.training.compact.data import Array
 from pokesim.training.compact.network import Tensor
 
-# The six orders of the colour channels: a species in another order serves as one more species.
+# The six orders of the colour channels. A species in another order is trained as another species.
 CHANNEL_ORDERS = np.array(
     [np.eye(3)[list(p)] for p in itertools.permutations(range(3))]
 )  # (6, 3, 3)
-COARSE = range(20, 68, 4)  # sides of the low resolutions
+COARSE = range(20, 68, 4)  # sides of the reduced resolutions
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -31,15 +31,15 @@ def draw_warps(
     frame: Array,
     calm: Array,
 ) -> Array:
-    """Projective warps (n, 8), output pixel -> source pixel, for ImageProjectiveTransformV3.
+    """Draw projective warps (n, 8), output pixel -> source pixel, for ImageProjectiveTransformV3.
 
-    Some pictures stand as in their file (``frame``), give or take a little. Otherwise a cutout is
-    placed whole, or nearly, and now and then as a crop; an opaque picture is mostly cropped into.
-    Aspect ratios vary between the true one and that of the squashed picture. ``calm`` pictures are
-    moved less.
+    Some pictures keep roughly their position in the file (``frame``). Otherwise a cutout is shown
+    whole or almost whole, and occasionally cropped, while an opaque picture is usually cropped.
+    The aspect ratio varies between the true one and that of the squashed picture. ``calm``
+    pictures are moved less.
     """
     n = len(aspect)
-    wild = np.where(calm, 0.35, 1.0)
+    strength = np.where(calm, 0.35, 1.0)
     scale = np.where(
         opaque,
         np.where(rng.random(n) < 0.2, rng.uniform(0.7, 1.0, n), rng.uniform(1.0, 1.55, n)),
@@ -48,22 +48,22 @@ def draw_warps(
     portrait = ~calm & ~opaque & (rng.random(n) < 0.12)
     scale = np.where(portrait, rng.uniform(1.0, 2.0, n), scale)
     true_shape = np.where(opaque, 0.0, rng.uniform(0, 1, n) < 0.75) * rng.uniform(0.4, 1, n)
-    stretch = (aspect**true_shape) * np.exp(rng.normal(0, 0.12, n) * wild)
+    stretch = (aspect**true_shape) * np.exp(rng.normal(0, 0.12, n) * strength)
     width = scale * np.minimum(1, stretch)
     height = scale * np.minimum(1, 1 / stretch)
     framed = ~portrait & (rng.random(n) < np.where(calm, 0.7, 0.35))
-    jitter = np.exp(rng.normal(0, 0.1, (n, 2)) * wild[:, None])
+    jitter = np.exp(rng.normal(0, 0.1, (n, 2)) * strength[:, None])
     width = np.where(framed, frame[:, 2] * jitter[:, 0], width)
     height = np.where(framed, frame[:, 3] * jitter[:, 1], height)
-    # The centre may move as far as the picture (or the crop) has room, and a little further.
-    x = 0.5 + rng.uniform(-0.5, 0.5, n) * (np.abs(1 - width) + 0.08 * wild)
-    y = 0.5 + rng.uniform(-0.5, 0.5, n) * (np.abs(1 - height) + 0.08 * wild)
+    # The centre moves within the room that the picture (or crop) leaves, or slightly beyond it.
+    x = 0.5 + rng.uniform(-0.5, 0.5, n) * (np.abs(1 - width) + 0.08 * strength)
+    y = 0.5 + rng.uniform(-0.5, 0.5, n) * (np.abs(1 - height) + 0.08 * strength)
     x = np.where(framed, frame[:, 0] + rng.normal(0, 0.04, n), x)
     y = np.where(framed, frame[:, 1] + rng.normal(0, 0.04, n), y)
-    turn = rng.normal(0, 0.16, n) * wild * (rng.random(n) < 0.7)
+    turn = rng.normal(0, 0.16, n) * strength * (rng.random(n) < 0.7)
     flip = np.where(rng.random(n) < 0.5, -1.0, 1.0)
-    slant = rng.normal(0, 0.08, n) * wild
-    tilt = rng.normal(0, 0.1, (n, 2)) * (wild * (rng.random(n) < 0.4))[:, None]
+    slant = rng.normal(0, 0.08, n) * strength
+    tilt = rng.normal(0, 0.1, (n, 2)) * (strength * (rng.random(n) < 0.4))[:, None]
 
     def matrix(rows: list[list[Array | float]]) -> Array:
         spread = [np.stack([np.broadcast_to(v, n) for v in row], -1) for row in rows]
@@ -80,12 +80,12 @@ def draw_warps(
 
 
 def draw_colours(rng: np.random.Generator, order: Array, calm: Array, grey: Array) -> Array:
-    """Colour matrices (n, 3, 3), rgb @ matrix: channel order, a small turn of hue, saturation."""
+    """Draw colour matrices (n, 3, 3), for rgb @ matrix: channel order, hue shift, saturation."""
     n = len(order)
-    wild = np.where(calm, 0.4, 1.0)
-    saturation = 1 + rng.normal(0, 0.25, n) * wild
+    strength = np.where(calm, 0.4, 1.0)
+    saturation = 1 + rng.normal(0, 0.25, n) * strength
     saturation = np.where(grey, 0.0, saturation.clip(0.2, 1.8))
-    angle = rng.normal(0, 0.14, n) * wild
+    angle = rng.normal(0, 0.14, n) * strength
     cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
     axis = np.ones((3, 3)) / 3  # a rotation about the grey axis, by Rodrigues' formula
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -107,28 +107,28 @@ def draw(
     order: Array,
     backgrounds: int,
 ) -> dict[str, Array]:
-    """Draw how a batch of n pictures is to be changed; ``order`` (n,) indexes CHANNEL_ORDERS."""
+    """Draw the parameters of a batch of n pictures; ``order`` (n,) indexes CHANNEL_ORDERS."""
     n = len(aspect)
-    kind = rng.random(n)  # of background: white, flat colour, gradient, photograph
-    white = kind < np.where(calm, 0.75, 0.3)
+    background = rng.random(n)  # white, flat colour, gradient or photograph
+    white = background < np.where(calm, 0.75, 0.3)
     corners = rng.uniform(0, 255, (n, 1, 1, 3)) + np.zeros((n, 2, 2, 3))
     gradient = rng.random(n) < 0.5
     corners = np.where(gradient[:, None, None, None], rng.uniform(0, 255, (n, 2, 2, 3)), corners)
     corners = np.where(white[:, None, None, None], 255.0, corners)
     photo = (~white) & (rng.random(n) < 0.5)
-    wild = np.where(calm, 0.4, 1.0)[:, None, None, None]
-    light = np.exp(rng.normal(0, 0.18, (n, 1, 1, 1)) * wild)
-    light = light * np.exp(rng.normal(0, 0.18, (n, 2, 2, 1)) * wild)
-    light = light * np.exp(rng.normal(0, 0.05, (n, 1, 1, 3)) * wild)
-    contrast = np.exp(rng.normal(0, 0.15, (n, 1, 1, 1)) * wild)
+    strength = np.where(calm, 0.4, 1.0)[:, None, None, None]
+    light = np.exp(rng.normal(0, 0.18, (n, 1, 1, 1)) * strength)
+    light = light * np.exp(rng.normal(0, 0.18, (n, 2, 2, 1)) * strength)
+    light = light * np.exp(rng.normal(0, 0.05, (n, 1, 1, 3)) * strength)
+    contrast = np.exp(rng.normal(0, 0.15, (n, 1, 1, 1)) * strength)
     untouched = (white & (rng.random(n) < np.where(calm, 0.5, 0.2)))[:, None, None, None]
     coarse = rng.random(n) < np.where(calm, 0.08, 0.25)
-    # Two-tone pictures, as the sprites of early consoles are: grey, then a curve for each channel.
+    # Two-tone pictures, like the sprites of early consoles: grey, then a curve for each channel.
     duotone = ~calm & (rng.random(n) < 0.1)
     grey = duotone | (rng.random(n) < 0.04)
     curve = np.where(duotone[:, None], rng.uniform(-0.9, 0.9, (n, 3)), rng.normal(0, 0.08, (n, 3)))
-    few = rng.random(n) < np.where(calm, 0.0, np.where(duotone, 0.6, 0.08))
-    levels = np.where(few, rng.integers(3, 9, n), 256)
+    few_levels = rng.random(n) < np.where(calm, 0.0, np.where(duotone, 0.6, 0.08))
+    levels = np.where(few_levels, rng.integers(3, 9, n), 256)
     patch = rng.uniform(0, 1, (n, 2))
     half = np.where(rng.random(n) < np.where(calm, 0.0, 0.2), rng.uniform(0.05, 0.2, n), 0.0)[
         :, None
@@ -152,15 +152,16 @@ def draw(
     }
 
 
-def detours(size: int) -> Array:
-    """Linear maps (2 * len(COARSE), size, size) of a row of pixels: to a low resolution and back.
+def resampling_maps(size: int) -> Array:
+    """Return maps (2 * len(COARSE), size, size) that reduce a row of pixels and enlarge it again.
 
-    Back either by repeating pixels (a pixelated picture) or by interpolation (a blurred one).
+    The first half enlarge by repeating pixels (a pixelated picture), the second half by
+    interpolation (a blurred one).
     """
     maps = []
     for smooth in (False, True):
         for side in COARSE:
-            # Where each pixel lies on the coarse grid.
+            # The position of each pixel on the coarse grid.
             fine = (np.arange(size) + 0.5) * side / size - 0.5  # (size,)
             apart = np.abs(fine[:, None] - np.arange(side)[None, :])  # (size, side)
             down = np.maximum(0, 1 - apart) / np.maximum(0, 1 - apart).sum(0)
@@ -172,35 +173,35 @@ def detours(size: int) -> Array:
 
 
 def render(
-    cutouts: Tensor, backgrounds: Tensor, detours: Tensor, how: dict[str, Tensor], size: int
+    cutouts: Tensor, backgrounds: Tensor, resampling: Tensor, params: dict[str, Tensor], size: int
 ) -> Tensor:
-    """Make the pixels (n, size, size, 3) float32 of a batch.
+    """Return the pixels (n, size, size, 3) float32 of a batch.
 
-    cutouts (n, c, c, 4) uint8 premultiplied; backgrounds (m, size, size, 3) uint8; detours as made
-    by that function; how as drawn by `draw`.
+    cutouts (n, c, c, 4) uint8 premultiplied; backgrounds (m, size, size, 3) uint8; resampling as
+    returned by `resampling_maps`; params as drawn by `draw`.
     """
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(cutouts, tf.float32),
-        transforms=how["warp"],
+        transforms=params["warp"],
         output_shape=[size, size],
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
         fill_value=0.0,
     )
-    photos = tf.gather(backgrounds, tf.maximum(how["photo"], 0))
-    x = _compose(warped, photos, how, size)
-    which = tf.where(how["coarse"] >= 0)
-    blur = tf.gather(detours, tf.gather_nd(how["coarse"], which))  # (m, size, size)
-    coarse = tf.einsum("nyh,nhwc->nywc", blur, tf.gather_nd(x, which))
+    photos = tf.gather(backgrounds, tf.maximum(params["photo"], 0))
+    x = _compose(warped, photos, params, size)
+    selected = tf.where(params["coarse"] >= 0)
+    blur = tf.gather(resampling, tf.gather_nd(params["coarse"], selected))  # (m, size, size)
+    coarse = tf.einsum("nyh,nhwc->nywc", blur, tf.gather_nd(x, selected))
     coarse = tf.einsum("nxw,nywc->nyxc", blur, coarse)
-    x = tf.tensor_scatter_nd_update(x, which, coarse)
+    x = tf.tensor_scatter_nd_update(x, selected, coarse)
 
-    grain = tf.random.stateless_normal([1, size, size, 3], how["seed"])
-    return _finish(x, grain, how, size)
+    grain = tf.random.stateless_normal([1, size, size, 3], params["seed"])
+    return _finish(x, grain, params, size)
 
 
 def _spread(corners: Tensor, size: int) -> Tensor:
-    """Values at the four corners (n, 2, 2, c), spread over the picture (n, size, size, c)."""
+    """Interpolate between the values at the corners (n, 2, 2, c), to (n, size, size, c)."""
     ramp = (tf.range(size, dtype=tf.float32) + 0.5) / size
     down = (
         corners[:, :1] + (corners[:, 1:] - corners[:, :1]) * ramp[:, None, None]
@@ -208,34 +209,37 @@ def _spread(corners: Tensor, size: int) -> Tensor:
     return down[:, :, :1] + (down[:, :, 1:] - down[:, :, :1]) * ramp[:, None]
 
 
-# Compiled, these are one loop over the pixels instead of twenty.
+# Compiled, these two functions make one pass over the pixels instead of twenty.
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _compose(warped: Tensor, photos: Tensor, how: dict[str, Tensor], size: int) -> Tensor:
-    """Background, colour and light."""
-    is_photo = (how["photo"] >= 0)[:, None, None, None]
-    behind = tf.where(is_photo, tf.cast(photos, tf.float32), _spread(how["corners"], size))
+def _compose(warped: Tensor, photos: Tensor, params: dict[str, Tensor], size: int) -> Tensor:
+    """Add the background and apply colour and light."""
+    is_photo = (params["photo"] >= 0)[:, None, None, None]
+    behind = tf.where(is_photo, tf.cast(photos, tf.float32), _spread(params["corners"], size))
     x = warped[..., :3] + behind * (1 - warped[..., 3:] / 255)
-    rows = how["colour"][:, None, None]  # (n, 1, 1, 3, 3)
+    rows = params["colour"][:, None, None]  # (n, 1, 1, 3, 3)
     x = x[..., :1] * rows[..., 0, :] + x[..., 1:2] * rows[..., 1, :] + x[..., 2:] * rows[..., 2, :]
-    x = x + how["curve"] * x * (1 - x / 255)
-    return x * _spread(how["light"], size) + how["offset"]
+    x = x + params["curve"] * x * (1 - x / 255)
+    return x * _spread(params["light"], size) + params["offset"]
 
 
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _finish(x: Tensor, grain: Tensor, how: dict[str, Tensor], size: int) -> Tensor:
-    """A hidden patch (Zhong et al. 2020, "Random Erasing Data Augmentation"), few levels, noise."""
+def _finish(x: Tensor, grain: Tensor, params: dict[str, Tensor], size: int) -> Tensor:
+    """Hide a patch, reduce the levels and add noise.
+
+    The patch is that of Zhong et al. 2020, "Random Erasing Data Augmentation".
+    """
     ramp = (tf.range(size, dtype=tf.float32) + 0.5) / size
-    start, stop = how["patch"][:, 0, :, None], how["patch"][:, 1, :, None]  # (n, 2, 1)
+    start, stop = params["patch"][:, 0, :, None], params["patch"][:, 1, :, None]  # (n, 2, 1)
     inside = (ramp >= start) & (ramp <= stop)  # (n, 2, size)
     hidden = (inside[:, 0, :, None] & inside[:, 1, None, :])[..., None]
-    x = tf.where(hidden, how["corners"][:, :1, :1], x)
-    step = 255 / (how["levels"] - 1)
+    x = tf.where(hidden, params["corners"][:, :1, :1], x)
+    step = 255 / (params["levels"] - 1)
     x = tf.floor(x / step + 0.5) * step
-    return tf.clip_by_value(x + how["noise"] * grain, 0, 255)
+    return tf.clip_by_value(x + params["noise"] * grain, 0, 255)
 
 
 def background_crops(rng: np.random.Generator, pixels: Array, count: int, size: int) -> Array:
-    """Crops of photographs (n, c, c, 4) to stand behind cutouts, (count, size, size, 3) uint8."""
+    """Crop backgrounds (count, size, size, 3) uint8 from photographs (n, c, c, 4)."""
     crops = np.empty((count, size, size, 3), np.uint8)
     source = pixels.shape[1]
     for crop in crops:

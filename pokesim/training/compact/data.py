@@ -1,6 +1,6 @@
-"""Pictures for training and evaluation: which there are, how they are read and kept in memory.
+"""Pictures for training and evaluation: list them, read them and keep them in memory.
 
-Expected layout under the data folder: ``pokemon/species.csv`` (dex, species, kaggle_name, split),
+Expected layout of the data folder: ``pokemon/species.csv`` (dex, species, kaggle_name, split),
 ``pokemon/<style>/<species>.*``, ``pokemon/web/<species>/NN.jpg``,
 ``pokemon/kaggle/<species>.*`` (the index pictures), ``photos/caltech101/<class>/*.jpg`` and
 ``photos/fakefaces/person/*``.
@@ -20,24 +20,23 @@ from PIL import Image, ImageOps
 from pokesim.images import pixels_of
 
 Array: TypeAlias = npt.NDArray[Any]
-"""An array; its shape and type stand in the docstring of whoever takes or gives it."""
+"""An array. The docstring of each function gives its shape and type."""
 
 INDEX_STYLE = "kaggle"
 QUERY_STYLES = (
     "plush", "home", "artwork", "dreamworld", "gen5_bw", "gen3_frlg", "gen1_redblue", "icon_gen8",
     "pmd_portrait", "web",
 )  # fmt: skip
-PHOTOS_TRAINED_PER_CLASS = (
-    6  # of each caltech101 class, by sorted name; the rest measures generality
-)
+# Of each caltech101 class, by sorted name; held-out photographs measure generality.
+PHOTOS_TRAINED_PER_CLASS = 6
 BACKGROUND_CLASS = "BACKGROUND_Google"
 EVALUATED_PER_CLASS = 20
-VIEW = 224  # side of the views made of photographs, the teacher's own
+VIEW = 224  # side of the views of photographs; the teacher's input size
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture file, the name of what it shows, and its style (or photo collection)."""
+    """A picture file, the name of its subject, and its style (or photo collection)."""
 
     path: Path
     label: str
@@ -45,41 +44,41 @@ class Picture:
 
 
 def pokemon(root: Path, split: str | None) -> list[Picture]:
-    """Pictures of the species of one split (all species for None), in every style, sorted."""
+    """Return the pictures of a split's species (None: all species), in every style, sorted."""
     with (root / "pokemon" / "species.csv").open(newline="") as file:
         names = [row["species"] for row in csv.DictReader(file) if split in (None, row["split"])]
-    found = []
+    pictures = []
     for name in names:
         for style in (INDEX_STYLE, *QUERY_STYLES):
             folder = root / "pokemon" / style
             paths = (folder / name).glob("*") if style == "web" else folder.glob(f"{name}.*")
-            found += [Picture(path, name, style) for path in sorted(paths)]
-    return found
+            pictures += [Picture(path, name, style) for path in sorted(paths)]
+    return pictures
 
 
 def photos(root: Path, held_out: bool) -> list[Picture]:
-    """Photographs: those to train on, or the caltech101 pictures that measure generality."""
-    found = []
+    """Return the photographs to train on, or the held-out ones of caltech101."""
+    pictures = []
     for folder in sorted((root / "photos" / "caltech101").iterdir()):
         paths = sorted(folder.iterdir())
-        cut = len(paths) - EVALUATED_PER_CLASS
-        cut = cut if folder.name == BACKGROUND_CLASS else PHOTOS_TRAINED_PER_CLASS
-        chosen = paths[cut : cut + EVALUATED_PER_CLASS] if held_out else paths[:cut]
-        found += [Picture(path, folder.name, "caltech101") for path in chosen]
+        end = len(paths) - EVALUATED_PER_CLASS
+        end = end if folder.name == BACKGROUND_CLASS else PHOTOS_TRAINED_PER_CLASS
+        chosen = paths[end : end + EVALUATED_PER_CLASS] if held_out else paths[:end]
+        pictures += [Picture(path, folder.name, "caltech101") for path in chosen]
     if not held_out:
         faces = sorted((root / "photos" / "fakefaces" / "person").iterdir())
-        found += [Picture(path, "person", "fakefaces") for path in faces]
-    return found
+        pictures += [Picture(path, "person", "fakefaces") for path in faces]
+    return pictures
 
 
 def read_cutout(path: Path, size: int) -> tuple[Array, float, bool, Array]:
-    """Read a picture for augmentation: its visible box, squashed, with premultiplied colour.
+    """Read the visible box of a picture, squashed to a square, with premultiplied colour.
 
     Returns:
         pixels (size, size, 4) uint8, RGB premultiplied by alpha, so that bilinear warps leave no
-        fringe; width / height of the visible box; whether the picture has no transparency (it
-        brings its own background); centre x, centre y, width and height of the box (4,), in
-        fractions of the whole picture.
+        fringe; width / height of the visible box; whether the picture is opaque (it has its own
+        background); centre x, centre y, width and height of the box (4,), as fractions of the
+        whole picture.
     """
     with Image.open(path) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGBA")
@@ -105,7 +104,7 @@ def read_cutout(path: Path, size: int) -> tuple[Array, float, bool, Array]:
 def cached(
     file: Path, pictures: Sequence[Picture], make: Callable[[], dict[str, Array]]
 ) -> dict[str, Array]:
-    """Arrays made once for a list of pictures and kept in a file, until the list changes."""
+    """Return the arrays cached in a file; call ``make`` and save them if the pictures changed."""
     key = np.array(zlib.crc32("\n".join(str(p.path) for p in pictures).encode()))
     if file.exists():
         with np.load(file) as saved:
@@ -113,15 +112,15 @@ def cached(
                 return {name: saved[name] for name in saved.files if name != "key"}
     arrays = make()
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part.npz")
+    partial = file.with_suffix(".part.npz")
     kept: dict[str, Any] = {**arrays, "key": key}
-    np.savez(part, **kept)
-    part.replace(file)
+    np.savez(partial, **kept)
+    partial.replace(file)
     return arrays
 
 
 def cutouts(pictures: Sequence[Picture], size: int) -> dict[str, Array]:
-    """All pictures by `read_cutout`.
+    """Read all pictures with `read_cutout`.
 
     Returns:
         pixels (n, size, size, 4), aspect (n,), opaque (n,), frame (n, 4).
@@ -139,14 +138,15 @@ def cutouts(pictures: Sequence[Picture], size: int) -> dict[str, Array]:
 def scene_views(
     pictures: Sequence[Picture], count: int, seed: int
 ) -> Iterator[tuple[Image.Image, bool]]:
-    """Views of photographs, ``count`` of each, for a teacher to look at one by one.
+    """Yield ``count`` views of each photograph, for the teacher to embed.
 
-    Every other view is a crop, the rest are made of crops of two photographs (Yun et al. 2019,
-    "CutMix"). Crops and mixtures that the teacher has really seen are how a few photographs teach
-    much (Beyer et al. 2021, "Knowledge distillation: A good teacher is patient and consistent").
+    Every other view is a crop; the others combine crops of two photographs (Yun et al. 2019,
+    "CutMix"). A few photographs can teach much when the teacher embeds the very crops and mixtures
+    that the student sees (Beyer et al. 2021, "Knowledge distillation: A good teacher is patient
+    and consistent").
 
     Yields:
-        The view, square, and whether it shows more than half of its photograph and nothing else.
+        The square view, and whether it shows more than half of its photograph and nothing else.
     """
     rng = np.random.default_rng(seed)
     scenes = [Image.fromarray(pixels_of(picture.path, VIEW)) for picture in pictures]
@@ -161,17 +161,17 @@ def scene_views(
         return ImageOps.mirror(view) if rng.random() < 0.5 else view
 
     for scene in scenes:
-        for turn in range(count):
+        for number in range(count):
             share = float(rng.uniform(0.25, 1))
             view = crop(scene, share)
-            if turn % 2:
+            if number % 2:
                 other = crop(scenes[rng.integers(len(scenes))], float(rng.uniform(0.25, 1)))
                 edge = int(rng.uniform(0.3, 0.7) * VIEW)
-                half = (edge, VIEW) if turn % 4 == 1 else (VIEW, edge)
+                half = (edge, VIEW) if number % 4 == 1 else (VIEW, edge)
                 view.paste(other.resize(half, Image.Resampling.BILINEAR), (0, 0))
-            yield view, share > 0.5 and not turn % 2
+            yield view, share > 0.5 and not number % 2
 
 
 def queries(pictures: Sequence[Picture], size: int) -> Array:
-    """Pictures read as every query and index picture is read: (n, size, size, 3) uint8."""
+    """Read pictures as the index and its queries do: (n, size, size, 3) uint8."""
     return np.stack([pixels_of(picture.path, size) for picture in pictures])

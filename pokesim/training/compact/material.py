@@ -222,7 +222,7 @@ def batches(material: Material, size: int, shown: int, first: int, last: int) ->
     crops = augment.background_crops(np.random.default_rng(SEED), scenes, BACKGROUNDS, size)
     sampler = Sampler(material, size, shown)
     cutouts, backgrounds = tf.constant(material.pixels), tf.constant(crops)
-    detours = tf.constant(augment.detours(size))
+    resampling = tf.constant(augment.resampling_maps(size))
 
     def draws() -> Iterator[dict[str, Array]]:
         for step in range(first, last):
@@ -232,7 +232,7 @@ def batches(material: Material, size: int, shown: int, first: int, last: int) ->
 
     def pixels(how: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         chosen = tf.gather(cutouts, how["picture"])
-        return augment.render(chosen, backgrounds, detours, how, size), how
+        return augment.render(chosen, backgrounds, resampling, how, size), how
 
     drawn = tf.data.Dataset.from_generator(draws, output_signature=signature)
     return drawn.map(pixels, num_parallel_calls=2, deterministic=True).prefetch(3)
