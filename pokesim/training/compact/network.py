@@ -1,10 +1,10 @@
-"""The network: a small residual network of plain convolutions, made for CPUs.
+"""A small residual network of plain convolutions, designed for CPUs.
 
 On a CPU with bfloat16 matrix units, plain 3x3 convolutions in multiples of 32 channels train
-several times as fast per multiplication as depthwise ones, whose backward pass is bound by memory.
-So the blocks are ResNet's (He et al. 2016, "Deep Residual Learning for Image Recognition"), with
-the shortcut of ResNet-D (average pool, then 1x1; He et al. 2019, "Bag of Tricks for Image
-Classification with Convolutional Neural Networks").
+several times as fast per multiplication as depthwise ones, whose backward pass is memory-bound.
+Therefore the blocks are ResNet's (He et al. 2016, "Deep Residual Learning for Image
+Recognition"), with the shortcut of ResNet-D (average pool, then 1x1; He et al. 2019, "Bag of Tricks
+for Image Classification with Convolutional Neural Networks").
 """
 
 from typing import Any, TypeAlias
@@ -16,39 +16,39 @@ from keras import layers
 from pokesim.training.compact.data import Array
 
 Tensor: TypeAlias = Any
-"""A tensor, layer or model of TensorFlow or Keras, which publish no types."""
+"""A tensor, layer or model of TensorFlow or Keras, which ship no type hints."""
 
 SIZE = 128  # side of the input picture
-DIM = 256  # of the embedding
+DIM = 256  # dimension of the embedding
 WIDTH = 512  # channels of the last blocks
-FEATURES = 2 * WIDTH  # of the pooled features below the embedding
+FEATURES = 2 * WIDTH  # dimension of the pooled features before the embedding
 BATCH_NORM_MOMENTUM = 0.97
 
 
 class FusedBatchNorm(layers.Layer):  # type: ignore[misc]
-    """Batch normalisation by TensorFlow's fused kernel (Keras 3 composes it of slower ones).
+    """Batch normalisation by TensorFlow's fused kernel (Keras 3 combines slower ones).
 
-    Statistics are float32 whatever the compute type. (n, h, w, c) -> (n, h, w, c).
+    Statistics are float32 for every compute type. (n, h, w, c) -> (n, h, w, c).
     """
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the per-channel weights."""
-        kind = {"shape": (shape[-1],), "dtype": "float32", "autocast": False}
-        self.gamma = self.add_weight(name="gamma", initializer="ones", **kind)
-        self.beta = self.add_weight(name="beta", initializer="zeros", **kind)
-        kind["trainable"] = False
-        self.mean = self.add_weight(name="mean", initializer="zeros", **kind)
-        self.variance = self.add_weight(name="variance", initializer="ones", **kind)
+        """Create the per-channel weights."""
+        options = {"shape": (shape[-1],), "dtype": "float32", "autocast": False}
+        self.gamma = self.add_weight(name="gamma", initializer="ones", **options)
+        self.beta = self.add_weight(name="beta", initializer="zeros", **options)
+        options["trainable"] = False
+        self.mean = self.add_weight(name="mean", initializer="zeros", **options)
+        self.variance = self.add_weight(name="variance", initializer="ones", **options)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Normalise by the batch's statistics in training, by the running ones otherwise."""
-        nothing = tf.zeros([0])
+        empty = tf.zeros([0])
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=self.gamma.value,
             offset=self.beta.value,
-            mean=nothing if training else self.mean.value,
-            variance=nothing if training else self.variance.value,
+            mean=empty if training else self.mean.value,
+            variance=empty if training else self.variance.value,
             epsilon=1e-3,
             is_training=bool(training),
         )
@@ -63,14 +63,14 @@ class FusedBatchNorm(layers.Layer):  # type: ignore[misc]
 
 
 def convolve(x: Tensor, channels: int, kernel: int, stride: int = 1, relu: bool = True) -> Tensor:
-    """Convolution, batch normalisation and (mostly) ReLU."""
+    """Apply a convolution, batch normalisation and, by default, ReLU."""
     x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False)(x)
     x = FusedBatchNorm()(x)
     return layers.ReLU()(x) if relu else x
 
 
 def residual(x: Tensor, channels: int, stride: int = 1, bottleneck: int | None = None) -> Tensor:
-    """Residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 of ``bottleneck`` width."""
+    """Apply a residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 of width ``bottleneck``."""
     if bottleneck is None:
         y = convolve(x, channels, 3, stride)
         y = convolve(y, channels, 3, relu=False)
@@ -86,15 +86,15 @@ def residual(x: Tensor, channels: int, stride: int = 1, bottleneck: int | None =
 
 
 def build(size: int | None, precision: str) -> Tensor:
-    """The network: RGB 0..255 (n, size, size, 3) -> embedding (n, DIM), features (n, FEATURES).
+    """Build the network: RGB 0..255 (n, size, size, 3) -> vectors (n, DIM), features (n, FEATURES).
 
-    The embedding has length 1. The convolutions compute in ``precision``: "mixed_bfloat16" in
+    The vectors have length 1. The convolutions compute in ``precision``: "mixed_bfloat16" in
     training, "float32" otherwise.
     """
     keras.config.set_dtype_policy(precision)
     pixels = layers.Input((size, size, 3))
     x = layers.Rescaling(1 / 127.5, -1.0)(pixels)
-    x = convolve(x, 64, 7, 4)  # (n, 32, 32, 64) from here on for size 128
+    x = convolve(x, 64, 7, 4)  # (n, 32, 32, 64) for size 128, as in the shapes below
     x = residual(x, 64)
     x = residual(x, 128, 2)  # (n, 16, 16, 128)
     x = residual(x, 128)
@@ -103,10 +103,10 @@ def build(size: int | None, precision: str) -> Tensor:
     x = residual(x, 256, bottleneck=128)
     x = residual(x, WIDTH, 2, bottleneck=128)  # (n, 4, 4, 512)
     x = residual(x, WIDTH, bottleneck=128)
-    # The mean says what fills the picture, the maximum what stands in a corner of it, on white.
+    # The mean shows what fills the picture; the maximum also shows what is in one corner, on white.
     mean = layers.GlobalAveragePooling2D(dtype="float32")(x)
-    most = layers.GlobalMaxPooling2D(dtype="float32")(x)
-    features = layers.Concatenate(dtype="float32")([mean, most])
+    maximum = layers.GlobalMaxPooling2D(dtype="float32")(x)
+    features = layers.Concatenate(dtype="float32")([mean, maximum])
     embedding = layers.Dense(DIM, dtype="float32", name="embedding")(features)
     embedding = layers.UnitNormalization(dtype="float32")(embedding)
     return keras.Model(pixels, [embedding, features])

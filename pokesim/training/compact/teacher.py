@@ -1,4 +1,4 @@
-"""The teacher: two ImageNet networks, and on top the metric learned from labelled pictures."""
+"""The teacher: two ImageNet networks and a metric learned from labelled pictures."""
 
 import tempfile
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ SIDE = 224
 
 
 def mobilenet(weights: Path) -> LiteRTEmbedder:
-    """MobileNetV2 with average pooling, (n, 224, 224, 3) -> (n, 1280)."""
+    """Return MobileNetV2 with average pooling, (n, 224, 224, 3) -> (n, 1280)."""
     backbone = keras.applications.MobileNetV2(
         weights=str(weights / "mobilenet_v2_keras_notop.weights.h5"),
         include_top=False,
@@ -27,32 +27,32 @@ def mobilenet(weights: Path) -> LiteRTEmbedder:
 
 
 def efficientnet(weights: Path) -> LiteRTEmbedder:
-    """EfficientNet-Lite0 with average pooling, (n, 224, 224, 3) -> (n, 1280)."""
+    """Return EfficientNet-Lite0 with average pooling, (n, 224, 224, 3) -> (n, 1280)."""
     backbone = keras.models.load_model(weights / "efficientnet_lite0.keras", compile=False)
     pixels = keras.Input((SIDE, SIDE, 3))
     return in_litert(keras.Model(pixels, backbone(pixels)["gap"]))
 
 
-def in_litert(network: Tensor) -> LiteRTEmbedder:
-    """A Keras network in the runtime that is several times as fast on a CPU."""
+def in_litert(model: Tensor) -> LiteRTEmbedder:
+    """Convert a Keras model to LiteRT, which is several times as fast on a CPU."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.tflite"
-        network.export(str(file), format="litert", verbose=False)
+        model.export(str(file), format="litert", verbose=False)
         return LiteRTEmbedder(file)
 
 
 def features(pixels: Iterable[Array], weights: Path) -> Array:
-    """Pooled features (n, 2560) of uint8 (SIDE, SIDE, 3) pictures, each half of length 1."""
+    """Return pooled features (n, 2560), halves of length 1, of uint8 (SIDE, SIDE, 3) pictures."""
     keras.config.set_dtype_policy("float32")
-    networks = (mobilenet(weights), efficientnet(weights))
+    embedders = (mobilenet(weights), efficientnet(weights))
     rows = []
-    for one in pixels:
-        rows.append(np.concatenate([normalise(n.embed(one[None])) for n in networks], 1))
+    for picture in pixels:
+        rows.append(np.concatenate([normalise(e.embed(picture[None])) for e in embedders], 1))
     return np.concatenate(rows)
 
 
 def normalise(x: Array) -> Array:
-    """Rows of length 1."""
+    """Scale rows to length 1."""
     scaled: Array = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
     return scaled
 
@@ -60,7 +60,7 @@ def normalise(x: Array) -> Array:
 def fit_metric(
     x: Array, labels: Array, dim: int, shrinkage: float = 3.0, weights: Array | None = None
 ) -> Array:
-    """A linear metric (d, dim) learned from labelled vectors x (n, d), labels (n,) int.
+    """Learn a linear metric (d, dim) from labelled vectors x (n, d), labels (n,) int.
 
     Whitens by the within-class scatter, shrunk towards ``shrinkage`` times the mean variance, then
     keeps the principal directions of the class means, times ``weights`` if given (linear
@@ -71,8 +71,8 @@ def fit_metric(
     means = np.zeros((len(counts), x.shape[1]))
     np.add.at(means, labels, x)
     means /= counts[:, None]
-    inner = x - means[labels]
-    scatter = inner.T @ inner / len(x)
+    residuals = x - means[labels]
+    scatter = residuals.T @ residuals / len(x)
     scatter += shrinkage * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     values, vectors = np.linalg.eigh(scatter)
     whiten = vectors / np.sqrt(values)
@@ -87,14 +87,14 @@ def fit_metric(
 def targets(
     x: Array, labels: Array, count: int, dim: int, views: Array
 ) -> tuple[Array, Array, Array]:
-    """What the student learns from the teacher's features x (n, d) and those of views (m, d).
+    """Return the student's targets from the teacher's features x (n, d) and of views (m, d).
 
-    labels (n,) int: the species, of which there are ``count``; -1 for photographs, which, like the
-    views, the metric is applied to but not fitted on.
+    labels (n,) int are the species, 0 to ``count`` - 1, or -1 for photographs. The metric is
+    applied to photographs and views, but not fitted on them.
 
     Returns:
         The vectors in the learned metric (n + m, dim), the species' centroids (count, dim), and
-        the principal components of the features as they are (n + m, 2 * dim); all of length 1.
+        the principal components of the raw features (n + m, 2 * dim); all of length 1.
     """
     centre = x.mean(0)
     centred = normalise(x - centre)
@@ -106,5 +106,5 @@ def targets(
     centroids = np.zeros((count, dim), np.float32)
     np.add.at(centroids, labels[known], vectors[: len(x)][known])
     _, components = np.linalg.eigh(centred.T @ centred)
-    plain = normalise(everything @ components[:, : -2 * dim - 1 : -1])
-    return vectors, normalise(centroids), plain
+    raw = normalise(everything @ components[:, : -2 * dim - 1 : -1])
+    return vectors, normalise(centroids), raw
