@@ -1,4 +1,4 @@
-"""Data sets of pictures: fetched from Kaggle or a URL into a folder, whole or not at all."""
+"""Fetch data sets of pictures from Kaggle or a URL into a folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Dataset:
     """A data set in a folder.
 
     Attributes:
-        source: what it was fetched from.
-        folder: where it is.
-        files: how many there were.
-        bytes: their size.
-        is_new: False where it was there already.
-        tables: the CSV, TSV and JSON Lines files at its top, which may describe the pictures.
+        source: its source, as passed to `fetch_dataset`.
+        folder: its folder.
+        files: the number of files fetched.
+        bytes: their total size.
+        is_new: False if an earlier call fetched it.
+        tables: the CSV, TSV and JSON Lines files at its top level, which may describe the pictures.
     """
 
     source: str
@@ -59,78 +59,78 @@ def fetch_dataset(
     max_bytes: int = MAX_BYTES,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Fetch a data set into a new folder; do nothing if it is there.
+    """Fetch a data set into a new folder; do nothing if the folder holds it already.
 
-    What is downloaded of a URL stands in ``.FOLDER.part`` beside the folder until all is there,
-    and a download that broke off goes on when it is called for again, as one of Kaggle does. A
-    folder that all else is in, or that repeats the name of the one around it, is left out.
+    Until it is complete, the data is in ``.FOLDER.part`` next to the folder. An interrupted
+    download, from a URL or from Kaggle, is resumed by the next call. A folder that contains
+    everything else, or that repeats the name of its parent, is removed from the paths.
 
     Args:
-        source: "kaggle:OWNER/NAME", which needs kagglehub, or the http(s) URL of an archive: zip,
-            or tar, plain or packed by gzip, bzip2 or xz.
-        folder: does not exist, is empty, or holds this data set.
-        max_bytes: cap on what is downloaded, and on what that unpacks to; of what Kaggle sends,
-            kagglehub has unpacked a copy into its cache before.
-        progress: called with (bytes downloaded, bytes in all).
+        source: "kaggle:OWNER/NAME", which needs kagglehub, or the http(s) URL of a zip archive or
+            of a tar archive, uncompressed or compressed with gzip, bzip2 or xz.
+        folder: a folder that does not exist, is empty, or holds this data set.
+        max_bytes: maximum size of the download, and of the unpacked files. It does not limit
+            kagglehub, which unpacks a data set into its cache first.
+        progress: called with (bytes downloaded, bytes in total).
 
     Raises:
-        UsageError: the source is neither.
-        DatasetError: it cannot be had, is no archive or an unsafe one, or the folder is taken or
-            cannot be written; the folder is as it was.
-        KeyboardInterrupt: with a sentence that says how to go on.
+        UsageError: the source is neither of these.
+        DatasetError: the data set is unavailable, its archive is invalid or unsafe, or the folder
+            contains other files or cannot be written; the folder is unchanged.
+        KeyboardInterrupt: with a message that says how to resume.
     """
     import filelock
 
     name = _kaggle_name(source)
     folder = Path(folder)
-    if there := _there(source, folder):
-        return there
-    whole = folder.resolve()
-    part = whole.with_name(f".{whole.name}.part")
+    if existing := _existing(source, folder):
+        return existing
+    target = folder.resolve()
+    partial = target.with_name(f".{target.name}.part")
 
     def capped(done: int, total: int) -> None:
         if max(done, total) > max_bytes:
-            raise TooLargeError("its archive is larger than is allowed")
+            raise TooLargeError("its archive is larger than the limit")
         progress(done, total)
 
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(part / "lock", timeout=0), _tidied(part):
-            fresh = part / "unpacked"
+        partial.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(partial / "lock", timeout=0), _cleaned_up(partial):
+            unpacked = partial / "unpacked"
             if name:
-                kept = kaggle.download(name, capped)
-                files, size = write_files(kaggle.kept_files(kept), fresh, max_bytes)
+                cached = kaggle.download(name, capped)
+                files, size = write_files(kaggle.cached_files(cached), unpacked, max_bytes)
             else:
-                files, size = _from_url(source, fresh, max_bytes, capped)
-            _unwrap(fresh)
+                files, size = _from_url(source, unpacked, max_bytes, capped)
+            _unwrap(unpacked)
             record = {"source": source, "files": files, "bytes": size}
-            (fresh / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+            (unpacked / _RECORD).write_text(json.dumps(record), encoding="utf-8")
             with contextlib.suppress(FileNotFoundError):
-                whole.rmdir()
-            fresh.rename(whole)
+                target.rmdir()
+            unpacked.rename(target)
     except filelock.Timeout as error:
         raise DatasetError(
-            f"Another process is fetching into {folder} now; wait for it."
+            f"Another process is fetching into {folder}; wait until it finishes."
         ) from error
     except net.NetError as error:
         raise DatasetError(f"{source}: {error}; {_advice(error, folder)}.") from error
     except TooLargeError as error:
-        told = f"{source}: {error} ({max_bytes / 1e9:g} GB); --max-gb allows more."
-        raise DatasetError(told) from error
+        message = f"{source}: {error} ({max_bytes / 1e9:g} GB); raise it with --max-gb."
+        raise DatasetError(message) from error
     except ArchiveError as error:
-        raise DatasetError(f"{source}: {error}; {folder} is as it was.") from error
+        raise DatasetError(f"{source}: {error}; {folder} is unchanged.") from error
     except OSError as error:
-        told = f"{folder} cannot be written ({error.strerror or error}); it is as it was"
+        message = f"{folder} cannot be written ({error.strerror or error}); it is unchanged."
         if error.errno == errno.ENOSPC:
-            told += ", and once there is room, the same command goes on"
-        raise DatasetError(f"{told}.") from error
+            message += " Free some space and run the same command again to resume."
+        raise DatasetError(message) from error
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("Interrupted. Run the same command again to resume.") from error
     return _dataset(record, folder, is_new=True)
 
 
 def _kaggle_name(source: str) -> str | None:
-    """Return OWNER/NAME of one of Kaggle's data sets, or None for a URL."""
+    """Return the OWNER/NAME of a Kaggle data set, or None for a URL."""
     if named := re.fullmatch(r"kaggle:([\w-]+/[\w-]+(?:/versions/\d+)?)", source):
         return named[1]
     if source.lower().startswith(("http://", "https://")):
@@ -138,20 +138,24 @@ def _kaggle_name(source: str) -> str | None:
     raise UsageError(f"A data set is kaggle:OWNER/NAME or an http(s) URL, not {source}.")
 
 
-def _there(source: str, folder: Path) -> Dataset | None:
-    """Return this data set if the folder holds it. Raises DatasetError if it holds other things."""
+def _existing(source: str, folder: Path) -> Dataset | None:
+    """Return the data set if the folder holds it, or None if the folder can be used for it.
+
+    Raises:
+        DatasetError: the folder contains other files or is the current directory.
+    """
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         if record["source"] == source:
             return _dataset(record, folder, is_new=False)
-        held = f"holds {record['source']}"
+        problem = f"holds {record['source']}"
     except (OSError, ValueError, TypeError, KeyError):
-        held = "has other things in it"
+        problem = "contains other files"
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             if folder.resolve() != Path.cwd():
                 return None
-            held = "is the folder that you are in"
-    raise DatasetError(f"{folder} {held}; name a folder for this data set that is not there yet.")
+            problem = "is the current directory"
+    raise DatasetError(f"{folder} {problem}; name a new folder for this data set.")
 
 
 def _dataset(record: dict[str, Any], folder: Path, is_new: bool) -> Dataset:
@@ -162,30 +166,31 @@ def _dataset(record: dict[str, Any], folder: Path, is_new: bool) -> Dataset:
 
 
 @contextlib.contextmanager
-def _tidied(part: Path) -> Iterator[None]:
-    """Remove the folder for parts, unless there is a download in it that can go on."""
-    fresh = part / "unpacked"
-    shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
+def _cleaned_up(partial: Path) -> Iterator[None]:
+    """Remove the folder of an incomplete data set, unless it holds a download to resume."""
+    unpacked = partial / "unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)  # left by a killed process
     try:
         yield
     except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not any(part.glob("archive-*")):
-            shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
+        if not any(partial.glob("archive-*")):
+            shutil.rmtree(partial, ignore_errors=True)
         raise
-    shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _from_url(
-    url: str, fresh: Path, max_bytes: int, progress: Callable[[int, int], None]
+    url: str, folder: Path, max_bytes: int, progress: Callable[[int, int], None]
 ) -> tuple[int, int]:
-    archive = fresh.with_name(f"archive-{hashlib.sha256(url.encode()).hexdigest()[:16]}")
+    """Download an archive and unpack it into a new folder; return as `unpack` does."""
+    archive = folder.with_name(f"archive-{hashlib.sha256(url.encode()).hexdigest()[:16]}")
     if not archive.exists():
         net.download(url, archive, progress)
     try:
-        return unpack(archive, fresh, max_bytes)
+        return unpack(archive, folder, max_bytes)
     except TooLargeError:
-        raise  # it may be allowed more
+        raise  # the next call may raise the limit
     except ArchiveError:
         archive.unlink()
         raise
@@ -193,29 +198,29 @@ def _from_url(
 
 def _advice(error: net.NetError, folder: Path) -> str:
     if error.status in (401, 403):
-        return f"fetch it with a browser that is logged in, and unpack it into {folder}"
+        return f"download it in a browser that is logged in, and unpack it into {folder}"
     if error.status:
-        return "look whether the address is right"
-    return "when it can be reached again, the same command goes on"
+        return "check the address"
+    return "run the same command again to resume"
 
 
 def _unwrap(folder: Path) -> None:
-    """Leave out a folder that all else is in, and one with the name of the only one in it.
+    """Replace a folder by its contents if it contains everything, or repeats its parent's name.
 
-    The second is how Kaggle unpacks an archive that somebody has put into a data set.
+    The second happens where Kaggle has unpacked an archive within a data set.
     """
     entries = list(folder.iterdir())
     if len(entries) == 1 and entries[0].is_dir():
-        _lift(entries[0])
+        _move_up(entries[0])
         _unwrap(folder)
         return
     for entry in entries:
         while entry.is_dir() and [inner.name for inner in entry.iterdir()] == [entry.name]:
-            _lift(entry / entry.name)
+            _move_up(entry / entry.name)
 
 
-def _lift(folder: Path) -> None:
-    """Put what is in a folder in its place."""
+def _move_up(folder: Path) -> None:
+    """Replace a folder by its contents."""
     shell = folder.rename(folder.with_name(".shell"))
     for path in list(shell.iterdir()):
         path.rename(folder.parent / path.name)

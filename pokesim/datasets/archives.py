@@ -1,8 +1,8 @@
-"""Archives, unpacked with care: regular files below one folder, within a cap, or nothing.
+"""Unpack untrusted archives safely: only regular files, below one folder, up to a size limit.
 
-An archive from a network may name places outside, hold links and devices, or be a bomb, whose
-few bytes unpack to many. Names are looked at, bytes are counted as they come out, and what an
-archive says of its own sizes is not believed.
+A downloaded archive may name paths outside the folder, contain links and devices, or be a bomb,
+whose few bytes unpack to many. Names are therefore checked and bytes counted as they are unpacked;
+the sizes that an archive declares are not trusted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import IO, Any, Self, TypeAlias
 Entry: TypeAlias = tuple[str, IO[bytes] | None]
 """The name of a file and its bytes, or the name of a folder."""
 
-_PIECE = 1 << 18
+_CHUNK = 1 << 18
 
-_BLOCK = 4096  # what a file takes on a disk at least, so that empty ones count too
+_BLOCK = 4096  # minimum size of a file on disk, so that empty files count too
 
-_HEADER = 1 << 20  # more than any sensible name and note of a tar's entry
+_HEADER_LIMIT = 1 << 20  # more than any sensible header of a tar entry
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -39,10 +39,10 @@ _DAMAGE = (
     lzma.LZMAError,
     struct.error,
     EOFError,
-    NotImplementedError,  # a compression that zipfile does not know
+    NotImplementedError,  # a compression method that zipfile does not support
     ValueError,
     OverflowError,
-    FileExistsError,  # a name that is a file's and a folder's
+    FileExistsError,  # one name for both a file and a folder
     IsADirectoryError,
     NotADirectoryError,
 )
@@ -55,33 +55,34 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
 
 
 class ArchiveError(Exception):
-    """An archive is not unpacked; ``str(error)`` is the reason in a few words."""
+    """An archive cannot be unpacked; ``str(error)`` is the reason in a few words."""
 
 
 class TooLargeError(ArchiveError):
-    """An archive holds more than it may."""
+    """An archive is larger than the limit."""
 
 
 def unpack(archive: Path, folder: Path, max_bytes: int) -> tuple[int, int]:
-    """Write the files of a zip or tar archive (plain, gzip, bzip2 or xz) below a new folder.
+    """Unpack a zip archive, or a tar archive (uncompressed, gzip, bzip2 or xz), into a new folder.
 
-    Hidden files and what macOS adds (``__MACOSX``) are left out.
+    Hidden files and the ``__MACOSX`` folder that macOS adds are skipped.
 
     Args:
-        archive: told by its first bytes, whatever its name.
-        folder: made here.
-        max_bytes: cap on what comes out, an entry counted as 4 KiB at least.
+        archive: the archive; its first bytes determine its format, not its name.
+        folder: the folder, which is created.
+        max_bytes: maximum size of the unpacked files; each entry counts as at least 4 KiB.
 
     Returns:
-        The number of files written, and of their bytes.
+        The number of files written, and their total size in bytes.
 
     Raises:
-        ArchiveError: it is none, damaged, encrypted, too large, or would write elsewhere.
+        ArchiveError: it is not an archive, is damaged, encrypted or too large, or has an entry that
+            is not a file or folder, or lies outside the folder.
         OSError: a file cannot be written.
     """
     try:
         with archive.open("rb") as file:
-            read = _zipped if file.read(2) == b"PK" else _tarred
+            read = _zip_entries if file.read(2) == b"PK" else _tar_entries
         with contextlib.closing(read(archive)) as entries:
             return write_files(entries, folder, max_bytes)
     except _DAMAGE as error:
@@ -89,57 +90,57 @@ def unpack(archive: Path, folder: Path, max_bytes: int) -> tuple[int, int]:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _damaged(error) from error  # as gzip and bz2 say it
+        raise _damaged(error) from error  # gzip and bz2 report damage so
 
 
 def write_files(entries: Iterable[Entry], folder: Path, max_bytes: int) -> tuple[int, int]:
-    """Write files below a new folder; raises and returns as `unpack` does, whose end it is."""
+    """Write files below a new folder. Returns and raises as `unpack` does."""
     folder.mkdir()
     files = total = 0
     room = max_bytes
     for name, source in entries:
-        place = _place(name)
-        size = _copy(source, folder / place if place else None, room) if source else 0
-        if source and place:
+        path = _relative_path(name)
+        size = _copy(source, folder / path if path else None, room) if source else 0
+        if source and path:
             files, total = files + 1, total + size
         room -= max(size, _BLOCK)
         if room < 0:
             raise _too_large()
     if not files:
-        raise ArchiveError("there are no files in it")
+        raise ArchiveError("it contains no files")
     return files, total
 
 
 def _copy(source: IO[bytes], path: Path | None, room: int) -> int:
-    """Write what a file holds, or only read it, and return its size."""
+    """Copy a file to ``path``, or only read it if that is None, and return its size."""
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with (path or Path(os.devnull)).open("wb") as target:
-        while piece := source.read(_PIECE):
-            size += len(piece)
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
             if size > room:
                 raise _too_large()
-            target.write(piece)
+            target.write(chunk)
     return size
 
 
-def _place(name: str) -> PurePosixPath | None:
-    """Return where a file belongs below the folder, or None for one that is left out."""
+def _relative_path(name: str) -> PurePosixPath | None:
+    """Return the path of an entry below the folder, or None if it is skipped."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
-        raise ArchiveError(f"{name} in it would be written outside of the folder")
-    left_out = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return None if left_out else path
+        raise ArchiveError(f"its entry {name} would be written outside the folder")
+    skipped = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return None if skipped else path
 
 
-def _zipped(archive: Path) -> Generator[Entry, None, None]:
+def _zip_entries(archive: Path) -> Generator[Entry, None, None]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             if info.flag_bits & 1:
                 raise ArchiveError("it is encrypted")
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _no_file(info.filename)
+                raise _unsupported(info.filename)
             if info.is_dir():
                 yield info.filename, None
                 continue
@@ -147,70 +148,74 @@ def _zipped(archive: Path) -> Generator[Entry, None, None]:
                 yield info.filename, file
 
 
-def _tarred(archive: Path) -> Generator[Entry, None, None]:
+def _tar_entries(archive: Path) -> Generator[Entry, None, None]:
     with archive.open("rb") as file:
         start = file.read(6)
     opener = next((_OPENERS[magic] for magic in _OPENERS if start.startswith(magic)), Path.open)
     with opener(archive, "rb") as raw:
-        stream = _Metered(raw)
+        stream = _LimitedStream(raw)
         try:
-            opened = tarfile.open(mode="r|", fileobj=stream, tarinfo=_Header)  # noqa: SIM115
+            opened = tarfile.open(mode="r|", fileobj=stream, tarinfo=_StrictHeader)  # noqa: SIM115
         except tarfile.ReadError as error:
-            packed = "there is no tar archive in it, or it is damaged"
-            told = "it is no zip or tar archive" if opener is Path.open else packed
-            raise ArchiveError(told) from error
+            if opener is Path.open:
+                raise ArchiveError("it is not a zip or tar archive") from error
+            raise ArchiveError("it contains no tar archive, or is damaged") from error
         with opened:
             while info := opened.next():
                 if not (info.isreg() or info.isdir()):
-                    raise _no_file(info.name)
+                    raise _unsupported(info.name)
                 stream.left = None
                 yield info.name, opened.extractfile(info)
-                stream.left = _HEADER
-                opened.members.clear()  # type: ignore[attr-defined]  # else they all stay
-        while stream.read(_PIECE):  # to the end, where gzip and its like keep their checksum
+                stream.left = _HEADER_LIMIT
+                opened.members.clear()  # type: ignore[attr-defined]  # else they accumulate
+        while stream.read(_CHUNK):  # to the end, where compressed files have their checksum
             pass
 
 
-class _Header(tarfile.TarInfo):
-    """A header of a tar; one that is damaged is an error, where tarfile sees the archive's end."""
+class _StrictHeader(tarfile.TarInfo):
+    """A tar header that raises an error if damaged; tarfile would take it for the end."""
 
     @classmethod
     def fromtarfile(cls, opened: tarfile.TarFile) -> Self:
-        """Read the next one."""
+        """Read the next header."""
         try:
             return super().fromtarfile(opened)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             if opened.offset == 0:
-                raise  # no tar at all
+                raise  # not a tar archive
             raise tarfile.ReadError(str(error)) from error
 
 
-class _Metered(io.RawIOBase):
-    """A stream that gives no more than ``left``: a header may claim any length for itself."""
+class _LimitedStream(io.RawIOBase):
+    """A stream that reads at most ``left`` bytes, because a header may declare any length.
+
+    Attributes:
+        left: the number of bytes that may still be read, or None for no limit.
+    """
 
     def __init__(self, raw: IO[bytes]) -> None:
         super().__init__()
         self._raw = raw
-        self.left: int | None = _HEADER
+        self.left: int | None = _HEADER_LIMIT
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
-        piece = self._raw.read(size)
+        chunk = self._raw.read(size)
         if self.left is not None:
-            self.left -= len(piece)
+            self.left -= len(chunk)
             if self.left < 0:
-                raise ArchiveError(f"it is damaged (a header of more than {_HEADER:,} bytes)")
-        return piece
+                raise ArchiveError(f"it is damaged (a header of more than {_HEADER_LIMIT:,} bytes)")
+        return chunk
 
 
-def _no_file(name: str) -> ArchiveError:
-    return ArchiveError(f"{name} in it is a link or a device, which is not unpacked")
+def _unsupported(name: str) -> ArchiveError:
+    return ArchiveError(f"its entry {name} is a link or a device, which is never unpacked")
 
 
 def _too_large() -> TooLargeError:
-    return TooLargeError("it holds more than is allowed")
+    return TooLargeError("its files are larger than the limit")
 
 
 def _damaged(error: Exception) -> ArchiveError:

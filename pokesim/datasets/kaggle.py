@@ -1,4 +1,4 @@
-"""Data sets of Kaggle, by kagglehub: it logs in, finds the version, resumes, and keeps a cache."""
+"""Kaggle's data sets, fetched with kagglehub, which logs in, resumes downloads and caches them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 def download(name: str, progress: Callable[[int, int], None]) -> Path:
-    """Return the folder in which kagglehub keeps a data set, downloaded now if need be.
+    """Return the folder of a data set in kagglehub's cache; download it first if necessary.
 
     Args:
         name: OWNER/NAME, or OWNER/NAME/versions/NUMBER.
-        progress: called with (bytes that have come, bytes in all); what it raises, this raises.
+        progress: called with (bytes downloaded, bytes in total); an ArchiveError from it ends the
+            download and is raised.
 
     Raises:
-        DatasetError: kagglehub is not installed, or the data set cannot be had.
+        DatasetError: kagglehub is not installed, or the data set is unavailable.
     """
     try:
         import kagglehub
@@ -33,7 +34,7 @@ def download(name: str, progress: Callable[[int, int], None]) -> Path:
         from kagglehub.config import get_cache_folder
     except ImportError as error:
         raise DatasetError(
-            "Kaggle's data sets need kagglehub; `pip install 'pokesim[kaggle]'` brings it."
+            "Kaggle's data sets need kagglehub; install it with `pip install 'pokesim[kaggle]'`."
         ) from error
     cache = Path(get_cache_folder())
     try:
@@ -50,23 +51,23 @@ def download(name: str, progress: Callable[[int, int], None]) -> Path:
         ) from error
     except OSError as error:
         raise DatasetError(
-            f"kagglehub's cache {cache} cannot be written ({error.strerror or error}); make room "
-            "there, or let KAGGLEHUB_CACHE name another folder."
+            f"kagglehub's cache {cache} cannot be written ({error.strerror or error}); free some "
+            "space there, or set KAGGLEHUB_CACHE to another folder."
         ) from error
-    except Exception as error:  # kagglehub would take a damaged archive up again
+    except Exception as error:  # kagglehub would reuse a damaged archive
         for archive in cache.joinpath("datasets", *name.split("/")[:2]).glob("*.archive"):
             archive.unlink()
         raise DatasetError(
-            f"What Kaggle sent of {name} cannot be used ({error}); it is removed, try again."
+            f"The download of {name} from Kaggle is unusable ({error}) and was deleted; try again."
         ) from error
 
 
-def kept_files(folder: Path) -> Iterator[Entry]:
-    """Open the files below a folder, one after the other. Raises ArchiveError on a link."""
+def cached_files(folder: Path) -> Iterator[Entry]:
+    """Open the files below a folder, one at a time. Raises ArchiveError on a link."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ArchiveError(f"{name} in it is a link or a device, which is not taken")
+            raise ArchiveError(f"its entry {name} is a link or a device, which is never copied")
         if path.is_dir():
             yield name, None
             continue
@@ -80,17 +81,17 @@ def _refusal(name: str, error: requests.HTTPError) -> str:
     if status in (401, 403):
         return (
             f"Kaggle refuses {name} ({status}): log in with an API token from "
-            f"https://www.kaggle.com/settings in KAGGLE_API_TOKEN, and see at {page} whether it "
-            "exists and wants its licence accepted."
+            f"https://www.kaggle.com/settings in KAGGLE_API_TOKEN, and check at {page} that it "
+            "exists and whether its licence must be accepted."
         )
     if status == 404:
-        return f"Kaggle has no data set {name}; look for it at https://www.kaggle.com/datasets."
+        return f"Kaggle has no data set {name}; search for it at https://www.kaggle.com/datasets."
     return f"Kaggle answered {status} for {name}; try again later, or see {page}."
 
 
 @contextmanager
 def _quiet(progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Keep kagglehub's remarks off the terminal, and let our progress stand for its bar."""
+    """Silence kagglehub's output, and replace its progress bar by ``progress``."""
     from kagglehub import clients
 
     class Bar:
@@ -108,13 +109,13 @@ def _quiet(progress: Callable[[int, int], None]) -> Iterator[None]:
             self.done += size
             progress(self.done, self.total)
 
-    log, kept = logging.getLogger("kagglehub"), clients.tqdm
+    log, original = logging.getLogger("kagglehub"), clients.tqdm
     level = log.level
     log.setLevel(logging.CRITICAL)
     clients.tqdm = Bar
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where it tells of newer versions
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a note about newer versions
             yield
     finally:
-        clients.tqdm = kept
+        clients.tqdm = original
         log.setLevel(level)

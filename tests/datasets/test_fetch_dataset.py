@@ -1,4 +1,4 @@
-"""Data sets from a web server: whole or not at all, resumed, and safe from hostile archives."""
+"""Data sets from a web server: complete or absent, resumable, and safe from hostile archives."""
 
 import io
 import random
@@ -37,8 +37,8 @@ def tidy(shelf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shelf.files = {"/set": zipped(FILES)}
     shelf.etag, shelf.ranges, shelf.cut, shelf.status = '"one"', True, 0, 0
-    shelf.held.set()
-    shelf.asked.clear()
+    shelf.may_break.set()
+    shelf.requests.clear()
 
 
 def names_in(folder="."):
@@ -46,14 +46,14 @@ def names_in(folder="."):
 
 
 def contents(folder):
-    """What stands below a folder, but for the record of what it is."""
+    """Return the files below a folder as path → bytes, without the record of the data set."""
     folder = Path(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     return {name: p.read_bytes() for name, p in found.items() if p.is_file() and name[0] != "."}
 
 
 def refused(shelf, match, **options):
-    """Fetch what must not be had, see that nothing is left of it, and return the sentence."""
+    """Check that fetching fails and changes no file, and return the error message."""
     before = sorted(Path.cwd().parent.rglob("*"))
     with pytest.raises(DatasetError, match=match) as caught:
         pokesim.fetch_dataset(f"{shelf.url}/set", "set", **options)
@@ -73,44 +73,46 @@ def refused(shelf, match, **options):
     ],
     ids=["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"],
 )
-def test_each_kind_of_archive_is_told_by_its_bytes(shelf, pack):
+def test_the_format_of_an_archive_is_detected_from_its_bytes(shelf, pack):
     shelf.files["/set"] = pack(FILES)
-    told = []
-    found = pokesim.fetch_dataset(f"{shelf.url}/set", "set", progress=lambda *at: told.append(at))
+    reported = []
+    found = pokesim.fetch_dataset(
+        f"{shelf.url}/set", "set", progress=lambda *at: reported.append(at)
+    )
     assert contents("set") == FILES
     assert (found.is_new, found.files, found.bytes) == (True, 2, 3003)
     size = len(shelf.files["/set"])
-    assert (told[0], told[-1]) == ((0, size), (size, size))
+    assert (reported[0], reported[-1]) == ((0, size), (size, size))
     assert names_in() == ["set"]
 
 
-def test_a_newcomer_fetches_and_builds_by_the_command_that_is_printed(run, shelf, tmp_path):
+def test_the_printed_next_command_builds_an_index_of_the_data_set(run, shelf, tmp_path):
     table = "Name,Type1\n" + "".join(f"{name},grass\n" for name in drawn())
     files = {f"images/images/{name}.png": data for name, data in drawn().items()}
     shelf.files["/set"] = zipped(files | {"pokemon.csv": table.encode()})
     done = run("fetch-dataset", f"{shelf.url}/set", "my set")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Fetched 4 files (")
-    told = done.stderr.splitlines()[-1]
-    assert told == "Next: pokesim build-index 'my set' --metadata 'my set/pokemon.csv'"
+    next_command = done.stderr.splitlines()[-1]
+    assert next_command == "Next: pokesim build-index 'my set' --metadata 'my set/pokemon.csv'"
     assert contents("my set") == {
         "pokemon.csv": table.encode(),
         **{name.removeprefix("images/"): data for name, data in files.items()},
     }
-    built = run(*shlex.split(told)[2:], "--embedder", "compact", "--strict")
+    built = run(*shlex.split(next_command)[2:], "--embedder", "compact", "--strict")
     assert built.stdout.startswith("Indexed 3 pictures, skipped 0"), built.stderr
-    asked = run(
+    query = run(
         "query", next(tmp_path.rglob("*.png")), "--where", "Type1=grass", "--format", "paths"
     )
-    assert len(asked.stdout.splitlines()) == 3
-    asked = len(shelf.asked)
+    assert len(query.stdout.splitlines()) == 3
+    requests = len(shelf.requests)
     again = run("fetch-dataset", f"{shelf.url}/set", "my set")
     assert again.stdout == f"Nothing to do: my set holds {shelf.url}/set already.\n"
-    assert again.stderr.splitlines() == [told]
-    assert len(shelf.asked) == asked
+    assert again.stderr.splitlines() == [next_command]
+    assert len(shelf.requests) == requests
 
 
-def test_wrapping_folders_are_left_out_and_no_other(shelf):
+def test_only_wrapping_folders_are_removed(shelf):
     wrapped = {f"set-1.0/data/{name}": data for name, data in FILES.items()}
     clutter = {"__MACOSX/._x": b"", ".git/config": b"x", "set-1.0/.DS_Store": b"", "empty/": b""}
     shelf.files["/set"] = zipped(clutter | wrapped)
@@ -125,28 +127,28 @@ def test_wrapping_folders_are_left_out_and_no_other(shelf):
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_cut_download_goes_on_where_the_server_can(shelf, ranges):
+def test_a_broken_download_resumes_if_the_server_supports_ranges(shelf, ranges):
     big = zipped({"noise.png": random.Random(1).randbytes(2_000_000)})
     shelf.files["/set"], shelf.cut, shelf.ranges = big, 1_200_000, ranges
-    for _ in range(2):  # the second brings what is left up to the cut, if the server has ranges
-        with pytest.raises(DatasetError, match=r"broke after .* bytes; when it can"):
+    for _ in range(2):  # the second request resumes, if the server supports ranges
+        with pytest.raises(DatasetError, match=r"broke after .* bytes; run the same command again"):
             pokesim.fetch_dataset(f"{shelf.url}/set", "set")
         assert not Path("set").exists()
         shelf.cut = 300_000
     shelf.cut = 0
-    told = []
-    pokesim.fetch_dataset(f"{shelf.url}/set", "set", progress=lambda *at: told.append(at))
+    reported = []
+    pokesim.fetch_dataset(f"{shelf.url}/set", "set", progress=lambda *at: reported.append(at))
     assert contents("set")["noise.png"] == random.Random(1).randbytes(2_000_000)
     assert names_in() == ["set"]
-    asked = [wanted for _, wanted in shelf.asked]
+    ranges_requested = [byte_range for _, byte_range in shelf.requests]
     if ranges:
-        assert asked == [None, "bytes=1200000-", "bytes=1500000-"]
-        assert told[0] == (1_500_000, len(big))
+        assert ranges_requested == [None, "bytes=1200000-", "bytes=1500000-"]
+        assert reported[0] == (1_500_000, len(big))
     else:
-        assert told[0] == (0, len(big))
+        assert reported[0] == (0, len(big))
 
 
-def test_a_file_that_has_changed_meanwhile_is_begun_anew(shelf):
+def test_a_file_that_has_changed_is_downloaded_from_the_start(shelf):
     shelf.files["/set"], shelf.cut = zipped({"a.png": bytes(range(256)) * 9}), 200
     with pytest.raises(DatasetError):
         pokesim.fetch_dataset(f"{shelf.url}/set", "set")
@@ -155,43 +157,43 @@ def test_a_file_that_has_changed_meanwhile_is_begun_anew(shelf):
     assert contents("set") == {"b.png": b"new"}
 
 
-def test_a_file_that_became_shorter_than_what_has_come_is_begun_anew(shelf):
+def test_a_file_shorter_than_the_partial_download_is_downloaded_from_the_start(shelf):
     shelf.files["/set"], shelf.cut = zipped({"a.png": random.Random(2).randbytes(9999)}), 9000
     with pytest.raises(DatasetError):
         pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    shelf.files["/set"], shelf.cut = zipped(FILES), 0  # under the same ETag
+    shelf.files["/set"], shelf.cut = zipped(FILES), 0  # with the same ETag
     pokesim.fetch_dataset(f"{shelf.url}/set", "set")
     assert contents("set") == FILES
 
 
-def test_without_a_word_for_its_state_a_download_is_begun_anew(shelf):
+def test_without_an_etag_a_download_starts_over(shelf):
     shelf.etag, shelf.cut = "", 100
     for _ in range(2):
         with pytest.raises(DatasetError):
             pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    assert [wanted for _, wanted in shelf.asked] == [None, None]
+    assert [byte_range for _, byte_range in shelf.requests] == [None, None]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_fetch_leaves_no_folder_and_goes_on(run, shelf, how):
+def test_an_interrupted_fetch_leaves_no_folder_and_resumes(run, shelf, how):
     shelf.files["/set"] = zipped({"noise.png": random.Random(1).randbytes(3_000_000)})
     shelf.cut = 2_000_000
-    shelf.held.clear()
+    shelf.may_break.clear()
     command = [sys.executable, "-m", "pokesim", "fetch-dataset", f"{shelf.url}/set", "set"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not any(path.stat().st_size for path in Path(".set.part").glob("*.part")):
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(how)
-        told = process.communicate()[1]
+        stderr = process.communicate()[1]
     assert not Path("set").exists()
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert told == "pokesim: Interrupted. Run the same command again to resume.\n"
-    shelf.held.set()
+        assert stderr == "pokesim: Interrupted. Run the same command again to resume.\n"
+    shelf.may_break.set()
     shelf.cut = 0
     assert run("fetch-dataset", f"{shelf.url}/set", "set").returncode == 0
-    assert shelf.asked[-1][1]
+    assert shelf.requests[-1][1]
     assert names_in() == ["set"]
     assert len(contents("set")["noise.png"]) == 3_000_000
 
@@ -212,8 +214,8 @@ def zipped_link():
     return buffer.getvalue()
 
 
-def locked():
-    """A zip whose entries say that they are encrypted."""
+def encrypted_zip():
+    """A zip archive whose entries are marked as encrypted."""
     data = bytearray(zipped({"a.png": b"secret"}))
     data[6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
@@ -227,7 +229,7 @@ def flipped(data, at):
 NOISE = random.Random(3).randbytes(30_000)
 TAR = tarred({"a.png": NOISE, "b.png": NOISE})
 HOSTILE = {
-    "above": (zipped({"../evil.png": b"x"}), "../evil.png in it would be written outside"),
+    "above": (zipped({"../evil.png": b"x"}), r"its entry \.\./evil.png would be written outside"),
     "inside, above": (zipped({"a/../../evil": b"x"}), "outside"),
     "absolute": (zipped({"/tmp/evil.png": b"x"}), "outside"),
     "drive": (zipped({"C:/evil.png": b"x"}), "outside"),
@@ -235,12 +237,12 @@ HOSTILE = {
     "tar above": (tarred({"../evil.png": b"x"}), "outside"),
     "tar absolute": (tarred({"/tmp/evil.png": b"x"}, "gz"), "outside"),
     "late": (tarred(FILES | {"../evil.png": b"x"}), "outside"),
-    "zip link": (zipped_link(), "away in it is a link"),
-    "tar link": (tarred(FILES, "", link("x.png", "/etc/passwd")), "x.png in it is a link"),
+    "zip link": (zipped_link(), "its entry away is a link"),
+    "tar link": (tarred(FILES, "", link("x.png", "/etc/passwd")), "its entry x.png is a link"),
     "hard link": (tarred(FILES, "", link("x.png", "a.png", tarfile.LNKTYPE)), "is a link"),
     "device": (tarred(FILES, "", link("x.png", "", tarfile.CHRTYPE)), "device"),
     "pipe": (tarred(FILES, "", link("x.png", "", tarfile.FIFOTYPE)), "device"),
-    "encrypted": (locked(), "encrypted"),
+    "encrypted": (encrypted_zip(), "encrypted"),
     "file and folder": (zipped({"a": b"x", "a/b.png": b"x"}), "damaged"),
     "zip cut": (zipped({"a.png": NOISE})[:-100], "damaged"),
     "zip damaged": (flipped(zipped({"a.png": NOISE}), 15_000), "damaged"),
@@ -252,8 +254,8 @@ HOSTILE = {
     "gz checksum": (flipped(tarred({"a.png": NOISE}, "gz"), -6), "damaged"),
     "bz2 damaged": (flipped(tarred({"a.png": NOISE}, "bz2"), 15_000), "damaged"),
     "xz cut": (tarred({"a.png": NOISE}, "xz")[:20_000], "damaged"),
-    "page": (b"<html>Log in</html>" * 99, "no zip or tar archive"),
-    "nothing": (b"", "no zip or tar archive"),
+    "page": (b"<html>Log in</html>" * 99, "not a zip or tar archive"),
+    "nothing": (b"", "not a zip or tar archive"),
     "empty zip": (zipped({}), "no files"),
     "only hidden": (zipped({".a.png": b"x"}), "no files"),
     "gz of no tar": (b"\x1f\x8b nonsense", "damaged"),
@@ -261,11 +263,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_bad_archive_is_one_sentence_and_leaves_nothing(shelf, name):
+def test_a_bad_archive_is_a_one_line_error_and_leaves_no_files(shelf, name):
     shelf.files["/set"], match = HOSTILE[name]
-    told = refused(shelf, match)
-    assert told.startswith(f"{shelf.url}/set: ")
-    assert told.endswith("; set is as it was.")
+    message = refused(shelf, match)
+    assert message.startswith(f"{shelf.url}/set: ")
+    assert message.endswith("; set is unchanged.")
 
 
 @settings(
@@ -283,29 +285,29 @@ def test_a_bad_archive_is_one_sentence_and_leaves_nothing(shelf, name):
     st.sampled_from([zipped, tarred]),
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_nothing_is_ever_written_elsewhere(shelf, tmp_path, names, pack):
-    home = tmp_path / "home"
+def test_no_file_is_ever_written_outside_the_folder(shelf, tmp_path, names, pack):
+    parent = tmp_path / "parent"
     shelf.files["/set"] = pack(dict.fromkeys(names, b"x"))
     try:
-        pokesim.fetch_dataset(f"{shelf.url}/set", home / "set")
-        assert contents(home / "set")
-        assert names_in(home) == ["set"]
+        pokesim.fetch_dataset(f"{shelf.url}/set", parent / "set")
+        assert contents(parent / "set")
+        assert names_in(parent) == ["set"]
     except DatasetError:
-        assert not home.exists() or not names_in(home)
+        assert not parent.exists() or not names_in(parent)
     finally:
-        assert names_in(tmp_path) in ([], ["home"])
-        shutil.rmtree(home, ignore_errors=True)
+        assert names_in(tmp_path) in ([], ["parent"])
+        shutil.rmtree(parent, ignore_errors=True)
 
 
 def lying_zip():
-    """A zip of a megabyte that says it is of 10 bytes."""
+    """A zip archive of a megabyte that declares a size of 10 bytes."""
     data = zipped({"a.png": bytes(1_000_000)})
     at = data.index(b"PK\x01\x02") + 24
     return data[:at] + (10).to_bytes(4, "little") + data[at + 4 :]
 
 
 def long_header():
-    """A few bytes of gzip whose first header, of 100 MB, is to be read at once."""
+    """A small gzip file whose first tar header of 100 MB would be read in one piece."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         info = tarfile.TarInfo("a.png")
@@ -319,19 +321,22 @@ def long_header():
     [
         (
             zipped({"a.png": bytes(50_000_000)}),
-            r"more than is allowed \(0.001 GB\); --max-gb",
+            r"its files are larger than the limit \(0.001 GB\); raise it with --max-gb",
         ),
-        (tarred({"a.png": bytes(50_000_000)}, "gz"), "holds more than is allowed"),
-        (tarred({f"{at}.png": b"" for at in range(300)}, "xz"), "holds more than is allowed"),
-        (tarred({f"{at}/": b"" for at in range(300)}, "xz"), "holds more than is allowed"),
-        (tarred({".a": bytes(2_000_000)}, "bz2"), "holds more than is allowed"),
-        (random.Random(4).randbytes(2_000_000), "its archive is larger than is allowed"),
+        (tarred({"a.png": bytes(50_000_000)}, "gz"), "its files are larger than the limit"),
+        (
+            tarred({f"{at}.png": b"" for at in range(300)}, "xz"),
+            "its files are larger than the limit",
+        ),
+        (tarred({f"{at}/": b"" for at in range(300)}, "xz"), "its files are larger than the limit"),
+        (tarred({".a": bytes(2_000_000)}, "bz2"), "its files are larger than the limit"),
+        (random.Random(4).randbytes(2_000_000), "its archive is larger than the limit"),
         (lying_zip(), "damaged"),
         (long_header(), "header of more than"),
     ],
     ids=["zip", "gz", "many", "folders", "hidden", "archive", "lie", "header"],
 )
-def test_a_bomb_is_stopped_by_the_bytes_that_come_out(shelf, archive, match):
+def test_an_archive_bomb_is_stopped_by_its_unpacked_size(shelf, archive, match):
     shelf.files["/set"] = archive
     with pytest.raises(DatasetError, match=match):
         pokesim.fetch_dataset(f"{shelf.url}/set", "set", max_bytes=1_000_000)
@@ -339,37 +344,37 @@ def test_a_bomb_is_stopped_by_the_bytes_that_come_out(shelf, archive, match):
     assert not list(Path.cwd().rglob("*.png"))
 
 
-def test_what_was_too_large_is_not_downloaded_again(run, shelf):
+def test_an_archive_that_was_too_large_is_not_downloaded_again(run, shelf):
     shelf.files["/set"] = zipped({"a.png": bytes(2_000_000)})
     done = run("fetch-dataset", f"{shelf.url}/set", "set", "--max-gb", "0.001")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "--max-gb allows more.\n" in done.stderr
+    assert "raise it with --max-gb.\n" in done.stderr
     assert run("fetch-dataset", f"{shelf.url}/set", "set", "--max-gb", "0.1").returncode == 0
-    assert len(shelf.asked) == 1
+    assert len(shelf.requests) == 1
     assert names_in() == ["set"]
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(shelf, tmp_path, monkeypatch):
+def test_a_folder_with_other_files_is_left_alone(shelf, tmp_path, monkeypatch):
     url = f"{shelf.url}/set"
     Path("set").mkdir()
     Path("set/mine.png").write_bytes(b"mine")
-    assert "set has other things in it" in refused(shelf, "name a folder")
+    assert "set contains other files" in refused(shelf, "name a new folder")
     assert contents("set") == {"mine.png": b"mine"}
-    with pytest.raises(DatasetError, match="has other things in it"):
+    with pytest.raises(DatasetError, match="contains other files"):
         pokesim.fetch_dataset(url, "set/mine.png")
     pokesim.fetch_dataset(url, "other")
-    with pytest.raises(DatasetError, match=f"other holds {url}; name a folder"):
+    with pytest.raises(DatasetError, match=f"other holds {url}; name a new folder"):
         pokesim.fetch_dataset(f"{url}?2", "other")
     Path("empty").mkdir()
     monkeypatch.chdir("empty")
-    with pytest.raises(DatasetError, match="is the folder that you are in"):
+    with pytest.raises(DatasetError, match="is the current directory"):
         pokesim.fetch_dataset(url, ".")
     monkeypatch.chdir(tmp_path)
     pokesim.fetch_dataset(url, "empty")
     assert contents("empty") == FILES
 
 
-def test_two_that_fetch_into_one_folder_do_not_meet(shelf):
+def test_only_one_process_at_a_time_fetches_into_a_folder(shelf):
     Path(".set.part").mkdir()
     with filelock.FileLock(".set.part/lock"), pytest.raises(DatasetError, match="Another process"):
         pokesim.fetch_dataset(f"{shelf.url}/set", "set")
@@ -377,8 +382,8 @@ def test_two_that_fetch_into_one_folder_do_not_meet(shelf):
     assert names_in() == ["set"]
 
 
-def test_a_disk_that_takes_no_more_is_one_sentence(run, shelf):
-    """A limit on the size of a file stands for a full disk, which it takes root to make."""
+def test_a_full_disk_is_a_one_line_error(run, shelf):
+    """A limit on the size of a file stands in for a full disk, which only root could create."""
     shelf.files["/set"] = zipped({"a.png": bytes(2_000_000)})
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, allowed[1]))
@@ -387,27 +392,27 @@ def test_a_disk_that_takes_no_more_is_one_sentence(run, shelf):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
     assert done.returncode == 1
-    assert done.stderr == "pokesim: set cannot be written (File too large); it is as it was.\n"
+    assert done.stderr == "pokesim: set cannot be written (File too large); it is unchanged.\n"
     assert not Path("set").exists()
     assert run("fetch-dataset", f"{shelf.url}/set", "set").returncode == 0
-    assert len(shelf.asked) == 1
+    assert len(shelf.requests) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "match"),
     [
-        (401, "the server answered 401 .*; fetch it with a browser that is logged in"),
+        (401, "the server answered 401 .*; download it in a browser that is logged in"),
         (403, "403"),
-        (404, "404 Not Found; look whether the address is right"),
+        (404, "404 Not Found; check the address"),
         (500, "500"),
     ],
 )
-def test_what_a_server_refuses_is_one_sentence(shelf, status, match):
+def test_an_http_error_is_a_one_line_error(shelf, status, match):
     shelf.status = status
     refused(shelf, match)
 
 
-def test_offline_is_one_sentence(run):
+def test_an_unreachable_server_is_a_one_line_error(run):
     done = run("fetch-dataset", "http://127.0.0.1:1/set.zip")
     assert done.returncode == 1
     assert done.stderr.startswith("pokesim: http://127.0.0.1:1/set.zip: cannot be fetched (")
@@ -415,6 +420,6 @@ def test_offline_is_one_sentence(run):
 
 
 @pytest.mark.parametrize("source", ["set.zip", "ftp://x/y", "kaggle:x", "kaggle:../..", "kaggle:"])
-def test_a_source_is_kaggle_s_or_a_url(source):
+def test_a_source_must_be_a_kaggle_data_set_or_a_url(source):
     with pytest.raises(UsageError, match=r"kaggle:OWNER/NAME or an http\(s\) URL"):
         pokesim.fetch_dataset(source)

@@ -1,7 +1,7 @@
-"""Data sets of Kaggle, by the real kagglehub, from a stand-in of Kaggle's service on loopback.
+"""Kaggle's data sets, fetched with the real kagglehub from a fake Kaggle service on loopback.
 
-kagglehub knows its own name for this machine, http://localhost, and goes there by the proxy that
-HTTP_PROXY names: the stand-in.
+In its LOCALHOST environment kagglehub requests http://localhost, through the proxy in HTTP_PROXY,
+which is the fake service.
 """
 
 import os
@@ -27,7 +27,7 @@ def shelf():
 
 @pytest.fixture(autouse=True)
 def world(shelf, tmp_path, monkeypatch):
-    """What the Kaggle set is like, in small, and a home without anybody's credentials."""
+    """A small copy of the Kaggle data set, and a home folder without credentials."""
     table = "Name,Type1,Type2,Evolution\n" + "".join(f"{name},Grass,,\n" for name in drawn())
     files = {f"images/images/{name}.png": data for name, data in drawn().items()}
     shelf.files["/3.zip"] = zipped(files | {"pokemon.csv": table.encode()})
@@ -64,31 +64,30 @@ def test_the_first_five_minutes(run, shelf, tmp_path):
     assert built.stdout.startswith("Indexed 3 pictures, skipped 0"), built.stderr
     query = run("query", next(images.rglob("*.png")), "--where", "Type1=Grass", "--format", "paths")
     assert len(query.stdout.splitlines()) == 3
-    asked = len(shelf.asked)
+    requests = len(shelf.requests)
     again = run("fetch-dataset")
     assert again.stdout == f"Nothing to do: images holds {DEFAULT_SOURCE} already.\n"
-    assert len(shelf.asked) == asked
+    assert len(shelf.requests) == requests
 
 
-def test_it_lands_in_a_folder_of_one_s_own_from_kagglehub_s_cache_once_it_is_there(shelf):
+def test_a_cached_data_set_is_copied_into_the_folder_without_a_download(shelf):
     assert pokesim.fetch_dataset(folder="one").is_new
-    asked = [path for path, _ in shelf.asked]
-    assert asked.count("/3.zip") == 1
-    told = []
-    found = pokesim.fetch_dataset(folder="two", progress=lambda *at: told.append(at))
-    assert (found.files, told) == (4, [])
-    assert [path for path, _ in shelf.asked].count("/3.zip") == 1
+    assert [path for path, _ in shelf.requests].count("/3.zip") == 1
+    reported = []
+    found = pokesim.fetch_dataset(folder="two", progress=lambda *at: reported.append(at))
+    assert (found.files, reported) == (4, [])
+    assert [path for path, _ in shelf.requests].count("/3.zip") == 1
     one, two = (
-        {path.relative_to(home): path.is_file() and path.read_bytes() for path in home.rglob("*")}
-        for home in map(Path, ("one", "two"))
+        {path.relative_to(root): path.is_file() and path.read_bytes() for path in root.rglob("*")}
+        for root in map(Path, ("one", "two"))
     )
     assert one == two
-    # With its version named, no network is needed.
+    # With a version in the source, no network is needed.
     shelf.status = 500
     assert pokesim.fetch_dataset(f"{DEFAULT_SOURCE}/versions/3", "three").files == 4
 
 
-def test_a_cut_download_goes_on(run, shelf, tmp_path):
+def test_a_broken_download_resumes(run, shelf, tmp_path):
     noise = random.Random(5).randbytes(3_000_000)
     shelf.files["/3.zip"] = zipped({"noise.png": noise})
     shelf.cut = 2_000_000
@@ -101,15 +100,15 @@ def test_a_cut_download_goes_on(run, shelf, tmp_path):
     assert not (tmp_path / ".images.part").exists()
     shelf.cut = 0
     assert run("fetch-dataset").returncode == 0
-    assert shelf.asked[-1][1].startswith("bytes=")
+    assert shelf.requests[-1][1].startswith("bytes=")
     assert (tmp_path / "images" / "noise.png").read_bytes() == noise
 
 
-def test_progress_is_told_and_kagglehub_is_not_heard(shelf, capfd):
-    told = []
-    pokesim.fetch_dataset(folder="set", progress=lambda *at: told.append(at))
+def test_progress_is_reported_and_kagglehub_is_silent(shelf, capfd):
+    reported = []
+    pokesim.fetch_dataset(folder="set", progress=lambda *at: reported.append(at))
     size = len(shelf.files["/3.zip"])
-    assert (told[0], told[-1]) == ((0, size), (size, size))
+    assert (reported[0], reported[-1]) == ((0, size), (size, size))
     assert capfd.readouterr() == ("", "")
 
 
@@ -117,12 +116,12 @@ def test_progress_is_told_and_kagglehub_is_not_heard(shelf, capfd):
     ("status", "match"),
     [
         (401, "log in with an API token"),
-        (403, "Kaggle refuses .* wants its licence accepted"),
-        (404, f"Kaggle has no data set {NAME}; look for it"),
+        (403, "Kaggle refuses .* its licence must be accepted"),
+        (404, f"Kaggle has no data set {NAME}; search for it"),
         (500, "Kaggle answered 500"),
     ],
 )
-def test_what_kaggle_refuses_is_one_sentence(shelf, status, match):
+def test_an_http_error_of_kaggle_is_a_one_line_error(shelf, status, match):
     shelf.status = status
     with pytest.raises(DatasetError, match=match) as caught:
         pokesim.fetch_dataset()
@@ -130,7 +129,7 @@ def test_what_kaggle_refuses_is_one_sentence(shelf, status, match):
     assert not list(Path.cwd().iterdir())
 
 
-def test_an_unknown_data_set_and_no_network_are_one_sentence_each(run):
+def test_an_unknown_data_set_or_no_network_is_a_one_line_error(run):
     done = run("fetch-dataset", "kaggle:nobody/nothing")
     assert done.returncode == 1
     assert done.stderr.startswith("pokesim: Kaggle has no data set nobody/nothing; ")
@@ -142,19 +141,19 @@ def test_an_unknown_data_set_and_no_network_are_one_sentence_each(run):
 
 
 @pytest.mark.parametrize("damaged", [b"<html>Log in</html>", zipped({"a.png": bytes(99999)})[:-50]])
-def test_what_cannot_be_unpacked_does_not_stand_in_the_way(shelf, damaged):
+def test_a_damaged_download_is_deleted_and_fetched_again(shelf, damaged):
     sound, shelf.files["/3.zip"] = shelf.files["/3.zip"], damaged
-    with pytest.raises(DatasetError, match=r"cannot be used .* it is removed, try again"):
+    with pytest.raises(DatasetError, match=r"is unusable .* and was deleted; try again"):
         pokesim.fetch_dataset()
     shelf.files["/3.zip"] = sound
     assert pokesim.fetch_dataset().files == 4
 
 
-def test_the_cap_is_on_what_is_downloaded_and_on_what_comes_out(shelf):
+def test_the_limit_applies_to_the_download_and_to_the_unpacked_files(shelf):
     shelf.files["/3.zip"] = zipped({"a.png": bytes(3_000_000)})
-    with pytest.raises(DatasetError, match="archive is larger than is allowed"):
+    with pytest.raises(DatasetError, match="archive is larger than the limit"):
         pokesim.fetch_dataset(max_bytes=2_000)
-    with pytest.raises(DatasetError, match="holds more than is allowed"):
+    with pytest.raises(DatasetError, match="its files are larger than the limit"):
         pokesim.fetch_dataset(max_bytes=2_000_000)
     assert not list(Path.cwd().iterdir())
 
@@ -162,17 +161,17 @@ def test_the_cap_is_on_what_is_downloaded_and_on_what_comes_out(shelf):
 def test_a_link_in_kagglehub_s_cache_is_refused(tmp_path):
     pokesim.fetch_dataset(folder="one")
     next((tmp_path / "hub").rglob("pokemon.csv")).with_name("x").symlink_to("/etc/passwd")
-    with pytest.raises(DatasetError, match="x in it is a link"):
+    with pytest.raises(DatasetError, match="its entry x is a link"):
         pokesim.fetch_dataset(folder="two")
 
 
-def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_an_unwritable_cache_is_a_one_line_error(tmp_path):
     (tmp_path / "hub").write_text("no folder")
     with pytest.raises(DatasetError, match=r"kagglehub's cache .*hub cannot be written"):
         pokesim.fetch_dataset()
 
 
-def test_without_kagglehub_the_sentence_names_the_extra(monkeypatch):
+def test_without_kagglehub_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # as if it were not installed
     with pytest.raises(DatasetError, match=r"pip install 'pokesim\[kaggle\]'"):
         pokesim.fetch_dataset()

@@ -1,4 +1,4 @@
-"""A web server on loopback that holds archives, and a stand-in of Kaggle's service."""
+"""A web server on loopback that serves archives, and a fake Kaggle service."""
 
 import base64
 import contextlib
@@ -18,17 +18,17 @@ from support.pictures import as_png
 
 
 class Shelf(http.server.ThreadingHTTPServer):
-    """What a server holds, how it behaves, and what it was asked.
+    """A server, with settings for its behaviour and a log of its requests.
 
     Attributes:
-        files: path → bytes.
-        etag: of all files; none is sent if it is empty.
-        ranges: whether parts can be asked for.
-        cut: how many bytes an answer has before the connection breaks; 0: all.
-        held: while it is clear, the connection does not break yet.
-        status: what is answered to everything, if not 0.
-        asked: (path, its Range header) in their order.
-        versions: OWNER/NAME → version and path, of Kaggle's data sets.
+        files: path → content.
+        etag: the ETag of all files; if empty, none is sent.
+        ranges: whether range requests are supported.
+        cut: the number of bytes sent before the connection breaks, or 0 to send all.
+        may_break: while clear, the connection stays open after the last byte.
+        status: the status of every response, or 0 for the usual one.
+        requests: (path, Range header) of each request, in order.
+        versions: OWNER/NAME → (version, path) of the Kaggle data sets.
     """
 
     daemon_threads = True
@@ -37,9 +37,9 @@ class Shelf(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
         self.etag, self.ranges, self.cut, self.status = '"one"', True, 0, 0
-        self.held = threading.Event()
-        self.held.set()
-        self.asked: list[tuple[str, str | None]] = []
+        self.may_break = threading.Event()
+        self.may_break.set()
+        self.requests: list[tuple[str, str | None]] = []
         self.versions: dict[str, tuple[int, str]] = {}
 
     @property
@@ -58,15 +58,15 @@ def serving() -> Iterator[Shelf]:
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         shelf, path = self.server, urlsplit(self.path).path
-        wanted = self.headers.get("Range")
-        shelf.asked.append((path, wanted))
+        byte_range = self.headers.get("Range")
+        shelf.requests.append((path, byte_range))
         if shelf.status or path not in shelf.files:
             self.send_error(shelf.status or 404)
             return
         body = whole = shelf.files[path]
         condition = self.headers.get("If-Range", shelf.etag)
-        if wanted and shelf.ranges and condition == shelf.etag:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if byte_range and shelf.ranges and condition == shelf.etag:
+            start = int(byte_range.removeprefix("bytes=").rstrip("-"))
             if start >= len(whole):
                 self.send_error(416)
                 return
@@ -85,24 +85,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body[: shelf.cut or None])
-            shelf.held.wait(60)
+            shelf.may_break.wait(60)
 
     def do_POST(self):
-        """Answer as Kaggle does to kagglehub's two questions: which version, and where it is."""
+        """Answer kagglehub's two requests, for the current version and for the download URL."""
         shelf, path = self.server, urlsplit(self.path).path
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        shelf.asked.append((path, None))
-        name = f"{asked['ownerSlug']}/{asked['datasetSlug']}"
+        payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        shelf.requests.append((path, None))
+        name = f"{payload['ownerSlug']}/{payload['datasetSlug']}"
         if shelf.status or name not in shelf.versions:
             self._json(shelf.status or 404, {"code": shelf.status or 404, "message": "Not found"})
             return
-        version, place = shelf.versions[name]
+        version, location = shelf.versions[name]
         if path == "/api/v1/datasets.DatasetApiService/GetDataset":
             self._json(200, {"currentVersionNumber": version})
         elif path == "/api/v1/datasets.DatasetApiService/DownloadDataset":
-            assert asked["datasetVersionNumber"] == version
+            assert payload["datasetVersionNumber"] == version
             self.send_response(302)
-            self.send_header("Location", f"http://localhost{place}")
+            self.send_header("Location", f"http://localhost{location}")
             self.send_header("Content-Length", "0")
             self.end_headers()
         else:
@@ -122,7 +122,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @functools.cache
 def drawn() -> dict[str, bytes]:
-    """Three sample creatures, as PNG files, by their names."""
+    """Return three sample creatures as name → PNG."""
     images = builtin_samples().images
     return {name: as_png(images / f"{name}.webp") for name in CREATURES[:3]}
 
