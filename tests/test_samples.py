@@ -1,4 +1,4 @@
-"""The built-in samples, through the package's public face."""
+"""The built-in samples, through the public API."""
 
 import itertools
 import re
@@ -12,7 +12,7 @@ from PIL import Image
 import pokesim
 from pokesim.samples import CREATURES, PHOTOGRAPHED, builtin_samples, write_samples
 
-# All pairs of creatures are compared, so they are compared at a small size.
+# A small size, because all pairs of creatures are compared.
 SMALL = 64
 
 
@@ -23,25 +23,25 @@ def small_creatures():
 
 
 def on_white(picture):
-    """The picture's colours on white, from 0 to 1, as (h, w, 3)."""
+    """Return a picture's colours on white, from 0 to 1, float32 (h, w, 3)."""
     pixels = np.asarray(picture, dtype=np.float32) / 255
     return pixels[..., :3] * pixels[..., 3:] + 1 - pixels[..., 3:]
 
 
-def test_there_are_151_creatures_with_names_fit_for_files():
+def test_the_151_creatures_have_names_usable_as_file_names():
     assert len(CREATURES) == len(set(CREATURES)) == 151
     assert list(CREATURES) == sorted(CREATURES)
     assert all(re.fullmatch(r"[a-z]{4,10}", name) for name in CREATURES)
 
 
-def test_every_creature_is_a_picture_on_transparent_ground():
+def test_every_creature_is_a_picture_with_a_transparent_background():
     for name in CREATURES:
         with Image.open(builtin_samples().images / f"{name}.webp") as creature:
             assert (creature.format, creature.mode) == ("WEBP", "RGBA"), name
             assert creature.size == (256, 256), name
 
 
-def test_every_creature_fills_its_picture_and_leaves_the_edge_free(small_creatures):
+def test_every_creature_fills_its_picture_and_leaves_the_border_empty(small_creatures):
     for name, creature in small_creatures.items():
         alpha = np.asarray(creature.getchannel("A"))
         border = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
@@ -56,15 +56,15 @@ def test_no_two_creatures_look_alike(small_creatures):
     drawn = (pixels < 1).any(axis=3)
 
     def difference(i, j):
-        """The mean difference of two creatures where either is drawn, 0 to 1."""
+        """Return the mean difference, 0 to 1, of two creatures where either is drawn."""
         return float(np.abs(pixels[i] - pixels[j])[drawn[i] | drawn[j]].mean())
 
     pairs = itertools.combinations(range(len(pixels)), 2)
-    # For comparison: a creature and itself, a tenth paler, differ by 0.04.
+    # For comparison, a creature and a copy a tenth paler differ by 0.04.
     assert not [(CREATURES[i], CREATURES[j]) for i, j in pairs if difference(i, j) < 0.12]
 
 
-def test_there_are_40_photos_of_known_creatures():
+def test_the_40_photos_show_known_creatures():
     assert len(PHOTOGRAPHED) == len(set(PHOTOGRAPHED)) == 40
     assert list(PHOTOGRAPHED) == sorted(PHOTOGRAPHED)
     assert set(PHOTOGRAPHED) <= set(CREATURES)
@@ -83,7 +83,7 @@ def test_all_samples_together_take_at_most_3_mb():
     assert sum(file.stat().st_size for folder in folders for file in folder.iterdir()) <= 3_000_000
 
 
-def test_samples_are_written_under_their_names_and_the_same_again(tmp_path):
+def test_write_samples_uses_their_names_and_restores_changed_files(tmp_path):
     samples = write_samples(tmp_path / "new" / "samples")
     files = [*sorted(samples.images.iterdir()), *sorted(samples.photos.iterdir())]
     assert [file.name for file in files] == [
@@ -100,13 +100,13 @@ def test_samples_are_written_under_their_names_and_the_same_again(tmp_path):
     assert [file.read_bytes() for file in files] == before
 
 
-def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path):
+def test_a_folder_that_cannot_be_created_raises_os_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):
         write_samples(tmp_path / "file")
 
 
-def test_the_names_are_known_without_a_library_for_pictures():
+def test_the_names_are_available_without_importing_numpy_or_pillow():
     script = "import sys, pokesim.samples; print({'numpy', 'PIL'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

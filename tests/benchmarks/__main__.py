@@ -1,13 +1,13 @@
-"""Speed and memory, side by side in one run, as ratios.
+"""Measure speed and memory side by side in one run, as ratios.
 
     python tests/benchmarks [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
                        [--parts build,large,networks,query,search,filter,growth,serve]
                        [--vectors 1000,10000,100000] [--files 1000,10000,100000]
 
-Timings drift from machine to machine and minute to minute; the ratios hold. Without --weights a
-random initialisation of the network is used, which is as fast as a trained one. The vectors that
-are searched are points between real feature vectors: of the network given with --weights, else of
-the bundled one.
+Timings vary from machine to machine and minute to minute; the ratios are stable. Without --weights
+a random initialisation of the network is used, which is as fast as a trained one. The vectors to
+search are points between real feature vectors, computed by the network given with --weights, or
+else by the bundled one.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from pokesim.embedders.runtimes import open_embedder
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmarks and print their tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="pictures whose features are searched")
+    parser.add_argument("--images", type=Path, help="pictures to compute the features from")
     parser.add_argument("--embedder", default="resnet50", help="a Keras network")
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
@@ -41,54 +41,54 @@ def main() -> None:
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
     parser.add_argument("--files", default="1000,10000,100000", help="sizes of folders to build")
-    parser.add_argument("--rounds", type=int, default=5, help="repetitions; the median counts")
-    parser.add_argument("--plot", type=Path, help="draw building and searching to this PNG")
-    given = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions; the median is reported")
+    parser.add_argument("--plot", type=Path, help="plot building and searching in this PNG")
+    options = parser.parse_args()
     built: dict[str, float] = {}
     timings: list[searching.Timing] = []
-    parts = set(given.parts.split(","))
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        samples = pokesim.write_samples(home / "samples")
-        weights = given.weights or home / "seeded.weights.h5"
-        if not given.weights and parts & {"build", "large", "networks", "query", "serve"}:
-            seeded_weights(given.embedder, weights)
+    parts = set(options.parts.split(","))
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        samples = pokesim.write_samples(folder / "samples")
+        weights = options.weights or folder / "seeded.weights.h5"
+        if not options.weights and parts & {"build", "large", "networks", "query", "serve"}:
+            seeded_weights(options.embedder, weights)
         setting = Setting(
-            home,
-            small_copies(samples.images, home / "small"),
+            folder,
+            small_copies(samples.images, folder / "small"),
             sorted(samples.photos.iterdir()),
-            given.embedder,
+            options.embedder,
             weights,
         )
         if "build" in parts:
-            built = building.measure(setting, given.rounds)
+            built = building.measure(setting, options.rounds)
         if "large" in parts:
-            building.measure_large(setting, given.rounds)
+            building.measure_large(setting, options.rounds)
         if "networks" in parts:
-            networks.measure(setting, given.rounds)
+            networks.measure(setting, options.rounds)
         if "query" in parts:
-            querying.measure(setting, given.rounds)
+            querying.measure(setting, options.rounds)
         if "serve" in parts:
             loading.measure(setting)
         if "growth" in parts:
-            growth.measure(home, [int(n) for n in given.files.split(",")])
+            growth.measure(folder, [int(n) for n in options.files.split(",")])
         if parts & {"search", "filter", "open"}:
-            known = (given.embedder, given.weights) if given.weights else ("compact", None)
-            network = open_embedder(prepare_model(*known))
-            features = searching.features_of(given.images or samples.images, network)
-            print(f"\nVectors are made of {len(features):,} features by {known[0]}.")
-            counts = [int(n) for n in given.vectors.split(",")]
+            model = (options.embedder, options.weights) if options.weights else ("compact", None)
+            network = open_embedder(prepare_model(*model))
+            features = searching.features_of(options.images or samples.images, network)
+            print(f"\nVectors are mixed from {len(features):,} features by {model[0]}.")
+            counts = [int(n) for n in options.vectors.split(",")]
             if "open" in parts:
-                searching.measure_opening(home, features, 1_000_000)
+                searching.measure_opening(folder, features, 1_000_000)
             if "search" in parts:
-                timings = searching.measure(home, features, counts)
+                timings = searching.measure(folder, features, counts)
             if "filter" in parts:
-                filtering.measure(home, features, counts[-1], given.rounds)
-        if given.plot and built and timings:
+                filtering.measure(folder, features, counts[-1], options.rounds)
+        if options.plot and built and timings:
             from plot import draw
 
-            draw(built, timings, given.embedder, given.plot)
-            print(f"\nThe plot is {given.plot}.")
+            draw(built, timings, options.embedder, options.plot)
+            print(f"\nWrote the plot to {options.plot}.")
 
 
 if __name__ == "__main__":

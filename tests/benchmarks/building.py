@@ -1,4 +1,4 @@
-"""Pictures a second: the classic recipes, the bare network, and pokesim with each runtime."""
+"""Build speed: the usual Keras scripts, the bare network, and pokesim with each runtime."""
 
 import importlib.util
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from pokesim.threads import read_ahead
 
 
 def runtimes() -> dict[str, Compute]:
-    """Return the runtimes that this machine has, by the name in the table."""
+    """Return the runtimes available on this machine, by their names in the table."""
     found: dict[str, Compute] = {"LiteRT": Compute()}
     if importlib.util.find_spec("openvino"):
         import openvino
@@ -32,15 +32,15 @@ def runtimes() -> dict[str, Compute]:
 
 
 def measure(setting: Setting, rounds: int) -> dict[str, float]:
-    """Measure the seconds a picture of every way to embed a folder of small pictures."""
+    """Return the seconds per picture of each way to embed a folder of small pictures."""
     paths = [setting.images / name for name in find_files(setting.images)]
-    some = paths[:48]
+    sample = paths[:48]
     ways: dict[str, Callable[[], float]] = {
         "model.predict, one at a time": lambda: float(
-            python(*setting.plain, "loop", *some).split()[-1]
+            python(*setting.baseline, "loop", *sample).split()[-1]
         ),
         "model.predict, batches of 32": lambda: float(
-            python(*setting.plain, "batches", *some).split()[-1]
+            python(*setting.baseline, "batches", *sample).split()[-1]
         ),
     }
     for name, compute in runtimes().items():
@@ -60,7 +60,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
 
 
 def measure_large(setting: Setting, rounds: int) -> None:
-    """Measure what decoding photographs of 12 megapixels costs."""
+    """Measure the cost of decoding photographs of 12 megapixels."""
     folder = _large_photos(setting)
     paths = [folder / name for name in find_files(folder)]
     litert = Compute()
@@ -87,7 +87,7 @@ def measure_large(setting: Setting, rounds: int) -> None:
 
 
 def bare_network(setting: Setting, folder: Path, compute: Compute) -> Callable[[], float]:
-    """Return a way that runs the network on pixels that are in memory already."""
+    """Return a function that measures the network alone, in seconds per picture."""
     network = open_embedder(prepare_model(setting.embedder, setting.weights), compute)
     names = find_files(folder)[:BATCH_SIZE]
     batch = np.stack([pixels_of(folder / name, network.side) for name in names])
@@ -101,7 +101,7 @@ def bare_network(setting: Setting, folder: Path, compute: Compute) -> Callable[[
 
 
 def _reading(paths: list[Path]) -> float:
-    """Read pictures with all cores and return the seconds that each took."""
+    """Read pictures with all cores and return the seconds per picture."""
     pixels = read_ahead(lambda path: pixels_of(path, 224), paths, len(paths))
     return seconds_of(lambda: list(pixels)) / len(paths)
 
@@ -109,11 +109,11 @@ def _reading(paths: list[Path]) -> float:
 def _pokesim(setting: Setting, folder: Path, compute: Compute) -> Callable[[], float]:
     runtime, precision = compute.runtime, compute.precision
     name = f"{setting.embedder}-{folder.name}-{runtime}-{precision}"
-    home = setting.home / "indexes" / name
+    index = setting.folder / "indexes" / name
 
     def once() -> float:
         built = pokesim.build_index(
-            folder, home, rebuild=True, runtime=runtime, precision=precision, **setting.options
+            folder, index, rebuild=True, runtime=runtime, precision=precision, **setting.options
         )
         return built.seconds / built.indexed
 
@@ -121,8 +121,8 @@ def _pokesim(setting: Setting, folder: Path, compute: Compute) -> Callable[[], f
 
 
 def _large_photos(setting: Setting, kinds: int = 16, copies: int = 8) -> Path:
-    """Write JPEGs of 4000 × 3000 with the grain of a camera, some of each kind."""
-    folder = setting.home / "large"
+    """Write JPEGs of 4000 × 3000 with camera-like noise, ``copies`` of each of ``kinds``."""
+    folder = setting.folder / "large"
     folder.mkdir()
     random = np.random.default_rng(0)
     grain = random.normal(0, 6, (3000, 4000, 1))
@@ -134,7 +134,7 @@ def _large_photos(setting: Setting, kinds: int = 16, copies: int = 8) -> Path:
         noisy = np.clip(np.asarray(large, np.float32) + shifted, 0, 255).astype(np.uint8)
         encoded = BytesIO()
         Image.fromarray(noisy).save(encoded, "JPEG", quality=90)
-        for copy in range(copies):  # another file each, by a byte behind the picture
+        for copy in range(copies):  # a byte after the picture makes each file different
             data = encoded.getvalue() + bytes([copy])
             (folder / f"{number:03}-{copy}.jpg").write_bytes(data)
     return folder

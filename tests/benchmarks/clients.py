@@ -1,6 +1,6 @@
-"""Clients that search at once: python clients.py PORT REQUESTS CLIENTS PHOTO… → JSON.
+"""Concurrent clients that search: python clients.py PORT REQUESTS CLIENTS PHOTO… → JSON.
 
-A process of its own, so that what it computes does not hold up the server.
+They run in a separate process, so that their work does not delay the server.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 
-async def ask(port: int, requests: list[bytes], found: list[tuple[int, float]]) -> None:
-    """Send requests one after the other on one connection, for status and seconds of each."""
+async def send(port: int, requests: list[bytes], found: list[tuple[int, float]]) -> None:
+    """Send requests one at a time on one connection; append (status, seconds) to ``found``."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while requests:
         request = requests.pop()
@@ -25,7 +25,7 @@ async def ask(port: int, requests: list[bytes], found: list[tuple[int, float]]) 
 
 
 async def main() -> None:
-    """Ask, and print statuses, seconds of each request, and seconds of all."""
+    """Send the requests and print each one's status and seconds, and the total seconds."""
     port, count, clients = map(int, sys.argv[1:4])
     photos = [Path(name).read_bytes() for name in sys.argv[4:]]
     head = "POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n"
@@ -33,7 +33,7 @@ async def main() -> None:
     requests = [kinds[number % len(kinds)] for number in range(count)]
     found: list[tuple[int, float]] = []
     start = time.perf_counter()
-    await asyncio.gather(*(ask(port, requests, found) for _ in range(clients)))
+    await asyncio.gather(*(send(port, requests, found) for _ in range(clients)))
     print(json.dumps({"seconds": time.perf_counter() - start, "found": found}))
 
 

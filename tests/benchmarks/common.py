@@ -1,4 +1,4 @@
-"""What the parts of the benchmark share: pictures, weights, processes, medians, tables."""
+"""Shared by the benchmarks: pictures, weights, processes, medians, tables."""
 
 import os
 import statistics
@@ -15,7 +15,7 @@ from pokesim.embedders.catalog import KerasSource, spec_of
 from pokesim.show.text import columns
 
 HERE = Path(__file__).parent
-PLAIN = HERE / "plain.py"
+BASELINE = HERE / "baseline.py"
 
 _SEEDED = """
 import sys, keras
@@ -28,16 +28,16 @@ getattr(keras.applications, sys.argv[1])(
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part works with.
+    """The input of every benchmark.
 
     Attributes:
-        home: a folder to write into, removed afterwards.
-        images: small pictures.
-        photos: photos to ask with.
-        embedder, weights: the network, and its weights file if it is one of Keras'.
+        folder: a folder for files, removed afterwards.
+        images: a folder of small pictures.
+        photos: query photos.
+        embedder, weights: the network, and its weights file if it is a Keras network.
     """
 
-    home: Path
+    folder: Path
     images: Path
     photos: list[Path]
     embedder: str
@@ -45,32 +45,32 @@ class Setting:
 
     @property
     def options(self) -> dict[str, object]:
-        """Arguments of `pokesim.build_index`."""
+        """The embedder arguments of `pokesim.build_index`."""
         return {"embedder": self.embedder, "weights": self.weights}
 
     @property
-    def plain(self) -> list[str | Path]:
-        """The command of `plain.py` up to its way."""
+    def baseline(self) -> list[str | Path]:
+        """The command line of `baseline.py` up to WAY."""
         source = self.source
-        return [PLAIN, source.module, source.class_name, self.weights]
+        return [BASELINE, source.module, source.class_name, self.weights]
 
     @property
     def source(self) -> KerasSource:
-        """Where in Keras the network is."""
+        """The module and class of the network in Keras."""
         source = spec_of(self.embedder).keras
         assert source is not None
         return source
 
 
 def seeded_weights(embedder: str, path: Path) -> None:
-    """Write a random initialisation; arithmetic takes as long whatever the numbers are."""
+    """Write a random initialisation; the speed does not depend on the weights."""
     source = spec_of(embedder).keras
     assert source is not None
     python("-c", _SEEDED, source.class_name, path)
 
 
 def python(*arguments: str | Path) -> str:
-    """Run Python quietly in a process of its own and return what it printed."""
+    """Run Python in a separate process, without its warnings, and return its output."""
     command = [sys.executable, *map(os.fspath, arguments)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
@@ -84,14 +84,14 @@ def python(*arguments: str | Path) -> str:
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Return how long one call takes."""
+    """Return the seconds that one call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def in_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Return the median of what each way gives, measured in turns, so that load hits all alike."""
+    """Return the median result of each way; they alternate, so that load affects all alike."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -100,7 +100,7 @@ def in_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, flo
 
 
 def small_copies(images: Path, folder: Path, side: int = 120) -> Path:
-    """Write the pictures of a folder again, ``side`` pixels wide and high, in three poses."""
+    """Write each picture of a folder resized to ``side`` pixels, and flipped, and turned."""
     folder.mkdir()
     for path in sorted(images.iterdir()):
         with Image.open(path) as picture:

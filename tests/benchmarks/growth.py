@@ -1,6 +1,6 @@
-"""How build time and memory grow with the number of pictures: a stub embeds tiny files.
+"""Growth of build time and memory with the number of pictures; a stub embeds tiny files.
 
-python growth.py FILES HOME      builds one index, prints its seconds and peak megabytes
+python growth.py FILES INDEX      builds one index, prints its seconds and peak megabytes
 """
 
 import math
@@ -30,7 +30,7 @@ _IN_A_FOLDER = 10_000
 
 
 class Stub:
-    """A network that costs nothing: the first numbers of a picture's pixels."""
+    """An embedder without cost: a vector is the first values of the pixels."""
 
     side, dimension = 16, DIMENSION
 
@@ -39,12 +39,12 @@ class Stub:
         return pixels.reshape(len(pixels), -1)[:, :DIMENSION].astype(np.float32)
 
 
-def measure(home: Path, counts: Sequence[int]) -> None:
-    """Build indexes of more and more files, each in a process of its own."""
+def measure(directory: Path, counts: Sequence[int]) -> None:
+    """Build indexes of increasing numbers of files, each in a separate process."""
     found = []
     for count in counts:
-        files = _tiny_files(home / f"tiny-{count}", count)
-        out = python(__file__, files, home / f"grown-{count}").split()
+        files = _tiny_files(directory / f"tiny-{count}", count)
+        out = python(__file__, files, directory / f"grown-{count}").split()
         found.append((count, float(out[0]), float(out[1])))
     rows = [("files", "seconds", "a second", "peak MB", "index, MB")]
     rows += [
@@ -60,26 +60,26 @@ def measure(home: Path, counts: Sequence[int]) -> None:
 
 def _tiny_files(folder: Path, count: int) -> Path:
     for number in range(count):
-        below = folder / f"{number // _IN_A_FOLDER:04}"
-        own = below / f"{number % _IN_A_FOLDER:04}.png"
+        subfolder = folder / f"{number // _IN_A_FOLDER:04}"
+        path = subfolder / f"{number % _IN_A_FOLDER:04}.png"
         if number % _IN_A_FOLDER == 0:
-            below.mkdir(parents=True)
-            Image.new("RGB", (16, 16), (number // _IN_A_FOLDER % 256, 99, 0)).save(own)
-            first = own
+            subfolder.mkdir(parents=True)
+            Image.new("RGB", (16, 16), (number // _IN_A_FOLDER % 256, 99, 0)).save(path)
+            first = path
         else:
-            os.link(first, own)  # as many files, without as many blocks on the disk
+            os.link(first, path)  # a file that takes no further space on the disk
     return folder
 
 
 def main() -> None:
     """Build one index."""
-    root, home = map(Path, sys.argv[1:])
+    root, index = map(Path, sys.argv[1:])
     files = find_files(root)
     record = EmbedderRecord("compact", "", 1, Stub.side, READING, True)
     built = run_build(
         BuildOptions(
-            index=str(home),
-            folder=IndexFolder(home),
+            index=str(index),
+            folder=IndexFolder(index),
             root=root,
             record=record,
             dimension=DIMENSION,
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _peak_megabytes() -> float:
-    try:  # ru_maxrss is handed on from the process that started this one
+    try:  # ru_maxrss is inherited from the parent process
         status = Path("/proc/self/status").read_text()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2

@@ -1,4 +1,4 @@
-"""A server under load, against its embedder alone: throughput, waiting, memory."""
+"""Throughput, latency and memory of a server under load, relative to its embedder alone."""
 
 import json
 import re
@@ -24,14 +24,17 @@ _ROUNDS, _BATCHES = 3, 8
 
 
 def measure(setting: Setting) -> None:
-    """Search by many clients at once, in turns with the embedder alone."""
-    homes = {"compact": setting.home / "serve-compact", setting.embedder: setting.home / "serve"}
-    pokesim.build_index(setting.images, homes["compact"], embedder="compact")
-    pokesim.build_index(setting.images, homes[setting.embedder], **setting.options)
+    """Measure searches by concurrent clients, alternating with the embedder alone."""
+    indexes = {
+        "compact": setting.folder / "serve-compact",
+        setting.embedder: setting.folder / "serve",
+    }
+    pokesim.build_index(setting.images, indexes["compact"], embedder="compact")
+    pokesim.build_index(setting.images, indexes[setting.embedder], **setting.options)
     rows = [("", "searches/s", "of embedder with reading", "of network alone", "errors", "503")]
     rows[0] += ("p50, ms", "p99, ms", "bound, ms")
-    for name, home in homes.items():
-        with serving(home) as server, pokesim.open_index(home) as index:
+    for name, path in indexes.items():
+        with serving(path) as server, pokesim.open_index(path) as index:
             rows.append((name, *_loaded(server, index, setting.photos)))
             if name == "compact":
                 memory = _growth(server, setting.photos)
@@ -81,7 +84,7 @@ def _loaded(server: Server, index: pokesim.Index, photos: list[Path]) -> tuple[s
 
 
 def _growth(server: Server, photos: list[Path]) -> float:
-    """Return by how many MB a server's memory grows that has been under load already."""
+    """Return the MB by which the memory of a warm server grows under further load."""
     before = _memory(server)
     _searched(server, MORE, photos)
     return _memory(server) - before
@@ -93,6 +96,6 @@ def _searched(server: Server, count: int, photos: list[Path]) -> dict:
 
 
 def _memory(server: Server) -> float:
-    """Return how many MB a process holds."""
+    """Return the resident memory of a server in MB."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1e3

@@ -11,10 +11,10 @@ from pokesim.embedders.litert import BATCH_SIZE
 
 
 def measure(setting: Setting, rounds: int) -> None:
-    """Measure the seconds a picture of each network, and show them beside what is planned with."""
-    plain = [name for name, spec in CATALOG.items() if not (spec.keras and spec.keras.classifier)]
+    """Print the time per picture of each network next to the value used for planning."""
+    names = [name for name, spec in CATALOG.items() if not (spec.keras and spec.keras.classifier)]
     litert = Compute()
-    ways = {name: bare_network(_with(setting, name), setting.images, litert) for name in plain}
+    ways = {name: bare_network(_with(setting, name), setting.images, litert) for name in names}
     seconds = in_turns(ways, rounds)
     rows = [("", "ms a picture", f"of {PREFERRED}", "planned with")]
     for name, value in seconds.items():
@@ -27,7 +27,7 @@ def _with(setting: Setting, name: str) -> Setting:
     """Return the setting with another network."""
     if name == setting.embedder:
         return setting
-    weights = None if name == BUNDLED else setting.home / f"{name}.weights.h5"
+    weights = None if name == BUNDLED else setting.folder / f"{name}.weights.h5"
     if weights:
         seeded_weights(name, weights)
     return replace(setting, embedder=name, weights=weights)

@@ -1,4 +1,4 @@
-"""The benchmark as one picture: pictures a second when building, milliseconds when searching."""
+"""Plot the benchmarks: pictures per second when building, milliseconds per search."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ _LINES = {"flat": _THEIRS, "Panorama": _OURS, "NumPy": "#c98a2b", "memory read o
 
 
 def draw(building: dict[str, float], timings: Sequence[Timing], embedder: str, path: Path) -> None:
-    """Draw the seconds a picture of each way to build, and the times of searches."""
+    """Plot the seconds per picture of each way to build, and the search times, in a file."""
     mpl.rcParams |= {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1.25, 1))
     names = list(building)[::-1]

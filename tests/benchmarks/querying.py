@@ -1,4 +1,4 @@
-"""One query: a cold process against the classic script, and a warm one against the bare network."""
+"""One query: a cold process relative to a script, and a warm one to the bare network."""
 
 import statistics
 from pathlib import Path
@@ -13,24 +13,26 @@ from pokesim.images import find_files, pixels_of
 
 
 def measure(setting: Setting, rounds: int) -> dict[str, float]:
-    """Measure the seconds of whole processes that answer one query."""
-    index, compact = setting.home / "query", setting.home / "query-compact"
+    """Return the seconds that whole processes take to answer one query."""
+    index, compact = setting.folder / "query", setting.folder / "query-compact"
     pokesim.build_index(setting.images, index, **setting.options)
     pokesim.build_index(setting.images, compact, embedder="compact")
     photo = setting.photos[0]
     with pokesim.open_index(index) as opened:
-        known = {item.path: row for item, row in zip(opened.items, _rows(opened), strict=True)}
-    np.savez(setting.weights.with_suffix(".npz"), **known)
+        vectors = {item.path: row for item, row in zip(opened.items, _rows(opened), strict=True)}
+    np.savez(setting.weights.with_suffix(".npz"), **vectors)
 
-    def ask(home: Path) -> float:
-        return seconds_of(lambda: python("-m", "pokesim", "query", photo, "--index", home))
+    def query(path: Path) -> float:
+        return seconds_of(lambda: python("-m", "pokesim", "query", photo, "--index", path))
 
     inside = setting.images / find_files(setting.images)[0]
     seconds = in_turns(
         {
-            "TensorFlow script": lambda: seconds_of(lambda: python(*setting.plain, "query", photo)),
-            f"pokesim, {setting.embedder}": lambda: ask(index),
-            "pokesim, compact": lambda: ask(compact),
+            "TensorFlow script": lambda: seconds_of(
+                lambda: python(*setting.baseline, "query", photo)
+            ),
+            f"pokesim, {setting.embedder}": lambda: query(index),
+            "pokesim, compact": lambda: query(compact),
             "pokesim, picture of the index": lambda: seconds_of(
                 lambda: python("-m", "pokesim", "query", inside, "--index", index)
             ),
@@ -47,19 +49,19 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
     return seconds
 
 
-def _measure_warm(setting: Setting, homes: dict[str, Path]) -> None:
+def _measure_warm(setting: Setting, indexes: dict[str, Path]) -> None:
     rows = [("", "query, ms", "network alone, ms", "reading, ms", "added, ms")]
-    for name, home in homes.items():
+    for name, path in indexes.items():
         weights = setting.weights if name == setting.embedder else None
         network = open_embedder(prepare_model(name, weights))
         photos = setting.photos[:40]
-        with pokesim.open_index(home) as opened:
+        with pokesim.open_index(path) as opened:
             opened.query(photos[0])
-            parts: list[tuple[float, float, float]] = []
+            timings: list[tuple[float, float, float]] = []
             for photo in photos:
                 pixels = pixels_of(photo, network.side)[None]
                 network.embed(pixels)
-                parts.append(
+                timings.append(
                     (
                         seconds_of(lambda: opened.query(photo)),  # noqa: B023 - called at once
                         seconds_of(lambda: network.embed(pixels)),  # noqa: B023
@@ -67,7 +69,7 @@ def _measure_warm(setting: Setting, homes: dict[str, Path]) -> None:
                     )
                 )
         whole, alone, reading = (
-            1e3 * statistics.median(column) for column in zip(*parts, strict=True)
+            1e3 * statistics.median(column) for column in zip(*timings, strict=True)
         )
         added = whole - alone - reading
         rows.append((name, f"{whole:.2f}", f"{alone:.2f}", f"{reading:.2f}", f"{added:.2f}"))

@@ -1,4 +1,4 @@
-"""Time of one exact search: flat, Panorama, NumPy, and what reading the memory once takes."""
+"""Time of one exact search: flat, Panorama, NumPy, and reading the memory once."""
 
 import math
 import os
@@ -25,7 +25,7 @@ from pokesim.threads import read_ahead
 
 DIMENSION = 2048
 K = 5
-ASKED = 20
+QUERIES = 20
 
 # Left, top, width and height of each view of a picture, in eighths of its side.
 _VIEWS = ((0, 0, 8), (1, 1, 6), (0, 0, 5), (3, 0, 5), (0, 3, 5), (3, 3, 5), (2, 2, 4), (2, 0, 6))
@@ -46,14 +46,14 @@ print(1e3 * (time.perf_counter() - start), peak() - before)
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one search among ``count`` vectors, by the way it was done."""
+    """Milliseconds of one search among ``count`` vectors, by method."""
 
     count: int
     ms: dict[str, float]
 
 
 def features_of(images: Path, network: Embedder, most: int = 3000) -> np.ndarray:
-    """Embed several views of each picture and set them side by side, float32 (n, DIMENSION)."""
+    """Embed several views of each picture and concatenate them, float32 (n, DIMENSION)."""
     views = _VIEWS[: math.ceil(DIMENSION / network.dimension)]
     names = find_files(images)
     names = names[:: math.ceil(len(names) / most)]
@@ -85,25 +85,26 @@ def mixed(features: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
         yield normalized(share * features[i] + (1 - share) * features[j])
 
 
-def measure_opening(home: Path, features: np.ndarray, count: int) -> None:
-    """Measure how long a new process takes to open an index, larger than the memory perhaps."""
-    print(f"\nBuilding an index of {count:,} vectors, {8e-9 * count * DIMENSION:.0f} GB of disk …")
-    folder = home / f"large-{count}"
-    published(folder, mixed(features, count, seed=count), "panorama")
+def measure_opening(directory: Path, features: np.ndarray, count: int) -> None:
+    """Measure how long a new process takes to open an index, which may exceed the memory."""
+    print(f"\nBuilding an index of {count:,} vectors, {8e-9 * count * DIMENSION:.0f} GB on disk …")
+    folder = directory / f"large-{count}"
+    write_index(folder, mixed(features, count, seed=count), "panorama")
     _show_opened(folder, count)
 
 
-def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Timing]:
-    """Measure single queries among more and more vectors."""
-    known, asked = features[ASKED:], features[:ASKED]  # questions are of other pictures
+def measure(directory: Path, features: np.ndarray, counts: Sequence[int]) -> list[Timing]:
+    """Measure single queries among increasing numbers of vectors."""
+    # The pictures of the queries are not among those searched.
+    candidates, queries = features[QUERIES:], features[:QUERIES]
     timings = []
     for count in counts:
         size = 4 * count * DIMENSION
         if 2.3 * size > _available():
-            print(f"\n{count:,} vectors need {2.3 * size / 1e9:.0f} GB of memory; left out.")
+            print(f"\n{count:,} vectors need {2.3 * size / 1e9:.0f} GB of memory; skipped.")
             continue
-        xb = np.concatenate(list(mixed(known, count, seed=count)))
-        timings.append(Timing(count, _one_size(home, xb, asked)))
+        xb = np.concatenate(list(mixed(candidates, count, seed=count)))
+        timings.append(Timing(count, _one_size(directory, xb, queries)))
     ways = list(timings[0].ms)
     rows = [("vectors", *(f"{way}, ms" for way in ways), "Panorama : flat")]
     rows += [
@@ -118,10 +119,10 @@ def measure(home: Path, features: np.ndarray, counts: Sequence[int]) -> list[Tim
     return timings
 
 
-def _one_size(home: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
-    indexes = {name: home / f"{name}-{len(xb)}" for name in ("flat", "panorama")}
+def _one_size(directory: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
+    indexes = {name: directory / f"{name}-{len(xb)}" for name in ("flat", "panorama")}
     for search, folder in indexes.items():
-        published(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
+        write_index(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
     with (
         pokesim.open_index(indexes["flat"]) as flat,
         pokesim.open_index(indexes["panorama"]) as panorama,
@@ -161,12 +162,12 @@ def _show_opened(index: Path, count: int) -> None:
     )
 
 
-def published(
-    home: Path, blocks: Iterable[np.ndarray], search: str, table: Table | None = None
+def write_index(
+    directory: Path, blocks: Iterable[np.ndarray], search: str, table: Table | None = None
 ) -> None:
-    """Write an index of vectors, of pictures named by their numbers, which a table may describe."""
+    """Write an index of vectors, with pictures named by number and optional metadata."""
     with (
-        new_snapshot(IndexFolder(home)) as draft,
+        new_snapshot(IndexFolder(directory)) as draft,
         closing(SnapshotWriter(draft.path, DIMENSION, table)) as writer,
     ):
         for block in blocks:
@@ -174,7 +175,7 @@ def published(
             writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
         metadata = writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", True)
-        manifest = Manifest(str(home), record, DIMENSION, writer.count, (), metadata=metadata)
+        manifest = Manifest(str(directory), record, DIMENSION, writer.count, (), metadata=metadata)
         draft.commit(replace(manifest, search=SearchRecord(search)))
 
 
@@ -183,7 +184,7 @@ def _available() -> float:
 
 
 def _cached() -> float:
-    """Return the bytes that the page cache would give up."""
+    """Return the size of the page cache, in bytes."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -18,7 +18,7 @@ import filelock
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.dataset_server import drawn, serving, tarred, zipped
+from support.dataset_server import sample_pngs, serving, tarred, zipped
 
 import pokesim
 from pokesim.errors import DatasetError, UsageError
@@ -27,18 +27,18 @@ FILES = {"a.png": b"one", "b/c.jpg": b"two" * 1000}
 
 
 @pytest.fixture(scope="module")
-def shelf():
-    with serving() as one:
-        yield one
+def server():
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
-def tidy(shelf, tmp_path, monkeypatch):
+def tidy(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shelf.files = {"/set": zipped(FILES)}
-    shelf.etag, shelf.ranges, shelf.cut, shelf.status = '"one"', True, 0, 0
-    shelf.may_break.set()
-    shelf.requests.clear()
+    server.files = {"/set": zipped(FILES)}
+    server.etag, server.ranges, server.cut, server.status = '"one"', True, 0, 0
+    server.may_break.set()
+    server.requests.clear()
 
 
 def names_in(folder="."):
@@ -52,11 +52,11 @@ def contents(folder):
     return {name: p.read_bytes() for name, p in found.items() if p.is_file() and name[0] != "."}
 
 
-def refused(shelf, match, **options):
+def refused(server, match, **options):
     """Check that fetching fails and changes no file, and return the error message."""
     before = sorted(Path.cwd().parent.rglob("*"))
     with pytest.raises(DatasetError, match=match) as caught:
-        pokesim.fetch_dataset(f"{shelf.url}/set", "set", **options)
+        pokesim.fetch_dataset(f"{server.url}/set", "set", **options)
     assert sorted(Path.cwd().parent.rglob("*")) == before
     assert str(caught.value).count("\n") == 0
     return str(caught.value)
@@ -73,24 +73,24 @@ def refused(shelf, match, **options):
     ],
     ids=["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"],
 )
-def test_the_format_of_an_archive_is_detected_from_its_bytes(shelf, pack):
-    shelf.files["/set"] = pack(FILES)
+def test_the_format_of_an_archive_is_detected_from_its_bytes(server, pack):
+    server.files["/set"] = pack(FILES)
     reported = []
     found = pokesim.fetch_dataset(
-        f"{shelf.url}/set", "set", progress=lambda *at: reported.append(at)
+        f"{server.url}/set", "set", progress=lambda *at: reported.append(at)
     )
     assert contents("set") == FILES
     assert (found.is_new, found.files, found.bytes) == (True, 2, 3003)
-    size = len(shelf.files["/set"])
+    size = len(server.files["/set"])
     assert (reported[0], reported[-1]) == ((0, size), (size, size))
     assert names_in() == ["set"]
 
 
-def test_the_printed_next_command_builds_an_index_of_the_data_set(run, shelf, tmp_path):
-    table = "Name,Type1\n" + "".join(f"{name},grass\n" for name in drawn())
-    files = {f"images/images/{name}.png": data for name, data in drawn().items()}
-    shelf.files["/set"] = zipped(files | {"pokemon.csv": table.encode()})
-    done = run("fetch-dataset", f"{shelf.url}/set", "my set")
+def test_the_printed_next_command_builds_an_index_of_the_data_set(run, server, tmp_path):
+    table = "Name,Type1\n" + "".join(f"{name},grass\n" for name in sample_pngs())
+    files = {f"images/images/{name}.png": data for name, data in sample_pngs().items()}
+    server.files["/set"] = zipped(files | {"pokemon.csv": table.encode()})
+    done = run("fetch-dataset", f"{server.url}/set", "my set")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Fetched 4 files (")
     next_command = done.stderr.splitlines()[-1]
@@ -105,42 +105,42 @@ def test_the_printed_next_command_builds_an_index_of_the_data_set(run, shelf, tm
         "query", next(tmp_path.rglob("*.png")), "--where", "Type1=grass", "--format", "paths"
     )
     assert len(query.stdout.splitlines()) == 3
-    requests = len(shelf.requests)
-    again = run("fetch-dataset", f"{shelf.url}/set", "my set")
-    assert again.stdout == f"Nothing to do: my set holds {shelf.url}/set already.\n"
+    requests = len(server.requests)
+    again = run("fetch-dataset", f"{server.url}/set", "my set")
+    assert again.stdout == f"Nothing to do: my set holds {server.url}/set already.\n"
     assert again.stderr.splitlines() == [next_command]
-    assert len(shelf.requests) == requests
+    assert len(server.requests) == requests
 
 
-def test_only_wrapping_folders_are_removed(shelf):
+def test_only_wrapping_folders_are_removed(server):
     wrapped = {f"set-1.0/data/{name}": data for name, data in FILES.items()}
     clutter = {"__MACOSX/._x": b"", ".git/config": b"x", "set-1.0/.DS_Store": b"", "empty/": b""}
-    shelf.files["/set"] = zipped(clutter | wrapped)
-    found = pokesim.fetch_dataset(f"{shelf.url}/set", "set")
+    server.files["/set"] = zipped(clutter | wrapped)
+    found = pokesim.fetch_dataset(f"{server.url}/set", "set")
     assert found.files == 2
     assert contents("set") == FILES
     kept = {"train/cat/1.png": b"1", "test/cat/2.png": b"2", "t.csv": b"", "u.TSV": b""}
-    shelf.files["/other"] = tarred(kept)
-    found = pokesim.fetch_dataset(f"{shelf.url}/other", "deep/down/other")
+    server.files["/other"] = tarred(kept)
+    found = pokesim.fetch_dataset(f"{server.url}/other", "deep/down/other")
     assert contents("deep/down/other") == kept
     assert [table.name for table in found.tables] == ["t.csv", "u.TSV"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_broken_download_resumes_if_the_server_supports_ranges(shelf, ranges):
+def test_a_broken_download_resumes_if_the_server_supports_ranges(server, ranges):
     big = zipped({"noise.png": random.Random(1).randbytes(2_000_000)})
-    shelf.files["/set"], shelf.cut, shelf.ranges = big, 1_200_000, ranges
+    server.files["/set"], server.cut, server.ranges = big, 1_200_000, ranges
     for _ in range(2):  # the second request resumes, if the server supports ranges
         with pytest.raises(DatasetError, match=r"broke after .* bytes; run the same command again"):
-            pokesim.fetch_dataset(f"{shelf.url}/set", "set")
+            pokesim.fetch_dataset(f"{server.url}/set", "set")
         assert not Path("set").exists()
-        shelf.cut = 300_000
-    shelf.cut = 0
+        server.cut = 300_000
+    server.cut = 0
     reported = []
-    pokesim.fetch_dataset(f"{shelf.url}/set", "set", progress=lambda *at: reported.append(at))
+    pokesim.fetch_dataset(f"{server.url}/set", "set", progress=lambda *at: reported.append(at))
     assert contents("set")["noise.png"] == random.Random(1).randbytes(2_000_000)
     assert names_in() == ["set"]
-    ranges_requested = [byte_range for _, byte_range in shelf.requests]
+    ranges_requested = [byte_range for _, byte_range in server.requests]
     if ranges:
         assert ranges_requested == [None, "bytes=1200000-", "bytes=1500000-"]
         assert reported[0] == (1_500_000, len(big))
@@ -148,38 +148,38 @@ def test_a_broken_download_resumes_if_the_server_supports_ranges(shelf, ranges):
         assert reported[0] == (0, len(big))
 
 
-def test_a_file_that_has_changed_is_downloaded_from_the_start(shelf):
-    shelf.files["/set"], shelf.cut = zipped({"a.png": bytes(range(256)) * 9}), 200
+def test_a_file_that_has_changed_is_downloaded_from_the_start(server):
+    server.files["/set"], server.cut = zipped({"a.png": bytes(range(256)) * 9}), 200
     with pytest.raises(DatasetError):
-        pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    shelf.files["/set"], shelf.cut, shelf.etag = zipped({"b.png": b"new"}), 0, '"two"'
-    pokesim.fetch_dataset(f"{shelf.url}/set", "set")
+        pokesim.fetch_dataset(f"{server.url}/set", "set")
+    server.files["/set"], server.cut, server.etag = zipped({"b.png": b"new"}), 0, '"two"'
+    pokesim.fetch_dataset(f"{server.url}/set", "set")
     assert contents("set") == {"b.png": b"new"}
 
 
-def test_a_file_shorter_than_the_partial_download_is_downloaded_from_the_start(shelf):
-    shelf.files["/set"], shelf.cut = zipped({"a.png": random.Random(2).randbytes(9999)}), 9000
+def test_a_file_shorter_than_the_partial_download_is_downloaded_from_the_start(server):
+    server.files["/set"], server.cut = zipped({"a.png": random.Random(2).randbytes(9999)}), 9000
     with pytest.raises(DatasetError):
-        pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    shelf.files["/set"], shelf.cut = zipped(FILES), 0  # with the same ETag
-    pokesim.fetch_dataset(f"{shelf.url}/set", "set")
+        pokesim.fetch_dataset(f"{server.url}/set", "set")
+    server.files["/set"], server.cut = zipped(FILES), 0  # with the same ETag
+    pokesim.fetch_dataset(f"{server.url}/set", "set")
     assert contents("set") == FILES
 
 
-def test_without_an_etag_a_download_starts_over(shelf):
-    shelf.etag, shelf.cut = "", 100
+def test_without_an_etag_a_download_starts_over(server):
+    server.etag, server.cut = "", 100
     for _ in range(2):
         with pytest.raises(DatasetError):
-            pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    assert [byte_range for _, byte_range in shelf.requests] == [None, None]
+            pokesim.fetch_dataset(f"{server.url}/set", "set")
+    assert [byte_range for _, byte_range in server.requests] == [None, None]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_fetch_leaves_no_folder_and_resumes(run, shelf, how):
-    shelf.files["/set"] = zipped({"noise.png": random.Random(1).randbytes(3_000_000)})
-    shelf.cut = 2_000_000
-    shelf.may_break.clear()
-    command = [sys.executable, "-m", "pokesim", "fetch-dataset", f"{shelf.url}/set", "set"]
+def test_an_interrupted_fetch_leaves_no_folder_and_resumes(run, server, how):
+    server.files["/set"] = zipped({"noise.png": random.Random(1).randbytes(3_000_000)})
+    server.cut = 2_000_000
+    server.may_break.clear()
+    command = [sys.executable, "-m", "pokesim", "fetch-dataset", f"{server.url}/set", "set"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not any(path.stat().st_size for path in Path(".set.part").glob("*.part")):
             assert process.poll() is None
@@ -190,10 +190,10 @@ def test_an_interrupted_fetch_leaves_no_folder_and_resumes(run, shelf, how):
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert stderr == "pokesim: Interrupted. Run the same command again to resume.\n"
-    shelf.may_break.set()
-    shelf.cut = 0
-    assert run("fetch-dataset", f"{shelf.url}/set", "set").returncode == 0
-    assert shelf.requests[-1][1]
+    server.may_break.set()
+    server.cut = 0
+    assert run("fetch-dataset", f"{server.url}/set", "set").returncode == 0
+    assert server.requests[-1][1]
     assert names_in() == ["set"]
     assert len(contents("set")["noise.png"]) == 3_000_000
 
@@ -263,10 +263,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_bad_archive_is_a_one_line_error_and_leaves_no_files(shelf, name):
-    shelf.files["/set"], match = HOSTILE[name]
-    message = refused(shelf, match)
-    assert message.startswith(f"{shelf.url}/set: ")
+def test_a_bad_archive_is_a_one_line_error_and_leaves_no_files(server, name):
+    server.files["/set"], match = HOSTILE[name]
+    message = refused(server, match)
+    assert message.startswith(f"{server.url}/set: ")
     assert message.endswith("; set is unchanged.")
 
 
@@ -285,11 +285,11 @@ def test_a_bad_archive_is_a_one_line_error_and_leaves_no_files(shelf, name):
     st.sampled_from([zipped, tarred]),
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_no_file_is_ever_written_outside_the_folder(shelf, tmp_path, names, pack):
+def test_no_file_is_ever_written_outside_the_folder(server, tmp_path, names, pack):
     parent = tmp_path / "parent"
-    shelf.files["/set"] = pack(dict.fromkeys(names, b"x"))
+    server.files["/set"] = pack(dict.fromkeys(names, b"x"))
     try:
-        pokesim.fetch_dataset(f"{shelf.url}/set", parent / "set")
+        pokesim.fetch_dataset(f"{server.url}/set", parent / "set")
         assert contents(parent / "set")
         assert names_in(parent) == ["set"]
     except DatasetError:
@@ -336,29 +336,29 @@ def long_header():
     ],
     ids=["zip", "gz", "many", "folders", "hidden", "archive", "lie", "header"],
 )
-def test_an_archive_bomb_is_stopped_by_its_unpacked_size(shelf, archive, match):
-    shelf.files["/set"] = archive
+def test_an_archive_bomb_is_stopped_by_its_unpacked_size(server, archive, match):
+    server.files["/set"] = archive
     with pytest.raises(DatasetError, match=match):
-        pokesim.fetch_dataset(f"{shelf.url}/set", "set", max_bytes=1_000_000)
+        pokesim.fetch_dataset(f"{server.url}/set", "set", max_bytes=1_000_000)
     assert not Path("set").exists()
     assert not list(Path.cwd().rglob("*.png"))
 
 
-def test_an_archive_that_was_too_large_is_not_downloaded_again(run, shelf):
-    shelf.files["/set"] = zipped({"a.png": bytes(2_000_000)})
-    done = run("fetch-dataset", f"{shelf.url}/set", "set", "--max-gb", "0.001")
+def test_an_archive_that_was_too_large_is_not_downloaded_again(run, server):
+    server.files["/set"] = zipped({"a.png": bytes(2_000_000)})
+    done = run("fetch-dataset", f"{server.url}/set", "set", "--max-gb", "0.001")
     assert (done.returncode, done.stdout) == (1, "")
     assert "raise it with --max-gb.\n" in done.stderr
-    assert run("fetch-dataset", f"{shelf.url}/set", "set", "--max-gb", "0.1").returncode == 0
-    assert len(shelf.requests) == 1
+    assert run("fetch-dataset", f"{server.url}/set", "set", "--max-gb", "0.1").returncode == 0
+    assert len(server.requests) == 1
     assert names_in() == ["set"]
 
 
-def test_a_folder_with_other_files_is_left_alone(shelf, tmp_path, monkeypatch):
-    url = f"{shelf.url}/set"
+def test_a_folder_with_other_files_is_left_alone(server, tmp_path, monkeypatch):
+    url = f"{server.url}/set"
     Path("set").mkdir()
     Path("set/mine.png").write_bytes(b"mine")
-    assert "set contains other files" in refused(shelf, "name a new folder")
+    assert "set contains other files" in refused(server, "name a new folder")
     assert contents("set") == {"mine.png": b"mine"}
     with pytest.raises(DatasetError, match="contains other files"):
         pokesim.fetch_dataset(url, "set/mine.png")
@@ -374,28 +374,28 @@ def test_a_folder_with_other_files_is_left_alone(shelf, tmp_path, monkeypatch):
     assert contents("empty") == FILES
 
 
-def test_only_one_process_at_a_time_fetches_into_a_folder(shelf):
+def test_only_one_process_at_a_time_fetches_into_a_folder(server):
     Path(".set.part").mkdir()
     with filelock.FileLock(".set.part/lock"), pytest.raises(DatasetError, match="Another process"):
-        pokesim.fetch_dataset(f"{shelf.url}/set", "set")
-    pokesim.fetch_dataset(f"{shelf.url}/set", "set")
+        pokesim.fetch_dataset(f"{server.url}/set", "set")
+    pokesim.fetch_dataset(f"{server.url}/set", "set")
     assert names_in() == ["set"]
 
 
-def test_a_full_disk_is_a_one_line_error(run, shelf):
+def test_a_full_disk_is_a_one_line_error(run, server):
     """A limit on the size of a file stands in for a full disk, which only root could create."""
-    shelf.files["/set"] = zipped({"a.png": bytes(2_000_000)})
+    server.files["/set"] = zipped({"a.png": bytes(2_000_000)})
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, allowed[1]))
     try:
-        done = run("fetch-dataset", f"{shelf.url}/set", "set")
+        done = run("fetch-dataset", f"{server.url}/set", "set")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
     assert done.returncode == 1
     assert done.stderr == "pokesim: set cannot be written (File too large); it is unchanged.\n"
     assert not Path("set").exists()
-    assert run("fetch-dataset", f"{shelf.url}/set", "set").returncode == 0
-    assert len(shelf.requests) == 1
+    assert run("fetch-dataset", f"{server.url}/set", "set").returncode == 0
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -407,9 +407,9 @@ def test_a_full_disk_is_a_one_line_error(run, shelf):
         (500, "500"),
     ],
 )
-def test_an_http_error_is_a_one_line_error(shelf, status, match):
-    shelf.status = status
-    refused(shelf, match)
+def test_an_http_error_is_a_one_line_error(server, status, match):
+    server.status = status
+    refused(server, match)
 
 
 def test_an_unreachable_server_is_a_one_line_error(run):

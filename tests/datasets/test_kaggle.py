@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.dataset_server import drawn, serving, zipped
+from support.dataset_server import sample_pngs, serving, zipped
 
 import pokesim
 from pokesim.datasets import DEFAULT_SOURCE
@@ -20,24 +20,24 @@ NAME = DEFAULT_SOURCE.removeprefix("kaggle:")
 
 
 @pytest.fixture
-def shelf():
-    with serving() as one:
-        yield one
+def server():
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
-def world(shelf, tmp_path, monkeypatch):
+def environment(server, tmp_path, monkeypatch):
     """A small copy of the Kaggle data set, and a home folder without credentials."""
-    table = "Name,Type1,Type2,Evolution\n" + "".join(f"{name},Grass,,\n" for name in drawn())
-    files = {f"images/images/{name}.png": data for name, data in drawn().items()}
-    shelf.files["/3.zip"] = zipped(files | {"pokemon.csv": table.encode()})
-    shelf.versions[NAME] = (3, "/3.zip")
+    table = "Name,Type1,Type2,Evolution\n" + "".join(f"{name},Grass,,\n" for name in sample_pngs())
+    files = {f"images/images/{name}.png": data for name, data in sample_pngs().items()}
+    server.files["/3.zip"] = zipped(files | {"pokemon.csv": table.encode()})
+    server.versions[NAME] = (3, "/3.zip")
     for name in [name for name in os.environ if name.startswith("KAGGLE")]:
         monkeypatch.delenv(name)
     for name, value in {
         "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-        "HTTP_PROXY": shelf.url,
-        "http_proxy": shelf.url,
+        "HTTP_PROXY": server.url,
+        "http_proxy": server.url,
         "NO_PROXY": "",
         "no_proxy": "",
         "HOME": str(tmp_path / "home"),
@@ -48,7 +48,7 @@ def world(shelf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "work")
 
 
-def test_the_first_five_minutes(run, shelf, tmp_path):
+def test_the_first_five_minutes(run, server, tmp_path):
     done = run("fetch-dataset")
     images = tmp_path / "images"
     assert (done.returncode, done.stderr.splitlines()) == (
@@ -64,33 +64,33 @@ def test_the_first_five_minutes(run, shelf, tmp_path):
     assert built.stdout.startswith("Indexed 3 pictures, skipped 0"), built.stderr
     query = run("query", next(images.rglob("*.png")), "--where", "Type1=Grass", "--format", "paths")
     assert len(query.stdout.splitlines()) == 3
-    requests = len(shelf.requests)
+    requests = len(server.requests)
     again = run("fetch-dataset")
     assert again.stdout == f"Nothing to do: images holds {DEFAULT_SOURCE} already.\n"
-    assert len(shelf.requests) == requests
+    assert len(server.requests) == requests
 
 
-def test_a_cached_data_set_is_copied_into_the_folder_without_a_download(shelf):
+def test_a_cached_data_set_is_copied_into_the_folder_without_a_download(server):
     assert pokesim.fetch_dataset(folder="one").is_new
-    assert [path for path, _ in shelf.requests].count("/3.zip") == 1
+    assert [path for path, _ in server.requests].count("/3.zip") == 1
     reported = []
     found = pokesim.fetch_dataset(folder="two", progress=lambda *at: reported.append(at))
     assert (found.files, reported) == (4, [])
-    assert [path for path, _ in shelf.requests].count("/3.zip") == 1
+    assert [path for path, _ in server.requests].count("/3.zip") == 1
     one, two = (
         {path.relative_to(root): path.is_file() and path.read_bytes() for path in root.rglob("*")}
         for root in map(Path, ("one", "two"))
     )
     assert one == two
     # With a version in the source, no network is needed.
-    shelf.status = 500
+    server.status = 500
     assert pokesim.fetch_dataset(f"{DEFAULT_SOURCE}/versions/3", "three").files == 4
 
 
-def test_a_broken_download_resumes(run, shelf, tmp_path):
+def test_a_broken_download_resumes(run, server, tmp_path):
     noise = random.Random(5).randbytes(3_000_000)
-    shelf.files["/3.zip"] = zipped({"noise.png": noise})
-    shelf.cut = 2_000_000
+    server.files["/3.zip"] = zipped({"noise.png": noise})
+    server.cut = 2_000_000
     broken = run("fetch-dataset")
     assert (broken.returncode, broken.stdout) == (1, "")
     assert broken.stderr.startswith("pokesim: Kaggle is unreachable, or the connection broke (")
@@ -98,16 +98,16 @@ def test_a_broken_download_resumes(run, shelf, tmp_path):
     assert broken.stderr.count("\n") == 1
     assert not (tmp_path / "images").exists()
     assert not (tmp_path / ".images.part").exists()
-    shelf.cut = 0
+    server.cut = 0
     assert run("fetch-dataset").returncode == 0
-    assert shelf.requests[-1][1].startswith("bytes=")
+    assert server.requests[-1][1].startswith("bytes=")
     assert (tmp_path / "images" / "noise.png").read_bytes() == noise
 
 
-def test_progress_is_reported_and_kagglehub_is_silent(shelf, capfd):
+def test_progress_is_reported_and_kagglehub_is_silent(server, capfd):
     reported = []
     pokesim.fetch_dataset(folder="set", progress=lambda *at: reported.append(at))
-    size = len(shelf.files["/3.zip"])
+    size = len(server.files["/3.zip"])
     assert (reported[0], reported[-1]) == ((0, size), (size, size))
     assert capfd.readouterr() == ("", "")
 
@@ -121,8 +121,8 @@ def test_progress_is_reported_and_kagglehub_is_silent(shelf, capfd):
         (500, "Kaggle answered 500"),
     ],
 )
-def test_an_http_error_of_kaggle_is_a_one_line_error(shelf, status, match):
-    shelf.status = status
+def test_an_http_error_of_kaggle_is_a_one_line_error(server, status, match):
+    server.status = status
     with pytest.raises(DatasetError, match=match) as caught:
         pokesim.fetch_dataset()
     assert "\n" not in str(caught.value)
@@ -141,16 +141,16 @@ def test_an_unknown_data_set_or_no_network_is_a_one_line_error(run):
 
 
 @pytest.mark.parametrize("damaged", [b"<html>Log in</html>", zipped({"a.png": bytes(99999)})[:-50]])
-def test_a_damaged_download_is_deleted_and_fetched_again(shelf, damaged):
-    sound, shelf.files["/3.zip"] = shelf.files["/3.zip"], damaged
+def test_a_damaged_download_is_deleted_and_fetched_again(server, damaged):
+    sound, server.files["/3.zip"] = server.files["/3.zip"], damaged
     with pytest.raises(DatasetError, match=r"is unusable .* and was deleted; try again"):
         pokesim.fetch_dataset()
-    shelf.files["/3.zip"] = sound
+    server.files["/3.zip"] = sound
     assert pokesim.fetch_dataset().files == 4
 
 
-def test_the_limit_applies_to_the_download_and_to_the_unpacked_files(shelf):
-    shelf.files["/3.zip"] = zipped({"a.png": bytes(3_000_000)})
+def test_the_limit_applies_to_the_download_and_to_the_unpacked_files(server):
+    server.files["/3.zip"] = zipped({"a.png": bytes(3_000_000)})
     with pytest.raises(DatasetError, match="archive is larger than the limit"):
         pokesim.fetch_dataset(max_bytes=2_000)
     with pytest.raises(DatasetError, match="its files are larger than the limit"):

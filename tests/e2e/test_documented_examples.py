@@ -1,4 +1,4 @@
-"""Every example of the READMEs and of `--help` runs, in its order, on the sample pictures."""
+"""Every example in the READMEs and in `--help` runs, in order, on the sample pictures."""
 
 import csv
 import http.server
@@ -23,7 +23,7 @@ from pokesim.samples import CREATURES, PHOTOGRAPHED
 
 DOCUMENTS = [str(path.relative_to(paths.ROOT)) for path in paths.READMES]
 
-# Examples that are not run here, and what runs them.
+# Examples that are not run here → what runs them.
 ELSEWHERE = {
     "milvus://": "tests/distributed/test_milvus.py",
     "pip install": "make setup",
@@ -37,11 +37,11 @@ ELSEWHERE = {
     "fetch-dataset kaggle:": "tests/datasets/test_kaggle.py",
     "tune": "tests/analysis/test_tune.py",
 }
-IN_SMALL = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
+SCALED_DOWN = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells
 
 
 def blocks_of(document: str) -> list[str]:
-    """The indented blocks of a document: commands, configuration, Python."""
+    """Return the indented blocks of a document: commands, configuration, Python."""
     text = (paths.ROOT / document).read_text(encoding="utf-8")
     return re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
 
@@ -53,10 +53,10 @@ def lines_of(document: str) -> list[str]:
 def help_lines() -> list[str]:
     commands = get_command(app).commands.values()
     commands = [
-        one for group in commands for one in getattr(group, "commands", {0: group}).values()
+        command for group in commands for command in getattr(group, "commands", {0: group}).values()
     ]
     return runnable(
-        line for one in commands for line in one.help.split("Examples:\n")[1].splitlines()
+        line for command in commands for line in command.help.split("Examples:\n")[1].splitlines()
     )
 
 
@@ -68,7 +68,7 @@ def runnable(lines: Iterable[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def pristine(samples, tmp_path_factory):
-    """A home folder with everything that the examples name."""
+    """A home folder with every file that the examples name."""
     home = tmp_path_factory.mktemp("examples")
     shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
     for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
@@ -97,7 +97,7 @@ def world(pristine, tmp_path):
 
 @pytest.fixture
 def server(world):
-    """The address of a server of this folder, in place of example.org."""
+    """The URL of a web server for the home folder, in place of example.org."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=world)
     handler.log_message = lambda *_: None
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
@@ -116,7 +116,7 @@ def run_all(lines: list[str], home: Path, server: str) -> None:
         if " jq " in line and not shutil.which("jq"):
             continue
         command = line.replace("https://example.org", server)
-        for large, small in IN_SMALL.items():
+        for large, small in SCALED_DOWN.items():
             command = command.replace(large, small)
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
@@ -133,15 +133,15 @@ def run_all(lines: list[str], home: Path, server: str) -> None:
 def test_every_shell_example_runs(world, server, document):
     run_all(lines_of(document), world, server)
     if document == "README.md":
-        for drawn in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
-            assert (world / drawn).stat().st_size > 1000
+        for output in ("match.png", "report.html", "groups.png", "map.html", "map.png"):
+            assert (world / output).stat().st_size > 1000
 
 
 def test_there_are_many_examples():
     assert len([line for document in DOCUMENTS for line in lines_of(document)]) > 45
 
 
-def test_every_example_of_help_runs(world, server):
+def test_every_help_example_runs(world, server):
     lines = help_lines()
     assert len(lines) > 15
     run_all(["pokesim build-index images", *lines], world, server)
@@ -156,20 +156,20 @@ def test_the_python_example_runs(world):
     subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
 
 
-def test_the_file_of_defaults_is_one(world, run, tmp_path):
+def test_the_documented_defaults_file_is_read(world, run, tmp_path):
     text = next(textwrap.dedent(block) for block in blocks_of("README.md") if "[query]" in block)
     (tmp_path / "pokesim.toml").write_text(text)
     assert "There is no index at indexes/mine" in run("info").stderr
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_to_a_file_leads_somewhere(document):
+def test_every_link_to_a_file_is_valid(document):
     text = (paths.ROOT / document).read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert ((paths.ROOT / document).parent / link).is_file(), link
 
 
-def test_the_readme_is_short_and_leads_to_every_other():
+def test_the_readme_is_short_and_links_to_every_other():
     text = paths.README.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 260
     for document in DOCUMENTS[1:]:

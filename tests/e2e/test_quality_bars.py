@@ -1,4 +1,4 @@
-"""The bars on real pictures and real ImageNet weights, where these are at hand."""
+"""Minimum quality on real pictures and real ImageNet weights, where these are available."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,17 @@ import pokesim
 POKEMON = SHARED / "data/pokemon"
 WEIGHTS = SHARED / "weights/mobilenet_v2_keras_notop.weights.h5"
 
-pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="no real pictures and weights here")
+pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="needs real pictures and weights")
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    home = tmp_path_factory.mktemp("pokemon")
-    report = pokesim.build_index(POKEMON / "kaggle", home, embedder="mobilenet_v2", weights=WEIGHTS)
+    folder = tmp_path_factory.mktemp("pokemon")
+    report = pokesim.build_index(
+        POKEMON / "kaggle", folder, embedder="mobilenet_v2", weights=WEIGHTS
+    )
     assert (report.indexed, report.skipped) == (809, ())
-    return pokesim.open_index(home)
+    return pokesim.open_index(folder)
 
 
 def test_plush_photos_find_their_species(index):
@@ -30,7 +32,7 @@ def test_plush_photos_find_their_species(index):
     assert found / len(photos) >= 0.35
 
 
-def test_the_search_equals_brute_force_on_the_stored_vectors(index):
+def test_search_equals_brute_force_on_the_stored_vectors(index):
     xb = index.vectors(np.arange(len(index))).astype(np.float64)
     xq = xb[::7].astype(np.float32) + np.float32(0.01)
     D, I = index.search(xq, 10)

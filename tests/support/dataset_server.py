@@ -17,7 +17,7 @@ from pokesim.samples import CREATURES, builtin_samples
 from support.pictures import as_png
 
 
-class Shelf(http.server.ThreadingHTTPServer):
+class DatasetServer(http.server.ThreadingHTTPServer):
     """A server, with settings for its behaviour and a log of its requests.
 
     Attributes:
@@ -48,24 +48,24 @@ class Shelf(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Shelf]:
-    with Shelf() as shelf:
-        threading.Thread(target=shelf.serve_forever, daemon=True).start()
-        yield shelf
-        shelf.shutdown()
+def serving() -> Iterator[DatasetServer]:
+    with DatasetServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        shelf, path = self.server, urlsplit(self.path).path
+        server, path = self.server, urlsplit(self.path).path
         byte_range = self.headers.get("Range")
-        shelf.requests.append((path, byte_range))
-        if shelf.status or path not in shelf.files:
-            self.send_error(shelf.status or 404)
+        server.requests.append((path, byte_range))
+        if server.status or path not in server.files:
+            self.send_error(server.status or 404)
             return
-        body = whole = shelf.files[path]
-        condition = self.headers.get("If-Range", shelf.etag)
-        if byte_range and shelf.ranges and condition == shelf.etag:
+        body = whole = server.files[path]
+        condition = self.headers.get("If-Range", server.etag)
+        if byte_range and server.ranges and condition == server.etag:
             start = int(byte_range.removeprefix("bytes=").rstrip("-"))
             if start >= len(whole):
                 self.send_error(416)
@@ -76,27 +76,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
-        if shelf.ranges:
+        if server.ranges:
             self.send_header("Accept-Ranges", "bytes")
-        if shelf.etag:
-            self.send_header("ETag", shelf.etag)
+        if server.etag:
+            self.send_header("ETag", server.etag)
         md5 = base64.b64encode(hashlib.md5(whole).digest()).decode()
         self.send_header("X-Goog-Hash", f"md5={md5}")
         self.end_headers()
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(body[: shelf.cut or None])
-            shelf.may_break.wait(60)
+            self.wfile.write(body[: server.cut or None])
+            server.may_break.wait(60)
 
     def do_POST(self):
         """Answer kagglehub's two requests, for the current version and for the download URL."""
-        shelf, path = self.server, urlsplit(self.path).path
+        server, path = self.server, urlsplit(self.path).path
         payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        shelf.requests.append((path, None))
+        server.requests.append((path, None))
         name = f"{payload['ownerSlug']}/{payload['datasetSlug']}"
-        if shelf.status or name not in shelf.versions:
-            self._json(shelf.status or 404, {"code": shelf.status or 404, "message": "Not found"})
+        if server.status or name not in server.versions:
+            self._json(server.status or 404, {"code": server.status or 404, "message": "Not found"})
             return
-        version, location = shelf.versions[name]
+        version, location = server.versions[name]
         if path == "/api/v1/datasets.DatasetApiService/GetDataset":
             self._json(200, {"currentVersionNumber": version})
         elif path == "/api/v1/datasets.DatasetApiService/DownloadDataset":
@@ -121,7 +121,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @functools.cache
-def drawn() -> dict[str, bytes]:
+def sample_pngs() -> dict[str, bytes]:
     """Return three sample creatures as name → PNG."""
     images = builtin_samples().images
     return {name: as_png(images / f"{name}.webp") for name in CREATURES[:3]}

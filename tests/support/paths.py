@@ -1,4 +1,4 @@
-"""Paths of the repository, its READMEs, and the pictures and weights next to it, if present."""
+"""Paths of the repository, its READMEs, and the optional pictures and weights next to it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pictures that tests make."""
+"""Functions that create pictures for tests."""
 
 import io
 import zlib
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# EXIF orientation → how an upright picture is stored under it; 1 changes nothing.
+# EXIF orientation → how an upright picture is stored with it; 1 is unchanged.
 STORED_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -19,7 +19,7 @@ STORED_BY_ORIENTATION = {
 
 
 def as_png(path: Path) -> bytes:
-    """A picture file's content as a PNG, transparency included."""
+    """Return a picture file as a PNG, transparency included."""
     buffer = io.BytesIO()
     with Image.open(path) as picture:
         picture.save(buffer, "PNG")
@@ -27,7 +27,7 @@ def as_png(path: Path) -> bytes:
 
 
 def png_of_zeros(width: int, height: int) -> bytes:
-    """A black PNG of 1 bit a pixel."""
+    """Return a black PNG with 1 bit per pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)

@@ -1,4 +1,4 @@
-"""Photos for schemathesis to send where the server's description expects one."""
+"""Photos that schemathesis sends where the OpenAPI schema expects one."""
 
 import os
 from pathlib import Path

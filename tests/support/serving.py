@@ -33,8 +33,8 @@ class Server:
 
     Attributes:
         url: its address, without "/" at the end.
-        port: of 127.0.0.1.
-        process: the process.
+        port: its port on 127.0.0.1.
+        process: its process.
         lines: its output on standard error so far.
     """
 
@@ -104,7 +104,7 @@ def form(name: str, data: bytes, field: str = "photo") -> tuple[bytes, str]:
 
 @contextlib.contextmanager
 def serving(index: Path, *options: str, start: str = START, **process: Any) -> Iterator[Server]:
-    """Serve an index on a free port; the process runs the code ``start``."""
+    """Serve an index on a free port, in a process that runs the code ``start``."""
     command = [sys.executable, "-c", start, "serve", "--index", os.fspath(index), "--port", "0"]
     with subprocess.Popen(
         [*command, *options], stderr=subprocess.PIPE, text=True, errors="replace", **process

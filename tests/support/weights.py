@@ -1,6 +1,6 @@
-"""Keras weights without a network."""
+"""Keras weights without network access."""
 
-# Makes a Keras weights file without a network: a seeded random initialisation.
+# A script that writes Keras weights from a seeded random initialisation.
 SEEDED = """
 import sys, keras
 keras.utils.set_random_seed(7)

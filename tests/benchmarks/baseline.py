@@ -1,10 +1,11 @@
-"""What pokesim is measured against: the classic TensorFlow recipe, in processes of its own.
+"""The baseline: the usual TensorFlow script, in a separate process.
 
-    python plain.py MODULE CLASS WEIGHTS WAY PICTURE…
+    python baseline.py MODULE CLASS WEIGHTS WAY PICTURE…
 
-WAY is "loop" (load a picture, model.predict on it, alone), "batches" (model.predict on 32 at a
-time) or "query" (vectors of all but the first picture from a file, the first embedded and compared
-in a Python loop). Prints the seconds a picture, without import, building and tracing.
+WAY is "loop" (model.predict on one picture at a time), "batches" (model.predict on 32 at a time)
+or "query" (embed the first picture and compare it, in a Python loop, with the vectors in a file).
+"loop" and "batches" print the seconds per picture, without import, model building and tracing;
+"query" prints the name of the nearest picture.
 """
 
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 
 
 def main() -> None:
-    """Build the network and time one way to use it."""
+    """Build the network and run one way to use it."""
     module_name, class_name, weights, way, *paths = sys.argv[1:]
     module = getattr(keras.applications, module_name)
     model = getattr(module, class_name)(
@@ -30,8 +31,8 @@ def main() -> None:
         return model.predict(module.preprocess_input(pixels(path)[None]), verbose=0)[0]
 
     if way == "query":
-        with np.load(Path(weights).with_suffix(".npz")) as known:
-            vectors = dict(known)
+        with np.load(Path(weights).with_suffix(".npz")) as stored:
+            vectors = dict(stored)
         photo = vector(paths[0])
         print(min(vectors, key=lambda name: np.linalg.norm(vectors[name] - photo)))
         return
