@@ -1,4 +1,4 @@
-"""What the training sees: pictures with the teacher's opinion of them, drawn into batches."""
+"""Training data: pictures with the teacher's vectors of them, drawn into batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,23 +16,23 @@ SOURCE = 144  # side of the pictures kept in memory
 PAIRS = 48  # pairs of pictures in a batch, of species and of photographs
 BATCH = 2 * PAIRS
 ORDERS = len(augment.CHANNEL_ORDERS)
-NATURAL = 0.65  # share of species shown in their own colours
-# How often a style is drawn for a species that has it; 1 for the others.
+NATURAL = 0.65  # share of species in their own colours
+# Relative frequency of a style among those that a species has; 1 for the others.
 STYLE_WEIGHTS = {"plush": 1.5, "web": 1.5, "gen1_redblue": 2.0}
-MISLABELLED = 0.1  # share of the web pictures, those least like their species, not trained on
+MISLABELLED = 0.1  # share of the web pictures, those least similar to their species, left out
 BACKGROUNDS = 1500
-CALM_PHOTOS = 0.6  # share of the photographs that stay nearly as the teacher saw them
-VIEWS = 16  # made of each photograph
+CALM_PHOTOS = 0.6  # share of photographs that stay close to what the teacher saw
+VIEWS = 16  # views of each photograph
 
 
 @dataclass(frozen=True)
 class Material:
-    """Everything to train on: n pictures of s species and of photo classes.
+    """The training data: n pictures of s species and of photo classes.
 
-    pixels (n, SOURCE, SOURCE, 4) uint8, aspect (n,), opaque (n,) and frame (n, 4) are as read by
+    pixels (n, SOURCE, SOURCE, 4) uint8, aspect (n,), opaque (n,) and frame (n, 4) are those of
     `data.read_cutout`; species (n,) int, -1 for photographs; classes (n,) int, the photo class, -1
-    for none; goals (n, DIM) and plain (n, 2 * DIM) float32 are the teacher's vectors of each
-    picture, centroids (s, DIM) those of the species.
+    for none; goals (n, DIM) and raw (n, 2 * DIM) float32, the teacher's vectors of each picture
+    with and without its metric; centroids (s, DIM) float32, the centroids of the species.
     """
 
     pictures: list[Picture]
@@ -43,41 +43,47 @@ class Material:
     species: Array
     classes: Array
     goals: Array
-    plain: Array
+    raw: Array
     centroids: Array
 
 
 def load(root: Path, weights: Path, work: Path, without: str | None) -> Material:
-    """Read the training pictures and the teacher's opinion of them, once; later from ``work``."""
-    shown = data.pokemon(root, "train")
+    """Read the training pictures and the teacher's vectors of them; cache both in ``work``."""
+    creatures = data.pokemon(root, "train")
     scenes = data.photos(root, held_out=False)
-    everything = shown + scenes
+    everything = creatures + scenes
     arrays = data.cached(work / "cutouts.npz", everything, lambda: data.cutouts(everything, SOURCE))
-    features = data.cached(work / "teacher.npz", everything, lambda: judged(everything, weights))
-    views = data.cached(work / f"views{VIEWS}.npz", scenes, lambda: judged_views(scenes, weights))
-    # A style left out is as if it were not there: nor do the teacher's metric and centroids see it.
+    features = data.cached(
+        work / "teacher.npz", everything, lambda: teacher_features(everything, weights)
+    )
+    views = data.cached(work / f"views{VIEWS}.npz", scenes, lambda: teacher_views(scenes, weights))
+    # Drop the style left out here, so that the teacher's metric and centroids ignore it too.
     keep = np.array([picture.style != without for picture in everything])
     arrays = {name: values[keep] for name, values in arrays.items()}
     features = {name: values[keep] for name, values in features.items()}
-    shown = [picture for picture in shown if picture.style != without]
-    everything = shown + scenes
-    names = sorted({picture.label for picture in shown})
-    species = np.array([names.index(p.label) for p in shown] + [-1] * len(scenes))
-    known = sorted({p.label for p in scenes if p.style == "caltech101"} - {data.BACKGROUND_CLASS})
-    classes = np.array([known.index(p.label) if p.label in known else -1 for p in everything])
-    vectors, centroids, plain = teacher.targets(
+    creatures = [picture for picture in creatures if picture.style != without]
+    everything = creatures + scenes
+    names = sorted({picture.label for picture in creatures})
+    species = np.array([names.index(p.label) for p in creatures] + [-1] * len(scenes))
+    photo_classes = sorted(
+        {p.label for p in scenes if p.style == "caltech101"} - {data.BACKGROUND_CLASS}
+    )
+    classes = np.array(
+        [photo_classes.index(p.label) if p.label in photo_classes else -1 for p in everything]
+    )
+    vectors, centroids, raw = teacher.targets(
         features["x"], species, len(names), network.DIM, views["x"]
     )
 
-    # From here on the views are photographs among the others.
+    # From here on, treat the views like the other photographs.
     whole = views["whole"]
     everything = everything + [scenes[number] for number in views["scene"]]
     species = np.pad(species, (0, len(whole)), constant_values=-1)
-    of_scene = classes[len(shown) :][views["scene"]]
+    of_scene = classes[len(creatures) :][views["scene"]]
     classes = np.concatenate([classes, np.where(whole, of_scene, -1)])
     pixels = np.concatenate([arrays["pixels"], views["pixels"]])
-    plain_frame = np.tile(np.array([0.5, 0.5, 1, 1], np.float32), (len(whole), 1))
-    frame = np.concatenate([arrays["frame"], plain_frame])
+    full_frame = np.tile(np.array([0.5, 0.5, 1, 1], np.float32), (len(whole), 1))
+    frame = np.concatenate([arrays["frame"], full_frame])
     aspect = np.concatenate([arrays["aspect"], np.ones(len(whole), np.float32)])
     opaque = np.concatenate([arrays["opaque"], np.ones(len(whole), bool)])
     blend = np.where(species[:, None] >= 0, vectors + centroids[species], vectors)
@@ -94,23 +100,23 @@ def load(root: Path, weights: Path, work: Path, without: str | None) -> Material
         species[keep],
         classes[keep],
         teacher.normalise(blend)[keep].astype(np.float32),
-        plain[keep].astype(np.float32),
+        raw[keep].astype(np.float32),
         centroids.astype(np.float32),
     )
 
 
-def judged(pictures: list[Picture], weights: Path) -> dict[str, Array]:
-    """The teacher's features x (n, 2560) of pictures."""
-    seen = (data.queries([picture], teacher.SIDE)[0] for picture in pictures)
-    return {"x": teacher.features(seen, weights)}
+def teacher_features(pictures: list[Picture], weights: Path) -> dict[str, Array]:
+    """Return the teacher's features x (n, 2560) of pictures."""
+    pixels = (data.queries([picture], teacher.SIDE)[0] for picture in pictures)
+    return {"x": teacher.features(pixels, weights)}
 
 
-def judged_views(scenes: list[Picture], weights: Path) -> dict[str, Array]:
-    """Views of photographs and the teacher's features of them.
+def teacher_views(scenes: list[Picture], weights: Path) -> dict[str, Array]:
+    """Return views of photographs and the teacher's features of them.
 
     Returns:
         pixels (m, SOURCE, SOURCE, 4) uint8, the features x (m, 2560), scene (m,) the number of the
-        photograph, whole (m,) whether it shows most of that and nothing else.
+        photograph, whole (m,) whether the view shows most of its photograph and nothing else.
     """
     views, whole = zip(*data.scene_views(scenes, VIEWS, SEED), strict=True)
     small = (view.resize((SOURCE, SOURCE)).convert("RGBA") for view in views)
@@ -123,53 +129,60 @@ def judged_views(scenes: list[Picture], weights: Path) -> dict[str, Array]:
 
 
 class Sampler:
-    """Draws batches: which pictures, in which channel order, and how each is to be augmented.
+    """Draw the pictures of each batch, their channel orders, and their augmentation.
 
-    Of the pairs in a batch, ``shown`` (a multiple of three) are of species.
+    ``species_pairs``, a multiple of three, is the number of pairs in a batch that are of species.
     """
 
-    def __init__(self, material: Material, size: int, shown: int) -> None:
-        self.material, self.size, self.shown = material, size, shown
+    def __init__(self, material: Material, size: int, species_pairs: int) -> None:
+        self.material, self.size, self.species_pairs = material, size, species_pairs
         styles = np.array([picture.style for picture in material.pictures])
         of_species = [np.flatnonzero(material.species == s) for s in range(len(material.centroids))]
-        self.choices = []  # for each species its pictures and the chance of each
-        self.index = []  # and its index picture, if it has one
+        self.choices = []  # for each species, its pictures and their probabilities
+        self.index = []  # for each species, its index picture, if there is one
         for members in of_species:
             names, counts = np.unique(styles[members], return_counts=True)
             share = dict(zip(names, counts, strict=True))
-            chance = np.array([STYLE_WEIGHTS.get(s, 1.0) / share[s] for s in styles[members]])
-            self.choices.append((members, chance / chance.sum()))
+            probability = np.array([STYLE_WEIGHTS.get(s, 1.0) / share[s] for s in styles[members]])
+            self.choices.append((members, probability / probability.sum()))
             self.index.append(members[styles[members] == data.INDEX_STYLE])
         alike = material.centroids @ material.centroids.T
         self.look_alikes = np.argsort(-alike, 1)[:, 1:11]
         self.photos = np.flatnonzero(material.species < 0)
         self.classed = np.flatnonzero(material.classes >= 0)
 
-    def species_pairs(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Species, each with two of its look-alikes, and two pictures of each.
+    def draw_species_pairs(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Draw species, each with two of its look-alikes, and two pictures of each.
 
         Returns:
-            Pictures (shown, 2), channel orders (shown,), which are to stay calm (shown, 2).
+            Pictures (species_pairs, 2), channel orders (species_pairs,), and whether to augment
+            each picture only a little (species_pairs, 2).
         """
-        seeds = rng.choice(len(self.choices), self.shown // 3, replace=False)
+        seeds = rng.choice(len(self.choices), self.species_pairs // 3, replace=False)
         near = np.stack([rng.choice(self.look_alikes[s], 2, replace=False) for s in seeds])
         chosen = np.concatenate([seeds[:, None], near], 1).ravel()
         order = np.where(rng.random(len(seeds)) < NATURAL, 0, rng.integers(1, ORDERS, len(seeds)))
-        pictures = np.empty((self.shown, 2), np.int64)
-        calm = np.zeros((self.shown, 2), bool)
+        pictures = np.empty((self.species_pairs, 2), np.int64)
+        calm = np.zeros((self.species_pairs, 2), bool)
         for row, s in enumerate(chosen):
-            members, chance = self.choices[s]
-            pictures[row] = rng.choice(members, 2, p=chance)
+            members, probability = self.choices[s]
+            pictures[row] = rng.choice(members, 2, p=probability)
             if len(self.index[s]) and rng.random() < 0.5:
                 pictures[row, 0] = self.index[s][0]
                 calm[row, 0] = rng.random() < 0.6
         return pictures, np.repeat(order, 3), calm
 
-    def photo_pairs(self, rng: np.random.Generator) -> Array:
-        """Photographs (PAIRS - shown, 2): two of a class, or twice the same where it has none."""
-        count = PAIRS - self.shown
-        some = rng.random(count) < 0.5
-        first = np.where(some, rng.choice(self.classed, count), rng.choice(self.photos, count))
+    def draw_photo_pairs(self, rng: np.random.Generator) -> Array:
+        """Draw pairs of photographs: two of a class, or one without a class twice.
+
+        Returns:
+            Pictures (PAIRS - species_pairs, 2).
+        """
+        count = PAIRS - self.species_pairs
+        from_class = rng.random(count) < 0.5
+        first = np.where(
+            from_class, rng.choice(self.classed, count), rng.choice(self.photos, count)
+        )
         second = first.copy()
         for row, classed in enumerate(self.material.classes[first]):
             if classed >= 0:
@@ -177,12 +190,12 @@ class Sampler:
         return np.stack([first, second], 1)
 
     def draw(self, step: int) -> dict[str, Array]:
-        """Draw the batch of a step, the same whenever it is drawn: n = BATCH pictures."""
+        """Draw the n = BATCH pictures of a step; the same step always gives the same batch."""
         rng = np.random.default_rng((SEED, step))
         material = self.material
-        shown, order, calm = self.species_pairs(rng)
-        scenes = self.photo_pairs(rng)
-        picture = np.concatenate([shown, scenes]).ravel()
+        creatures, order, calm = self.draw_species_pairs(rng)
+        scenes = self.draw_photo_pairs(rng)
+        picture = np.concatenate([creatures, scenes]).ravel()
         order = np.repeat(np.concatenate([order, np.zeros(len(scenes), int)]), 2)
         calm = np.concatenate([calm, rng.random(scenes.shape) < CALM_PHOTOS]).ravel()
         species, classes = material.species[picture], material.classes[picture]
@@ -191,9 +204,9 @@ class Sampler:
             species * ORDERS + order,
             np.where(classes >= 0, len(self.choices) * ORDERS + classes, -1),
         )
-        # For the contrast, a picture without any class stands for itself.
+        # In the contrastive loss, a picture without a class is a group by itself.
         group = np.where(proxy >= 0, proxy, 1_000_000 + picture)
-        how = augment.draw(
+        params = augment.draw(
             rng,
             self.size,
             SOURCE,
@@ -204,7 +217,7 @@ class Sampler:
             order,
             BACKGROUNDS,
         )
-        return how | {
+        return params | {
             "picture": picture.astype(np.int32),
             "species": species.astype(np.int32),
             "proxy": proxy.astype(np.int32),
@@ -213,14 +226,15 @@ class Sampler:
         }
 
 
-def batches(material: Material, size: int, shown: int, first: int, last: int) -> Tensor:
-    """Rendered batches (pixels, draw) of the steps first..last-1, as a tf.data.Dataset.
+def batches(material: Material, size: int, species_pairs: int, first: int, last: int) -> Tensor:
+    """Return rendered batches (pixels, params) of steps first..last-1, as a tf.data.Dataset.
 
-    ``size`` is the side of the pictures, ``shown`` how many pairs of a batch are of species.
+    ``size`` is the side of the pictures, ``species_pairs`` the number of pairs in a batch that
+    are of species.
     """
     scenes = material.pixels[material.species < 0]
     crops = augment.background_crops(np.random.default_rng(SEED), scenes, BACKGROUNDS, size)
-    sampler = Sampler(material, size, shown)
+    sampler = Sampler(material, size, species_pairs)
     cutouts, backgrounds = tf.constant(material.pixels), tf.constant(crops)
     resampling = tf.constant(augment.resampling_maps(size))
 
@@ -230,9 +244,9 @@ def batches(material: Material, size: int, shown: int, first: int, last: int) ->
 
     signature = {k: tf.TensorSpec(v.shape, v.dtype) for k, v in sampler.draw(first).items()}
 
-    def pixels(how: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        chosen = tf.gather(cutouts, how["picture"])
-        return augment.render(chosen, backgrounds, resampling, how, size), how
+    def pixels(params: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        chosen = tf.gather(cutouts, params["picture"])
+        return augment.render(chosen, backgrounds, resampling, params, size), params
 
     drawn = tf.data.Dataset.from_generator(draws, output_signature=signature)
     return drawn.map(pixels, num_parallel_calls=2, deterministic=True).prefetch(3)
