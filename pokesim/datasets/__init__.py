@@ -63,7 +63,7 @@ def fetch_dataset(
 
     Until it is complete, the data is in ``.FOLDER.part`` next to the folder. An interrupted
     download, from a URL or from Kaggle, is resumed by the next call. A folder that contains
-    everything else, or that repeats the name of its parent, is removed from the paths.
+    everything else, or that repeats the name of its parent, is replaced by its contents.
 
     Args:
         source: "kaggle:OWNER/NAME", which needs kagglehub, or the http(s) URL of a zip archive or
@@ -207,7 +207,7 @@ def _advice(error: net.NetError, folder: Path) -> str:
 def _unwrap(folder: Path) -> None:
     """Replace a folder by its contents if it contains everything, or repeats its parent's name.
 
-    The second happens where Kaggle has unpacked an archive within a data set.
+    The second happens where Kaggle has unpacked an archive in a data set.
     """
     entries = list(folder.iterdir())
     if len(entries) == 1 and entries[0].is_dir():

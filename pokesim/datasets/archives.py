@@ -90,7 +90,7 @@ def unpack(archive: Path, folder: Path, max_bytes: int) -> tuple[int, int]:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _damaged(error) from error  # gzip and bz2 report damage so
+        raise _damaged(error) from error  # gzip and bz2 report damage without errno
 
 
 def write_files(entries: Iterable[Entry], folder: Path, max_bytes: int) -> tuple[int, int]:
