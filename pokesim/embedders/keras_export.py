@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pokesim.embedders.catalog import EmbedderSpec, KerasSource, spec_of
+from pokesim.embedders.catalog import EmbedderSpec, KerasSource, LiteSource, spec_of
 from pokesim.files import atomic_path
+
+_LITE_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+"""Stages of EfficientNet-B0: blocks, kernel side, stride of the first, expansion, channels."""
 
 REASON_MARK = "pokesim-export-failed: "
 """Prefix of the last line on standard error when the export fails; the reason follows it."""
@@ -47,6 +60,9 @@ def build(spec: EmbedderSpec, weights: Path) -> Any:
     """
     import keras
 
+    if spec.lite:
+        features, _ = build_lite(spec, spec.lite, weights)
+        return features
     source = _source_of(spec)
     module = getattr(keras.applications, source.module)
     shape = (spec.side, spec.side, 3)
@@ -58,6 +74,80 @@ def build(spec: EmbedderSpec, weights: Path) -> Any:
     )
     pixels = keras.Input(shape, name="pixels")
     return keras.Model(pixels, network(module.preprocess_input(pixels)))
+
+
+def build_lite(spec: EmbedderSpec, source: LiteSource, weights: Path) -> tuple[Any, Any]:
+    """Build an EfficientNet-Lite from RGB pixels 0..255 (n, side, side, 3).
+
+    It is EfficientNet without squeeze-and-excitation, with ReLU6, and with a stem and a head of the
+    same size in all variants (Google's ``efficientnet/lite`` defines it).
+
+    Returns:
+        the Keras model to pooled features (n, 1280), and the one to ImageNet logits (n, 1000).
+
+    Raises:
+        ValueError, OSError: the weights are not the pinned file or cannot be read.
+    """
+    import keras
+    from keras import layers
+
+    from pokesim.embedders.torch_weights import read_state_dict
+
+    tensors = read_state_dict(weights, source.sha256)
+    loaded: list[tuple[Any, list[Any]]] = []
+
+    def conv(x: Any, name: str, layer: Any, axes: tuple[int, ...]) -> Any:
+        loaded.append((layer, [tensors[f"{name}.weight"].transpose(axes)]))
+        return layer(x)
+
+    def norm(x: Any, name: str) -> Any:
+        layer = layers.BatchNormalization(epsilon=1e-3)
+        values = ("weight", "bias", "running_mean", "running_var")
+        loaded.append((layer, [tensors[f"{name}.{value}"] for value in values]))
+        return layer(x)
+
+    def pointwise(x: Any, name: str, channels: int, side: int = 1, stride: int = 1) -> Any:
+        layer = layers.Conv2D(channels, side, stride, "same", use_bias=False)
+        return conv(x, name, layer, (2, 3, 1, 0))
+
+    def block(x: Any, name: str, expansion: int, side: int, stride: int, channels: int) -> Any:
+        y, width = x, x.shape[-1]
+        if expansion > 1:
+            y = pointwise(y, f"{name}._expand_conv", width * expansion)
+            y = layers.ReLU(6.0)(norm(y, f"{name}._bn0"))
+        depthwise = layers.DepthwiseConv2D(side, stride, "same", use_bias=False)
+        y = conv(y, f"{name}._depthwise_conv", depthwise, (2, 3, 0, 1))
+        y = layers.ReLU(6.0)(norm(y, f"{name}._bn1"))
+        y = norm(pointwise(y, f"{name}._project_conv", channels), f"{name}._bn2")
+        return layers.Add()([x, y]) if stride == 1 and width == channels else y
+
+    pixels = keras.Input((spec.side, spec.side, 3), name="pixels")
+    x = pointwise((pixels - 127.0) / 128.0, "_conv_stem", 32, side=3, stride=2)
+    x = layers.ReLU(6.0)(norm(x, "_bn0"))
+    blocks = (shape for stage in _lite_stages(source) for shape in stage)
+    for number, shape in enumerate(blocks):
+        x = block(x, f"_blocks.{number}", *shape)
+    x = layers.ReLU(6.0)(norm(pointwise(x, "_conv_head", 1280), "_bn1"))
+    features = layers.GlobalAveragePooling2D()(x)
+    classifier = layers.Dense(1000)
+    logits = classifier(features)
+    loaded.append((classifier, [tensors["_fc.weight"].T, tensors["_fc.bias"]]))
+    for layer, values in loaded:
+        layer.set_weights(values)
+    return keras.Model(pixels, features), keras.Model(pixels, logits)
+
+
+def _lite_stages(source: LiteSource) -> Iterator[list[tuple[int, int, int, int]]]:
+    """Yield the blocks of each stage: expansion, kernel side, stride, channels."""
+    last = len(_LITE_STAGES) - 1
+    for at, (repeats, side, stride, expansion, channels) in enumerate(_LITE_STAGES):
+        scaled = channels * source.width
+        width = max(8, int(scaled + 4) // 8 * 8)
+        width += 8 if width < 0.9 * scaled else 0
+        # The first and the last stage have one block in every variant.
+        count = repeats if at in (0, last) else math.ceil(repeats * source.depth)
+        first = (expansion, side, stride, width)
+        yield [first, *[(expansion, side, 1, width)] * (count - 1)]
 
 
 def export(spec: EmbedderSpec, weights: Path, out: Path) -> None:

@@ -26,7 +26,7 @@ class KerasEmbedder:
             ModelError: the embedder is not a Keras network, or its weights file is missing.
         """
         spec = spec_of(model.name)
-        if spec.keras is None:
+        if spec.ships:
             raise ModelError(f"{spec.name} is not a Keras network; omit --runtime keras.")
         if model.weights is None:
             raise ModelError(

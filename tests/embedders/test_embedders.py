@@ -132,6 +132,8 @@ def test_the_inventory_says_what_each_embedder_lacks(empty_caches):
     rows = {row.spec.name: (row.availability, row.bytes) for row in inventory()}
     assert rows.pop("compact")[0] is Availability.READY
     assert rows == {
+        "efficientnet_lite0": (Availability.EXPORTABLE, 18_826_032),
+        "efficientnet_lite2": (Availability.EXPORTABLE, 24_666_229),
         "resnet50": (Availability.READY, 9),
         "resnet50-softmax": (Availability.MISSING, 0),
         "mobilenet_v2": (Availability.EXPORTABLE, 7),

