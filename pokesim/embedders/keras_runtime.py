@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import spec_of
 from pokesim.embedders.model_cache import Model
+from pokesim.embedders.prepare import local_weights
 from pokesim.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ class KerasEmbedder:
         spec = spec_of(model.name)
         if spec.ships:
             raise ModelError(f"{spec.name} is not a Keras network; omit --runtime keras.")
-        if model.weights is None:
+        weights = model.weights or (local_weights(spec) if model.published else None)
+        if weights is None:
             raise ModelError(
                 f"Keras needs the weights file of {spec.name}, which is not on this machine; "
                 "give it with --weights."
@@ -40,7 +42,7 @@ class KerasEmbedder:
 
         if not tf.config.list_physical_devices("GPU"):
             log.info("TensorFlow found no GPU; without one, --runtime litert is faster.")
-        self._network: Any = build(spec, model.weights)
+        self._network: Any = build(spec, weights)
         self.side, self.dimension = spec.side, spec.dimension
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
