@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.embedders.catalog import Compute
+from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
-from pokesim.embedders.runtimes import Embedder
 from pokesim.threads import read_ahead
 
 File = TypeVar("File")

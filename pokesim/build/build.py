@@ -15,7 +15,6 @@ from pokesim.build.plan import plan_update
 from pokesim.build.previous import incompatible
 from pokesim.embedders.catalog import (
     AUTO,
-    PREFERRED,
     Compute,
     Precision,
     Runtime,
@@ -71,7 +70,8 @@ def build_index(
     Args:
         images: the picture folder, searched recursively; hidden files are ignored.
         index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
-        embedder: a name that `pokesim embedders` lists; "auto" keeps the embedder of the index.
+        embedder: a name that `pokesim embedders` lists; "auto" keeps the embedder of the index, and
+            means "general" for a new one.
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that only their directions are compared. None keeps
             the setting of the index, and means True for a new one.
@@ -207,8 +207,8 @@ def _model_for(
     """
     if existing is None:
         return prepare_model(embedder, weights)
-    name = PREFERRED if embedder == AUTO else spec_of(embedder).name
-    if weights is None and (embedder == AUTO or name == existing.name):
+    name = existing.name if embedder == AUTO else spec_of(embedder).name
+    if weights is None and name == existing.name:
         try:
             return find_model(existing)
         except ModelError as error:

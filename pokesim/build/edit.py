@@ -12,8 +12,9 @@ from pokesim.build.pipeline import run_build
 from pokesim.build.plan import UpdatePlan, plan_add, plan_remove
 from pokesim.build.previous import PreviousSnapshot
 from pokesim.embedders.catalog import Compute
+from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import find_model
-from pokesim.embedders.runtimes import Embedder, open_embedder
+from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors

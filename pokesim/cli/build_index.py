@@ -12,7 +12,7 @@ import typer
 from pokesim.cli import completion
 from pokesim.cli.app import note, progress
 from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption
-from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.embedders.catalog import AUTO, Precision, Runtime
 from pokesim.errors import IndexNotFoundError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
@@ -33,10 +33,11 @@ def build_index(
     embedder: Annotated[
         str,
         typer.Option(
-            help="A name that `pokesim embedders` lists, or auto.",
+            help="A name that `pokesim embedders` lists.",
             autocompletion=completion.embedders,
+            show_default="the index's own, general for a new one",
         ),
-    ] = "auto",
+    ] = AUTO,
     weights: Annotated[
         Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
     ] = None,

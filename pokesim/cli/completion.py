@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from pokesim.analysis.labels import Labels
-from pokesim.embedders.catalog import AUTO, CATALOG
+from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
 
@@ -26,7 +26,7 @@ def indexes(incomplete: str) -> list[str]:
 
 def embedders(incomplete: str) -> list[str]:
     """Return the embedders' names."""
-    return [name for name in (AUTO, *CATALOG) if name.startswith(incomplete)]
+    return [name for name in CATALOG if name.startswith(incomplete)]
 
 
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ import typer
 
 from pokesim.cli import completion
 from pokesim.cli.options import FormatOption
+from pokesim.embedders.catalog import DEFAULT
 from pokesim.show.text import TableFormat
 
 
@@ -18,7 +19,7 @@ def plan(
         typer.Option(
             help="A name that `pokesim embedders` lists.", autocompletion=completion.embedders
         ),
-    ] = "resnet50",
+    ] = DEFAULT,
     dims: Annotated[
         int | None,
         typer.Option(help="Length of the vectors after tuning.", show_default="the embedder's"),

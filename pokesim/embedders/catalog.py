@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from pokesim.errors import UsageError, did_you_mean
 
-AUTO = "auto"
-"""The default when an index is built: `PREFERRED` if its weights are available, else `BUNDLED`."""
+DEFAULT = "general"
+"""The embedder of a new index."""
 
-PREFERRED = "resnet50"
-"""What `AUTO` chooses where its weights are on this machine or can be downloaded."""
+AUTO = "auto"
+"""Another name of `DEFAULT`; for an index that exists, a build takes it as the index's own."""
 
 BUNDLED = "compact"
 """The embedder whose model ships in this package, so that it needs no download."""
@@ -112,18 +112,38 @@ class LiteSource:
 
 
 @dataclass(frozen=True, slots=True)
+class PairSource:
+    """Two embedders whose vectors are joined by a linear map, the head; see `pair`.
+
+    Attributes:
+        photographs: name of the first part, which embeds the picture.
+        drawings: name of the second part, which embeds the picture and its mirror image.
+        head: the file of the head, relative to this folder.
+    """
+
+    photographs: str
+    drawings: str
+    head: str
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The names of both parts."""
+        return self.photographs, self.drawings
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedderSpec:
     """One row of the catalogue: input, output and licence of an embedder.
 
     Attributes:
         name: as in ``--embedder``.
-        side: width and height of its input, in pixels.
+        side: width and height of its input, in pixels; that of the larger part of a pair.
         dimension: length of the vector.
         licence: licence of the weights.
         about: a short description for the list of embedders.
         keras: its source in Keras, for a network of ``keras.applications``.
-        lite: its size and weights, for an EfficientNet-Lite. The model that ships in this package
-            has neither.
+        lite: its size and weights, for an EfficientNet-Lite.
+        pair: its parts, for a pair. The model that ships in this package has none of the three.
         shift: offset, in cells and towards the lower right, of the region that a position of the
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
@@ -138,16 +158,26 @@ class EmbedderSpec:
     keras: KerasSource | None
     shift: float = 0.0
     lite: LiteSource | None = None
+    pair: PairSource | None = None
 
     @property
     def ships(self) -> bool:
         """Whether its model is a file of this package."""
-        return self.keras is None and self.lite is None
+        return self.keras is None and self.lite is None and self.pair is None
 
 
 CATALOG: dict[str, EmbedderSpec] = {
     spec.name: spec
     for spec in (
+        EmbedderSpec(
+            DEFAULT,
+            224,
+            640,
+            "Apache-2.0",
+            "the default: efficientnet_lite0 and compact, for any picture; offline",
+            None,
+            pair=PairSource("efficientnet_lite0", BUNDLED, "general/head.npy"),
+        ),
         EmbedderSpec(
             BUNDLED, 128, 256, "Apache-2.0", "ships with pokesim; small, fast, offline", None
         ),
@@ -188,7 +218,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             2048,
             "MIT",
-            "the classic: ResNet50, average-pooled",
+            "the article's way: ResNet50, average-pooled",
             KerasSource(
                 "resnet",
                 "ResNet50",
@@ -256,12 +286,19 @@ CATALOG: dict[str, EmbedderSpec] = {
 
 
 def spec_of(name: str) -> EmbedderSpec:
-    """Return the catalogue's row for an embedder.
+    """Return the catalogue's row for an embedder; "auto" names the default.
 
     Raises:
         UsageError: no embedder has this name; the message suggests the closest one.
     """
+    if name == AUTO:
+        return CATALOG[DEFAULT]
     if name in CATALOG:
         return CATALOG[name]
-    hint = did_you_mean(name, [*CATALOG, AUTO]) or " `pokesim embedders` lists them."
+    hint = did_you_mean(name, CATALOG) or " `pokesim embedders` lists them."
     raise UsageError(f"There is no embedder named {name}.{hint}")
+
+
+def networks_of(spec: EmbedderSpec) -> tuple[EmbedderSpec, ...]:
+    """Return the rows of the networks that an embedder runs: its parts', or its own."""
+    return tuple(CATALOG[name] for name in spec.pair.parts) if spec.pair else (spec,)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from pokesim.embedders.catalog import CATALOG, EmbedderSpec
-from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models
+from pokesim.embedders.catalog import CATALOG, EmbedderSpec, networks_of
+from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models, head_file
 from pokesim.embedders.prepare import local_weights, published_model
 
 
@@ -47,6 +48,8 @@ def inventory() -> list[InventoryRow]:
 
 
 def _row(spec: EmbedderSpec) -> InventoryRow:
+    if spec.pair:
+        return _pair_row(spec, head_file(spec.pair))
     if spec.ships:
         size = BUNDLED_FILE.stat().st_size if BUNDLED_FILE.is_file() else 0
         return InventoryRow(spec, Availability.READY if size else Availability.MISSING, size)
@@ -57,3 +60,13 @@ def _row(spec: EmbedderSpec) -> InventoryRow:
     if own := cached_models(spec.name):
         return InventoryRow(spec, Availability.OWN_WEIGHTS, own[0].bytes)
     return InventoryRow(spec, Availability.MISSING, 0)
+
+
+def _pair_row(spec: EmbedderSpec, head: Path) -> InventoryRow:
+    """Return the row of a pair, which is as ready as its less ready part."""
+    parts = [_row(part) for part in networks_of(spec)]
+    states = {part.availability for part in parts}
+    if not head.is_file() or not states <= {Availability.READY, Availability.EXPORTABLE}:
+        return InventoryRow(spec, Availability.MISSING, 0)
+    worst = Availability.EXPORTABLE if Availability.EXPORTABLE in states else Availability.READY
+    return InventoryRow(spec, worst, head.stat().st_size + sum(part.bytes for part in parts))

@@ -2,7 +2,8 @@
 
 A *model* is a LiteRT file. An exported one is ``$CACHE/models/NAME-WEIGHTSHASH-vN.tflite``, next to
 a ``.json`` file, its *card*, with its size, hash and origin. The bundled one is part of this
-package. How weights become a model is the business of `prepare`.
+package. The model of a pair is the file of its head, which is part of this package too, and the
+models of its parts. How weights become a model is the business of `prepare`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from pathlib import Path
 from typing import Protocol
 
 from pokesim.cache import cache_dir
-from pokesim.embedders.catalog import BUNDLED, PREFERRED
+from pokesim.embedders.catalog import BUNDLED, CATALOG, EmbedderSpec, PairSource
 from pokesim.errors import ModelError
 from pokesim.files import atomic_write, sha256_of
 
 EXPORT_VERSION = 1
 """Raised when `keras_export` writes a different graph for the same weights."""
 
-BUNDLED_FILE = Path(__file__).parent / "compact" / "model.tflite"
+_PACKAGE = Path(__file__).parent
+
+BUNDLED_FILE = _PACKAGE / "compact" / "model.tflite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class Model:
 
     Attributes:
         name: name of the embedder, in the catalogue.
-        weights_sha256: hash of the weights it was made from; equal hashes give equal vectors.
+        weights_sha256: hash of the weights it was made from; equal hashes give equal vectors. For
+            a pair, the hash of its parts' weights and of its head.
         export_version: `EXPORT_VERSION` when it was made.
-        bytes, sha256: size and hash of the model file.
+        bytes, sha256: size and hash of the model file; `bytes` of a pair includes its parts.
         published: whether it was made from the weights that Keras publishes, not from a user's.
-        path: the model file.
+        path: the model file; that of the head, for a pair.
         weights: the weights file it was made from, if that is still on this machine.
+        parts: the models of a pair's parts.
     """
 
     name: str
@@ -46,6 +51,12 @@ class Model:
     published: bool
     path: Path
     weights: Path | None = None
+    parts: tuple[Model, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Model, ...]:
+        """The models of networks: the parts of a pair, or the model itself."""
+        return self.parts or (self,)
 
 
 class ModelKey(Protocol):
@@ -64,23 +75,34 @@ class ModelKey(Protocol):
         """`EXPORT_VERSION` when it was made."""
 
 
-def bundled_model(why: str = "") -> Model:
+def bundled_model() -> Model:
     """Return the model that ships in this package.
-
-    Args:
-        why: the reason for needing it, to begin the error message with.
 
     Raises:
         ModelError: this installation does not include it.
     """
-    if not BUNDLED_FILE.is_file():
-        raise ModelError(
-            f"{why + ', and t' if why else 'T'}his installation has no {BUNDLED} model. Give "
-            f"another embedder's weights: --embedder {PREFERRED} --weights FILE.h5."
-        )
-    digest = sha256_of(BUNDLED_FILE)
-    size = BUNDLED_FILE.stat().st_size
+    digest, size = _shipped(BUNDLED_FILE)
     return Model(BUNDLED, digest, EXPORT_VERSION, size, digest, True, BUNDLED_FILE)
+
+
+def pair_model(spec: EmbedderSpec, parts: tuple[Model, ...]) -> Model:
+    """Return the model of a pair from those of its parts.
+
+    Raises:
+        ModelError: this installation does not include its head.
+    """
+    assert spec.pair is not None
+    path = head_file(spec.pair)
+    digest, size = _shipped(path)
+    made_from = [f"{part.weights_sha256} v{part.export_version}" for part in parts]
+    combined = hashlib.sha256("\n".join([*made_from, digest]).encode()).hexdigest()
+    size += sum(part.bytes for part in parts)
+    return Model(spec.name, combined, EXPORT_VERSION, size, digest, True, path, parts=parts)
+
+
+def head_file(pair: PairSource) -> Path:
+    """Return the file of a pair's head."""
+    return _PACKAGE / pair.head
 
 
 def find_model(key: ModelKey) -> Model:
@@ -89,14 +111,33 @@ def find_model(key: ModelKey) -> Model:
     Raises:
         ModelError: it is not on this machine, or is damaged; the message says how to get it.
     """
-    if key.name == BUNDLED:
+    spec = CATALOG.get(key.name)
+    if spec and spec.pair:
+        model = pair_model(spec, tuple(_find_part(name, of=key.name) for name in spec.pair.parts))
+    elif key.name == BUNDLED:
         model = bundled_model()
-        if model.weights_sha256 != key.weights_sha256:
-            raise ModelError(
-                f"The index was built with another version of {BUNDLED} "
-                f"({key.weights_sha256[:12]}…, here {model.weights_sha256[:12]}…); build it again."
-            )
+    else:
+        return _find_exported(key)
+    if model.weights_sha256 != key.weights_sha256:
+        raise ModelError(
+            f"The index was built with another version of {key.name} "
+            f"({key.weights_sha256[:12]}…, here {model.weights_sha256[:12]}…); build it again."
+        )
+    return model
+
+
+def _find_part(name: str, of: str) -> Model:
+    if name == BUNDLED:
+        return bundled_model()
+    if model := cached_published(name):
         return model
+    raise ModelError(
+        f"The model of {name}, a part of {of}, is not in {cache_dir() / 'models'}; make it with "
+        f"`pokesim embedders --prepare {of}`."
+    )
+
+
+def _find_exported(key: ModelKey) -> Model:
     path = model_path(key)
     found = _read_card(path)
     if found is None:
@@ -113,6 +154,11 @@ def cached_models(name: str) -> list[Model]:
     cards = sorted((cache_dir() / "models").glob(f"{name}-*-v{EXPORT_VERSION}.json"))
     found = [_read_card(card.with_suffix(".tflite")) for card in cards]
     return [model for model in found if model and model.name == name]
+
+
+def cached_published(name: str) -> Model | None:
+    """Return the model that was exported from the published weights, if it is in the cache."""
+    return next((model for model in cached_models(name) if model.published), None)
 
 
 def cached_model(name: str, weights_sha256: str) -> Model | None:
@@ -146,7 +192,7 @@ def add_to_cache(model: Model) -> None:
         ModelError: the cache cannot be written.
     """
     card = asdict(model)
-    del card["path"], card["weights"]
+    del card["path"], card["weights"], card["parts"]
     card["embedder"] = card.pop("name")  # the key in the cards of the first versions
     try:
         atomic_write(model.path.with_suffix(".json"), (json.dumps(card, indent=1) + "\n").encode())
@@ -180,6 +226,13 @@ def receive_model(model: Model, content: bytes) -> Model:
 def cache_error(folder: Path, reason: str | None) -> ModelError:
     """Return the error for a cache that cannot be written."""
     return ModelError(f"The cache {folder} cannot be written ({reason}).")
+
+
+def _shipped(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file of this package."""
+    if not path.is_file():
+        raise ModelError(f"This installation lacks {path}; install pokesim again.")
+    return sha256_of(path), path.stat().st_size
 
 
 def _path(name: str, weights_sha256: str, export_version: int) -> Path:

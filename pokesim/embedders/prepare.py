@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from pokesim.embedders.catalog import AUTO, PREFERRED, EmbedderSpec, LiteSource, spec_of
+from pokesim.embedders.catalog import EmbedderSpec, LiteSource, spec_of
 from pokesim.embedders.model_cache import (
     EXPORT_VERSION,
     Model,
@@ -18,14 +18,18 @@ from pokesim.embedders.model_cache import (
     bundled_model,
     cache_error,
     cached_model,
-    cached_models,
+    cached_published,
     new_model_path,
+    pair_model,
 )
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
 
 PROBE_SECONDS = 5.0
 """Time limit for the test whether weights can be downloaded."""
+
+_EXPORT_SECONDS = 10
+"""About how long an export takes, on two cores."""
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +38,21 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     """Return an embedder's model, exporting it on first use.
 
     Args:
-        name: a name of the catalogue, or "auto".
+        name: a name of the catalogue. The parts of a pair are exported on first use.
         weights: a local weights file, to use instead of the published ImageNet weights.
 
     Raises:
         UsageError: no embedder has this name.
         ModelError: the weights cannot be found, downloaded, read or used.
     """
-    if name == AUTO:
-        return _prepare_auto(weights)
     spec = spec_of(name)
     if weights and spec.keras is None:
-        raise ModelError(f"{name} comes with its weights; --weights is for Keras networks.")
+        raise ModelError(
+            f"{spec.name} comes with its weights; --weights is for a Keras network, such as "
+            "--embedder resnet50."
+        )
+    if spec.pair:
+        return pair_model(spec, tuple(prepare_model(part) for part in spec.pair.parts))
     if spec.ships:
         return bundled_model()
     if weights is None:
@@ -57,7 +64,7 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
 
 def published_model(spec: EmbedderSpec) -> Model | None:
     """Return the model that was exported from the published weights, if it is in the cache."""
-    found = next((model for model in cached_models(spec.name) if model.published), None)
+    found = cached_published(spec.name)
     weights = local_weights(spec)
     return replace(found, weights=weights) if found and weights else found
 
@@ -80,26 +87,6 @@ def _keras_cache(spec: EmbedderSpec) -> Path:
     assert spec.keras is not None
     root = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(root) / "models" / spec.keras.weights_file
-
-
-def _prepare_auto(weights: Path | None) -> Model:
-    """Return the model of `PREFERRED` if its weights are available, else the bundled one."""
-    spec = spec_of(PREFERRED)
-    if weights or published_model(spec) or local_weights(spec):
-        return _announced(prepare_model(PREFERRED, weights), "its weights are on this machine")
-    if not _downloadable(spec):
-        why = f"{PREFERRED}'s weights are not on this machine and cannot be downloaded"
-        return _announced(bundled_model(why), why)
-    try:
-        return _announced(prepare_model(PREFERRED), "its weights were downloaded")
-    except ModelError as error:
-        log.info("%s", error)
-        return _announced(bundled_model(), f"{PREFERRED}'s weights could not be downloaded")
-
-
-def _announced(model: Model, why: str) -> Model:
-    log.info("Embedder: %s (%s; --embedder chooses another).", model.name, why)
-    return model
 
 
 def _published_weights(spec: EmbedderSpec) -> Path:
@@ -150,7 +137,7 @@ def _export(spec: EmbedderSpec, weights: Path, is_published: bool) -> Model:
         )
     if model := cached_model(spec.name, digest):
         return replace(model, weights=weights)
-    log.info("Exporting %s to LiteRT; this happens once for these weights …", spec.name)
+    log.info("Preparing %s … (once, about %d s)", spec.name, _EXPORT_SECONDS)
     path = new_model_path(spec.name, digest)
     reason = _run_export("export", spec.name, os.fspath(weights), os.fspath(path))
     if (full := os.strerror(errno.ENOSPC)) in reason:

@@ -6,32 +6,15 @@ compute in bfloat16 on processors that support it. Keras is for machines with a 
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from pokesim.embedders.catalog import LITERT, Compute, Runtime
+from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
+from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
 
 
-class Embedder(Protocol):
-    """Runs a model: RGB pixels in, vectors out. There is one class for each runtime."""
-
-    @property
-    def side(self) -> int:
-        """Width and height of the input, in pixels."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-
-    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-
-
 def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
-    """Load a model into a runtime.
+    """Load a model into a runtime; the model of a pair, part by part.
+
+    Where Keras is the runtime of a pair, LiteRT runs the part that is not a Keras network.
 
     Args:
         model: the model to load.
@@ -40,6 +23,10 @@ def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     Raises:
         ModelError: the model is damaged, or the runtime or precision is not available here.
     """
+    if model.parts:
+        from pokesim.embedders.pair import PairEmbedder
+
+        return PairEmbedder(model, *(_open_part(part, compute) for part in model.parts))
     if compute.runtime is Runtime.OPENVINO:
         from pokesim.embedders.openvino import OpenVINOEmbedder
 
@@ -51,3 +38,8 @@ def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     from pokesim.embedders.litert import LiteRTEmbedder
 
     return LiteRTEmbedder(model.path)
+
+
+def _open_part(part: Model, compute: Compute) -> Embedder:
+    in_litert = compute.runtime is Runtime.KERAS and part.name == BUNDLED
+    return open_embedder(part, LITERT if in_litert else compute)

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pokesim.cache import CONTENTS, cache_dir, size_of
+from pokesim.embedders.catalog import networks_of
 from pokesim.embedders.inventory import Availability, inventory
 from pokesim.errors import PokesimError
 from pokesim.index import open_store
@@ -62,7 +63,8 @@ def examine(index: str | Path) -> Iterator[Finding]:
     for name in CONTENTS:
         yield Finding(f"cache: {name}", f"{size_of(name) / 1e6:.1f} MB")
     for row in inventory():
-        name, lite = row.spec.name, row.spec.lite
+        name = row.spec.name
+        lite = next((one.lite for one in networks_of(row.spec) if one.lite), None)
         prepare = f"pokesim embedders --prepare {name}"
         missing = f"{prepare} (--weights FILE, if offline)"
         advice = {

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute
+from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.model_cache import find_model
-from pokesim.embedders.runtimes import Embedder, open_embedder
+from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError
 from pokesim.files import sha256_of
 from pokesim.images import READING, PictureSource, Pixels, in_memory, pixels_of

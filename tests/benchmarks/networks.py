@@ -6,7 +6,7 @@ from building import bare_network
 from common import Setting, in_turns, seeded_weights, show
 
 from pokesim.analysis.capacity import NETWORK_MS
-from pokesim.embedders.catalog import CATALOG, PREFERRED, Compute, spec_of
+from pokesim.embedders.catalog import CATALOG, Compute, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
 
 
@@ -16,9 +16,9 @@ def measure(setting: Setting, rounds: int) -> None:
     litert = Compute()
     ways = {name: bare_network(_with(setting, name), setting.images, litert) for name in names}
     seconds = in_turns(ways, rounds)
-    rows = [("", "ms a picture", f"of {PREFERRED}", "planned with")]
+    rows = [("", "ms a picture", "of resnet50", "planned with")]
     for name, value in seconds.items():
-        shares = value / seconds[PREFERRED], NETWORK_MS[name] / NETWORK_MS[PREFERRED]
+        shares = value / seconds["resnet50"], NETWORK_MS[name] / NETWORK_MS["resnet50"]
         rows.append((name, f"{1e3 * value:.2f}", *(f"{share:.3f}" for share in shares)))
     show(f"Bare networks, batches of {BATCH_SIZE}, LiteRT", rows)
 

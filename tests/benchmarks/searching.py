@@ -13,7 +13,7 @@ from common import python, seconds_of, show
 from PIL import Image
 
 import pokesim
-from pokesim.embedders.runtimes import Embedder
+from pokesim.embedders.embedder import Embedder
 from pokesim.images import find_files, pixels_of
 from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.folder.writer import SnapshotWriter, new_snapshot

@@ -1,0 +1,107 @@
+"""Two embedders side by side, joined into one vector by a linear map, the *head*.
+
+The first part, made for photographs, gives x. The second, made for drawings, gives c, the sum of
+its vectors of the picture and of its mirror image. With both scaled to length 1, the vector is
+``[x, c, 1] @ head``, scaled to length 1. The file of the head is part of an index's identity
+(`model_cache.pair_model`), so a change of this formula needs a change of the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.model_cache import Model
+from pokesim.errors import ModelError
+
+
+class Head:
+    """The linear map, float32 (a + b + 1, d), whose last row is a constant."""
+
+    def __init__(self, path: Path, first: int, second: int) -> None:
+        """Read the map.
+
+        Args:
+            path: a ``.npy`` file.
+            first: dimension a of the first part.
+            second: dimension b of the second part.
+
+        Raises:
+            ModelError: the file cannot be read or does not fit the parts.
+        """
+        try:
+            matrix = np.load(path, allow_pickle=False).astype(np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelError(f"{path} is damaged; install pokesim again.") from error
+        if matrix.ndim != 2 or len(matrix) != first + second + 1:
+            raise ModelError(f"{path} does not fit its parts; install pokesim again.")
+        self._first, self._second = matrix[:first], matrix[first:-1]
+        self._constant = matrix[-1]
+        self.dimension = int(matrix.shape[1])
+
+    def join(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Join the vectors of both parts, each given as a sum over the positions of a grid.
+
+        Args:
+            first: float32 (n, h, w, a); summed over positions, the vectors x.
+            second: float32 (n, h, w, b); summed over positions, the vectors c.
+
+        Returns:
+            float32 (n, h, w, d); summed over positions, the vectors, of length 1. The constant
+            belongs to no position, so it is shared out equally.
+        """
+        share = self._constant / np.float32(first.shape[1] * first.shape[2])
+        return _scaled(_scaled(first) @ self._first + _scaled(second) @ self._second + share)
+
+
+class PairEmbedder:
+    """Runs both parts and joins their vectors."""
+
+    def __init__(self, model: Model, photographs: Embedder, drawings: Embedder) -> None:
+        """Read the head.
+
+        Args:
+            model: the model of the pair.
+            photographs: its first part.
+            drawings: its second part.
+
+        Raises:
+            ModelError: the head is damaged or does not fit the parts.
+        """
+        self._head = Head(model.path, photographs.dimension, drawings.dimension)
+        self._photographs, self._drawings = photographs, drawings
+        self.side = max(photographs.side, drawings.side)
+        self.dimension = self._head.dimension
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
+        first = self._photographs.embed(resized(pixels, self._photographs.side))
+        small = resized(pixels, self._drawings.side)
+        second = self._drawings.embed(small) + self._drawings.embed(mirrored(small))
+        grid = (len(pixels), 1, 1, -1)  # a single position
+        return self._head.join(first.reshape(grid), second.reshape(grid))[:, 0, 0]
+
+
+def resized(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize pictures, uint8 (n, s, s, 3), to (n, side, side, 3), averaging what falls together."""
+    if pixels.shape[1] == side:
+        return pixels
+    size, bilinear = (side, side), Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, bilinear)) for one in pixels])
+
+
+def mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Mirror pictures, uint8 (n, side, side, 3), left to right."""
+    return pixels[:, :, ::-1]
+
+
+def _scaled(parts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale parts, float32 (n, h, w, m), so that the vectors that they sum to have length 1."""
+    lengths = np.linalg.norm(parts.sum(axis=(1, 2)), axis=1)  # (n,)
+    lengths[lengths == 0] = 1
+    scaled: NDArray[np.float32] = parts / lengths[:, None, None, None]
+    return scaled
