@@ -22,7 +22,7 @@ from pokesim.embedders.catalog import (
 )
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.model_cache import Model, find_model
-from pokesim.embedders.prepare import prepare_model
+from pokesim.embedders.prepare import check_takes_weights, prepare_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import (
     CorruptIndexError,
@@ -186,15 +186,18 @@ def record_of(model: Model, normalize: bool) -> EmbedderRecord:
 
 
 def made_by(folder: IndexFolder) -> EmbedderRecord | None:
-    """Return the embedder that made an index; None if there is no index, or it is damaged.
+    """Return the embedder that made an index; None if there is no index, or none that is intact.
 
     Raises:
         IncompatibleIndexError: its format is newer than this pokesim.
     """
     try:
         return folder.current().manifest.embedder
-    except (IndexNotFoundError, CorruptIndexError):
+    except IndexNotFoundError:
         return None
+    except CorruptIndexError:  # a build continues the newest intact snapshot
+        older = next(folder.intact_snapshots(), None)
+        return older.manifest.embedder if older else None
 
 
 def _model_for(
@@ -215,6 +218,7 @@ def _model_for(
             raise ModelError(f"{error} Or replace the index with --rebuild.") from error
     requested = replace(existing, name=name)
     if weights:
+        check_takes_weights(spec_of(name))
         requested = replace(requested, weights_sha256=_sha256_of_weights(weights))
     if requested != existing:
         raise incompatible(index, existing, requested)

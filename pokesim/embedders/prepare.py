@@ -46,11 +46,8 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
         ModelError: the weights cannot be found, downloaded, read or used.
     """
     spec = spec_of(name)
-    if weights and spec.keras is None:
-        raise ModelError(
-            f"{spec.name} comes with its weights; --weights is for a Keras network, such as "
-            "--embedder resnet50."
-        )
+    if weights:
+        check_takes_weights(spec)
     if spec.pair:
         return pair_model(spec, tuple(prepare_model(part) for part in spec.pair.parts))
     if spec.ships:
@@ -60,6 +57,15 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     if not weights.is_file():
         raise ModelError(f"There is no weights file {weights}.")
     return _export(spec, weights, is_published=False)
+
+
+def check_takes_weights(spec: EmbedderSpec) -> None:
+    """Raise ModelError if an embedder comes with its weights and takes no others."""
+    if spec.keras is None:
+        raise ModelError(
+            f"{spec.name} comes with its weights; --weights is for a Keras network, such as "
+            "--embedder resnet50."
+        )
 
 
 def published_model(spec: EmbedderSpec) -> Model | None:

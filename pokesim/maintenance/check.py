@@ -66,10 +66,10 @@ def _rows(snapshot: Snapshot, reader: Reader) -> Iterator[str]:
 
 
 def _embedder(record: EmbedderRecord) -> str:
-    model = find_model(record)
-    if sha256_of(model.path) != model.sha256:
-        raise ModelError(
-            f"The model {model.path} is damaged (its SHA-256 differs); delete it and prepare "
-            f"it again with `pokesim embedders --prepare {record.name}`."
-        )
+    for model in find_model(record).networks:
+        if sha256_of(model.path) != model.sha256:
+            raise ModelError(
+                f"The model {model.path} is damaged (its SHA-256 differs); delete it and prepare "
+                f"it again with `pokesim embedders --prepare {record.name}`."
+            )
     return f"embedder: {record.name}, weights {record.weights_sha256[:12]}…, model intact"
