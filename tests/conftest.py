@@ -12,6 +12,8 @@ from filelock import FileLock
 from support.weights import SEEDED
 
 import pokesim
+from pokesim.embedders.model_cache import Model
+from pokesim.embedders.prepare import prepare_model
 from pokesim.samples import Samples, builtin_samples
 
 # A background job of a shell ignores SIGINT, and so would the processes that tests interrupt.
@@ -56,6 +58,13 @@ def index_path(samples: Samples, shared: Path) -> Path:
         if not path.exists():
             pokesim.build_index(samples.images, path, embedder="compact")
     return path
+
+
+@pytest.fixture(scope="session")
+def general(shared: Path) -> Model:
+    """Return the model of the default embedder; the first test that needs it exports its part."""
+    with FileLock(shared / "general.lock"):
+        return prepare_model("general")
 
 
 @pytest.fixture(scope="session")

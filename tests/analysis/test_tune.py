@@ -144,7 +144,8 @@ def test_rebuilding_keeps_the_metric(run, index, labelled, samples, seeded_weigh
     run("tune", labelled, "--index", index, "--dims", "32")
     with pokesim.open_index(index) as tuned:
         before = tuned.vectors(np.arange(151))
-    same = run("build-index", samples.images, "--rebuild", "--index", index)
+    compact = ("--embedder", "compact", "--rebuild")
+    same = run("build-index", samples.images, *compact, "--index", index)
     assert "151 new" in same.stdout
     with pokesim.open_index(index) as again:
         np.testing.assert_allclose(again.vectors(np.arange(151)), before, atol=1e-4)

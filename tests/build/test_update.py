@@ -18,6 +18,8 @@ from pokesim.files import sha256_of
 from pokesim.images import READING
 from pokesim.samples import CREATURES
 
+REBUILD = ("build-index", "--embedder", "compact", "--rebuild")
+
 
 @pytest.fixture
 def folder(samples, tmp_path):
@@ -112,7 +114,7 @@ def test_files_of_the_same_size_and_time_that_swap_names_are_detected(folder, tm
 
 def test_rebuild_embeds_everything_again(run, folder, index):
     before = contents(index)
-    assert ": 20 new, " in run("build-index", folder, "--index", index, "--rebuild").stdout
+    assert ": 20 new, " in run(*REBUILD, folder, "--index", index).stdout
     assert contents(index) == before
 
 
@@ -121,7 +123,10 @@ def test_rebuild_embeds_everything_again(run, folder, index):
     [
         (["--embedder", "mobilenet_v2"], "was made with compact, not with mobilenet_v2"),
         (["--no-normalize"], "with normalized vectors, not unnormalized ones"),
-        (["--weights", "w.h5"], "was made with compact, not with resnet50"),
+        (
+            ["--embedder", "resnet50", "--weights", "w.h5"],
+            "was made with compact, not with resnet50",
+        ),
     ],
 )
 def test_another_embedder_is_refused_unless_rebuild(run, folder, index, tmp_path, options, message):
@@ -150,6 +155,14 @@ def test_other_weights_are_refused_and_the_same_ones_are_kept_by_default(
     assert (
         "with mobilenet_v2" in run("build-index", folder, "--rebuild", *options[2:], weights).stdout
     )
+
+
+def test_weights_for_an_embedder_that_takes_none_are_refused(run, folder, index, tmp_path):
+    (tmp_path / "w.h5").write_text("")
+    for options in (["--index", index], ["--index", "new"], ["--embedder", "general"]):
+        done = run("build-index", folder, "--weights", "w.h5", *options)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "comes with its weights; --weights is for a Keras network" in done.stderr
 
 
 def test_an_index_with_other_preprocessing_is_refused(folder, index):
@@ -289,10 +302,11 @@ def test_files_that_changed_during_the_interruption_are_embedded_again(folder, s
 
 
 def test_an_interrupted_rebuild_resumes_unless_the_options_differ(folder, index, tmp_path):
-    interrupted(folder, index, 3, rebuild=True)
-    assert pokesim.build_index(folder, index, rebuild=True).embedded == 8
-    interrupted(folder, index, 3, rebuild=True)
-    done = pokesim.build_index(folder, index, rebuild=True, normalize=False)
+    options = {"embedder": "compact", "rebuild": True}
+    interrupted(folder, index, 3, **options)
+    assert pokesim.build_index(folder, index, **options).embedded == 8
+    interrupted(folder, index, 3, **options)
+    done = pokesim.build_index(folder, index, **options, normalize=False)
     assert done.embedded == 20
 
 

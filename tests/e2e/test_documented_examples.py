@@ -67,9 +67,13 @@ def runnable(lines: Iterable[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pristine(samples, tmp_path_factory):
+def pristine(samples, general, tmp_path_factory):
     """A home folder with every file that the examples name."""
     home = tmp_path_factory.mktemp("examples")
+    (home / "cache/models").mkdir(parents=True)
+    exported = general.parts[0].path
+    for path in (exported, exported.with_suffix(".json")):
+        shutil.copy(path, home / "cache/models")
     shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
     for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
         (home / folder).mkdir()
@@ -152,7 +156,7 @@ def test_the_python_example_runs(world):
         textwrap.dedent(block) for block in blocks_of("README.md") if "    import pokesim" in block
     )
     pokesim.build_index(world / "images", world / "indexes/default", metadata=world / "pokemon.csv")
-    code = "import numpy\nvectors = numpy.zeros((2, 256), 'f4')\n" + code
+    code = "import numpy\nvectors = numpy.zeros((2, 640), 'f4')\n" + code
     subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
 
 
