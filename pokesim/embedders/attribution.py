@@ -13,13 +13,14 @@ import mmap
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.litert import LiteRTEmbedder
 from pokesim.embedders.model_cache import Model
+from pokesim.embedders.pair import Head, mirrored, resized
 from pokesim.errors import PokesimError
 
 Parts: TypeAlias = NDArray[np.float32]
@@ -38,8 +39,36 @@ class _Step:
     writes: int
 
 
-class Attributor:
-    """Attributes the vectors of pictures to positions in them.
+class Attributor(Protocol):
+    """Attributes the vectors of pictures to positions in them."""
+
+    @property
+    def side(self) -> int:
+        """Width and height of the input, in pixels."""
+
+    def parts(self, pixels: NDArray[np.uint8]) -> Parts:
+        """Split the vectors of pictures into the contributions of positions.
+
+        Args:
+            pixels: uint8 (n, side, side, 3), RGB.
+
+        Returns:
+            float32 (n, h, w, dimension); the sum over positions is the embedded vectors.
+
+        Raises:
+            PokesimError: this network's vector is not a sum over positions.
+        """
+
+
+def open_attributor(model: Model) -> Attributor:
+    """Load a model, to attribute its vectors. Raises ModelError if its file is damaged."""
+    if model.parts:
+        return PairAttributor(model, *(NetworkAttributor(part) for part in model.parts))
+    return NetworkAttributor(model)
+
+
+class NetworkAttributor:
+    """Attributes the vectors of one network.
 
     It keeps every tensor that the network computes, which makes it several times slower than
     `LiteRTEmbedder`.
@@ -60,17 +89,7 @@ class Attributor:
         self.side = self._network.side
 
     def parts(self, pixels: NDArray[np.uint8]) -> Parts:
-        """Split the vectors of pictures into the contributions of positions.
-
-        Args:
-            pixels: uint8 (n, side, side, 3), RGB.
-
-        Returns:
-            float32 (n, h, w, dimension); the sum over positions is the embedded vectors.
-
-        Raises:
-            PokesimError: this network's vector is not a sum over positions.
-        """
+        """Split the vectors of pictures into the contributions of positions; see `Attributor`."""
         with self._lock:
             vectors = self._network.embed(pixels)  # (n, d)
             parts = self._last_parts()
@@ -112,6 +131,52 @@ class Attributor:
             # A bias belongs to no position, so it is shared out equally.
             return parts + sum(bias) / np.float32(parts.shape[1] * parts.shape[2])
         return None
+
+
+class PairAttributor:
+    """Attributes the vectors of a pair, on the finer grid of its two parts."""
+
+    def __init__(self, model: Model, photographs: Attributor, drawings: Attributor) -> None:
+        """Read the head.
+
+        Args:
+            model: the model of the pair.
+            photographs: its first part.
+            drawings: its second part.
+
+        Raises:
+            ModelError: the head is damaged.
+        """
+        self._head = Head(model.path)
+        self._photographs, self._drawings = photographs, drawings
+        self.side = max(photographs.side, drawings.side)
+
+    def parts(self, pixels: NDArray[np.uint8]) -> Parts:
+        """Split the vectors of pictures into the contributions of positions; see `Attributor`."""
+        first = self._photographs.parts(resized(pixels, self._photographs.side))
+        small = resized(pixels, self._drawings.side)
+        # What the mirror image shows on the right is on the left of the picture.
+        second = self._drawings.parts(small) + self._drawings.parts(mirrored(small))[:, :, ::-1]
+        height, width = np.maximum(first.shape[1:3], second.shape[1:3])
+        return self._head.join(_spread(first, height, width), _spread(second, height, width))
+
+
+def _spread(parts: Parts, height: int, width: int) -> Parts:
+    """Distribute parts over a grid of height × width positions, by the area that cells share."""
+    rows, columns = _shares(parts.shape[1], height), _shares(parts.shape[2], width)
+    spread: Parts = np.einsum("yi,xj,nijm->nyxm", rows, columns, parts, optimize=True)
+    return spread
+
+
+def _shares(count: int, finer: int) -> NDArray[np.float32]:
+    """Return the share of each of ``count`` equal cells of a line in each of ``finer`` others.
+
+    Returns:
+        float32 (finer, count), whose columns sum to 1.
+    """
+    edges = np.arange(finer + 1)[:, None] / finer  # (finer + 1, 1)
+    covered = np.clip(edges * count - np.arange(count), 0, 1)  # of each cell, left of each edge
+    return np.diff(covered, axis=0).astype(np.float32)
 
 
 def _pooled(features: NDArray[np.float32], by_mean: bool) -> Parts:

@@ -22,26 +22,14 @@ from pokesim.errors import ModelError
 class Head:
     """The linear map, float32 (a + b + 1, d), whose last row is a constant."""
 
-    def __init__(self, path: Path, first: int, second: int) -> None:
-        """Read the map.
-
-        Args:
-            path: a ``.npy`` file.
-            first: dimension a of the first part.
-            second: dimension b of the second part.
-
-        Raises:
-            ModelError: the file cannot be read or does not fit the parts.
-        """
+    def __init__(self, path: Path) -> None:
+        """Read the map from a ``.npy`` file. Raises ModelError if it is damaged."""
         try:
             matrix = np.load(path, allow_pickle=False).astype(np.float32)
         except (OSError, ValueError, EOFError) as error:
             raise ModelError(f"{path} is damaged; install pokesim again.") from error
-        if matrix.ndim != 2 or len(matrix) != first + second + 1:
-            raise ModelError(f"{path} does not fit its parts; install pokesim again.")
-        self._first, self._second = matrix[:first], matrix[first:-1]
-        self._constant = matrix[-1]
-        self.dimension = int(matrix.shape[1])
+        self._matrix = matrix
+        self.dimension = int(matrix.shape[-1])
 
     def join(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
         """Join the vectors of both parts, each given as a sum over the positions of a grid.
@@ -54,8 +42,10 @@ class Head:
             float32 (n, h, w, d); summed over positions, the vectors, of length 1. The constant
             belongs to no position, so it is shared out equally.
         """
-        share = self._constant / np.float32(first.shape[1] * first.shape[2])
-        return _scaled(_scaled(first) @ self._first + _scaled(second) @ self._second + share)
+        count = first.shape[-1]  # a
+        share = self._matrix[-1] / np.float32(first.shape[1] * first.shape[2])
+        joined = _scaled(first) @ self._matrix[:count] + _scaled(second) @ self._matrix[count:-1]
+        return _scaled(joined + share)
 
 
 class PairEmbedder:
@@ -70,9 +60,9 @@ class PairEmbedder:
             drawings: its second part.
 
         Raises:
-            ModelError: the head is damaged or does not fit the parts.
+            ModelError: the head is damaged.
         """
-        self._head = Head(model.path, photographs.dimension, drawings.dimension)
+        self._head = Head(model.path)
         self._photographs, self._drawings = photographs, drawings
         self.side = max(photographs.side, drawings.side)
         self.dimension = self._head.dimension

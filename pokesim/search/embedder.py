@@ -69,9 +69,9 @@ class IndexModels:
     @cached_property
     def attributor(self) -> Attributor:
         """The attributor, in LiteRT. Raises ModelError if its model is not on this machine."""
-        from pokesim.embedders.attribution import Attributor
+        from pokesim.embedders.attribution import open_attributor
 
-        return self._checked(Attributor(find_model(self.record)))
+        return self._checked(open_attributor(find_model(self.record)))
 
     @cached_property
     def explains(self) -> bool:

@@ -27,7 +27,7 @@ Map: TypeAlias = NDArray[np.float32]
 class Explanation:
     """Where a photo and a picture resemble each other.
 
-    The positions of a map, h × w (4 × 4 with `compact`, 7 × 7 with Keras' networks), divide the
+    The positions of a map, h × w (4 × 4 with `compact`, 7 × 7 with most others), divide the
     whole picture evenly apart from the shift, for any aspect ratio: the network sees the picture
     squeezed to a square. The value at a position also depends on its surroundings.
 

@@ -69,6 +69,39 @@ def test_contributions_in_a_learned_metric_sum_to_the_similarity(
         assert_adds_up(index, samples.photos / "brumbel.jpg")
 
 
+@pytest.fixture(scope="module")
+def in_general(some, general, tmp_path_factory):
+    """An index of the same creatures by the default embedder."""
+    folder = tmp_path_factory.mktemp("general")
+    pokesim.build_index(some, folder)
+    return folder
+
+
+def test_contributions_of_both_networks_sum_to_the_similarity(samples, some, in_general, tmp_path):
+    photo, picture = samples.photos / "brumbel.jpg", some / "brumbel.webp"
+    tuned = shutil.copytree(in_general, tmp_path / "tuned")
+    pokesim.tune_index(samples.photos, tuned, force=True, dims=8)
+    for folder in (in_general, tuned):
+        with pokesim.open_index(folder) as index:
+            assert index.explains
+            assert_adds_up(index, photo)
+            assert index.explain(photo, picture).photo.shape == (7, 7)
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHED[:4])
+@pytest.mark.parametrize(("right", "low"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_contributions_of_both_networks_are_high_where_the_creature_is(
+    in_general, samples, name, right, low
+):
+    scene = Image.new("RGB", (480, 320), "#9fc3d8")
+    creature = thumbnail_of(samples.images / f"{name}.webp", 150, 150)
+    scene.paste(creature, (45 + 240 * right, 5 + 160 * low))
+    with pokesim.open_index(in_general) as index:
+        found = index.explain(scene, samples.images / f"{name}.webp").photo
+    quarter = found[3 * low : 3 * low + 4, 3 * right : 3 * right + 4]
+    assert quarter.sum() > 0.5 * found.sum()
+
+
 @pytest.mark.parametrize("name", ["brumbel", "truffin", "fiveray"])
 @pytest.mark.parametrize(("right", "low"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_contributions_are_high_where_the_creature_is(index_path, samples, name, right, low):
