@@ -80,8 +80,8 @@ class DaskWorkers:
         size = _CHUNK_BATCHES * batch_size
         chunks = ((None, paths[start : start + size]) for start in range(0, len(paths), size))
         self._check_versions()
-        content = self._content_for(model)
-        plugin = EmbedderPlugin(model, compute, content, list(_sizes(remote.root, paths)))
+        sent = {one.name: one.path.read_bytes() for one in self._lacking(model)}
+        plugin = EmbedderPlugin(model, compute, sent, list(_sizes(remote.root, paths)))
         with self._installed(plugin) as name:
             dimension = spec_of(model.name).dimension
             dispatcher = Dispatcher(self._client, name, batch_size, dimension, self._set_count)
@@ -118,12 +118,12 @@ class DaskWorkers:
                     f"run `pip install 'pokesim[dask]=={own}'` there."
                 )
 
-    def _content_for(self, model: Model) -> bytes | None:
-        """Return the model file, if a worker lacks the model."""
-        if model.name == BUNDLED or not any(self._run_on_all(lacks_model, model).values()):
-            return None
-        log.info("Sending the model of %s to the workers.", model.name)
-        return model.path.read_bytes()
+    def _lacking(self, model: Model) -> Iterator[Model]:
+        """Yield the exported models, among those of a model's networks, that a worker lacks."""
+        for network in model.networks:
+            if network.name != BUNDLED and any(self._run_on_all(lacks_model, network).values()):
+                log.info("Sending the model of %s to the workers.", network.name)
+                yield network
 
     @contextlib.contextmanager
     def _installed(self, plugin: EmbedderPlugin) -> Iterator[str]:

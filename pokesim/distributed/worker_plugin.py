@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class EmbedderPlugin(WorkerPlugin):
         self,
         model: Model,
         compute: Compute,
-        content: bytes | None,
+        sent: Mapping[str, bytes],
         sizes: Sequence[tuple[Path, int]],
     ) -> None:
         """Set what the worker needs.
@@ -41,12 +41,12 @@ class EmbedderPlugin(WorkerPlugin):
         Args:
             model: the model, as found on the machine that builds.
             compute: what runs it.
-            content: the model file, for workers that lack it; None: no worker does.
+            sent: the model files that some worker lacks, by the names of their networks.
             sizes: a sample of the files, with their sizes in bytes on the machine that builds.
         """
         self._model = model
         self._compute = compute
-        self._content = content
+        self._sent = sent
         self._sizes = sizes
         self._embedder: Embedder | None = None
 
@@ -99,17 +99,17 @@ class EmbedderPlugin(WorkerPlugin):
                 )
 
     def _local_model(self) -> Model:
-        """Return the model on this worker; if it was sent, put it into the worker's cache."""
-        model = self._model
-        try:
-            found = find_model(model)
-        except ModelError:
-            if self._content is None:
-                raise
-            found = receive_model(model, self._content)
-        if self._compute.runtime is Runtime.KERAS and model.weights and not model.weights.is_file():
-            raise ModelError(f"Keras needs the weights file, and there is no {model.weights}.")
-        return replace(found, weights=model.weights)
+        """Return the model on this worker; put what was sent into the worker's cache first."""
+        for network in self._model.networks:
+            if network.name in self._sent and lacks_model(network):
+                receive_model(network, self._sent[network.name])
+        found = find_model(self._model)
+        if self._model.published:  # Keras finds published weights on the worker itself
+            return found
+        weights = self._model.weights
+        if self._compute.runtime is Runtime.KERAS and weights and not weights.is_file():
+            raise ModelError(f"Keras needs the weights file, and there is no {weights}.")
+        return replace(found, weights=weights)
 
 
 def readable_size(path: Path) -> int:

@@ -282,6 +282,19 @@ def test_a_model_is_sent_to_workers_that_lack_it(run, cluster, seeded_weights, s
     assert_error(done, "cannot embed: The cache /dev/null/models cannot be written (Not a ", 2)
 
 
+def test_the_default_embedder_is_sent_to_workers_that_lack_its_part(
+    run, general, cluster, samples, tmp_path
+):
+    build = ("build-index", samples.photos, "--index")
+    run(*build, "alone")
+    done = run(*build, "sent", "--workers", cluster)
+    assert "with general in" in done.stdout, done.stderr
+    assert "Sending the model of efficientnet_lite0 to the workers." in done.stderr
+    assert "compact" not in done.stderr
+    assert "Sending" not in run(*build, "sent", "--rebuild", "--workers", cluster).stderr
+    assert_same(contents(tmp_path / "sent"), contents(tmp_path / "alone"))
+
+
 def test_an_unusable_cluster_is_an_error_of_one_line(run, samples, tmp_path, monkeypatch):
     for place in (tmp_path, tmp_path / "w", tmp_path / "old"):  # working folders
         (place / "pictures").mkdir(parents=True)

@@ -79,6 +79,7 @@ def pristine(samples, general, tmp_path_factory):
         (home / folder).mkdir()
         for name in {*names, "brumbel"}:
             shutil.copy(samples.images / f"{name}.webp", home / folder)
+    shutil.copy(samples.images / "brumbel.webp", home / "Pictures/copy.webp")
     for folder in ("photos", "dev"):
         shutil.copytree(samples.photos, home / folder)
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
