@@ -44,8 +44,10 @@ class Head:
         """
         count = first.shape[-1]  # a
         share = self._matrix[-1] / np.float32(first.shape[1] * first.shape[2])
-        joined = _scaled(first) @ self._matrix[:count] + _scaled(second) @ self._matrix[count:-1]
-        return _scaled(joined + share)
+        # As one product of matrices each; `@` would multiply position by position.
+        of_first = np.tensordot(_scaled(first), self._matrix[:count], axes=1)
+        of_second = np.tensordot(_scaled(second), self._matrix[count:-1], axes=1)
+        return _scaled(of_first + of_second + share)
 
 
 class PairEmbedder:

@@ -228,7 +228,7 @@ def test_twenty_thousand_vectors_of_2048(milvus, tmp_path, run):
         there.search(np.zeros((1, 6)))
 
 
-def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
+def test_every_command_accepts_an_address(milvus, general, samples, run, tmp_path):
     address = f"{AT}/whole"
     for name in ("brumbel", "ribbet", "octavin"):
         (tmp_path / "images").mkdir(exist_ok=True)
@@ -242,7 +242,8 @@ def test_every_command_accepts_an_address(milvus, samples, run, tmp_path):
         return done.stdout
 
     assert "There is no index at" in run("info", "--index", address).stderr
-    built = ok("build-index", "images", "--embedder", "compact", "--metadata", "t.csv")
+    built = ok("build-index", "images", "--metadata", "t.csv")
+    assert "with general in" in built
     assert f"The index is {address}." in built
     assert ok("build-index").startswith("Nothing to do")
     photo = samples.photos / "brumbel.jpg"
