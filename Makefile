@@ -10,7 +10,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo index query test test-distributed chromium iproute2 lint bench pictures endurance clean
+.PHONY: help install setup demo article index query test test-distributed chromium iproute2 lint bench pictures endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,18 @@ demo: install  ## index the sample pictures, find one by its photo, save the mat
 	$(BIN)/pokesim query .demo/photos/brumbel.jpg -k $(K) --index indexes/demo \
 		--save .demo/match.png
 	@echo "The match picture is .demo/match.png."
+
+article: PHOTO = .demo/photos/brumbel.jpg
+article: install .venv/kaggle  ## index Kaggle's 809 Pokémon with ResNet50, find the one PHOTO looks like
+	$(BIN)/pokesim fetch-dataset kaggle:vishalsubbiah/pokemon-images-and-types .demo/pokemon
+	$(BIN)/pokesim sample-data .demo
+	$(BIN)/pokesim build-index .demo/pokemon --embedder resnet50 --index indexes/article
+	$(BIN)/pokesim query $(PHOTO) -k $(K) --index indexes/article --save .demo/article.png
+	@echo "The photo and its match are in .demo/article.png."
+
+.venv/kaggle: .venv/installed
+	@$(BIN)/python -c "import kagglehub" 2> /dev/null || $(PIP) -e '.[kaggle]'
+	@touch $@
 
 index: install  ## build an index of IMAGES at INDEX
 	$(BIN)/pokesim build-index $(IMAGES) --index $(INDEX)
@@ -89,6 +101,6 @@ pictures: setup  ## draw the pictures of the README, from the sample pictures
 endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, storm the server, for half an hour
 	cd tests && ../$(BIN)/python -m stress.endurance
 
-clean:  ## remove .venv, caches, and what demo made
-	rm -rf .venv .demo indexes/demo .*_cache dist build
+clean:  ## remove .venv, caches, and what demo and article made
+	rm -rf .venv .demo indexes/demo indexes/article .*_cache dist build
 	find pokesim tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,10 +6,13 @@ which is the fake service.
 
 import os
 import random
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from support import paths
 from support.dataset_server import sample_pngs, serving, zipped
 
 import pokesim
@@ -175,3 +178,29 @@ def test_without_kagglehub_the_message_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # as if it were not installed
     with pytest.raises(DatasetError, match=r"pip install 'pokesim\[kaggle\]'"):
         pokesim.fetch_dataset()
+
+
+def make_article() -> subprocess.CompletedProcess[str]:
+    """Run `make article` in the current folder, with the environment of this test run."""
+    command = ["make", "--no-print-directory", "-f", paths.ROOT / "Makefile", "article"]
+    command += [f"BIN={Path(sys.executable).parent}", "-o", ".venv/installed", "-o", ".venv/kaggle"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_make_article_saves_a_photo_beside_its_match(seeded_weights):
+    Path("pokesim.toml").write_text(f'[build-index]\nweights = "{seeded_weights("ResNet50")}"\n')
+    done = make_article()
+    assert done.returncode == 0, done.stderr
+    assert "Indexed 3 pictures, skipped 0" in done.stdout
+    with Image.open(".demo/article.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_make_article_without_a_network_says_so_in_one_sentence(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    done = make_article()
+    assert done.returncode == 2, "as make does when a command fails"
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(said) == 1
+    assert said[0].startswith("pokesim: Kaggle is unreachable")
