@@ -36,6 +36,7 @@ index, so none of this is divided among workers, which is cautious: they do the 
 
 NETWORK_MS = {
     "general": (0.131 + 2 * 0.067) * 22.5,
+    "general_lite2": (0.285 + 2 * 0.067) * 22.5,
     "compact": 0.067 * 22.5,
     "efficientnet_lite0": 0.131 * 22.5,
     "efficientnet_lite2": 0.285 * 22.5,

@@ -20,11 +20,11 @@ from pokesim.metric import normalized
 from pokesim.progress import Progress
 from pokesim.search.index import open_index
 
-THRESHOLDS = {BUNDLED: 80.0}
+THRESHOLDS = {"general": 82.0, "general_lite2": 82.0, BUNDLED: 85.0}
 
 OTHERS = 90.0
-"""Default thresholds in percent, by embedder: the most similar distinct sample pictures reach 65 in
-`compact`, 88 in `mobilenet_v2` and 90.2 in `efficientnet_lite0`."""
+"""Default thresholds in percent, by embedder: the most similar distinct sample pictures reach 80 in
+`general`, 82 in `compact`, 88 in `mobilenet_v2` and 90.2 in `efficientnet_lite0`."""
 
 _BLOCK = 2048  # rows per block; the similarities of two blocks take 16 MB
 

@@ -18,7 +18,10 @@ def duplicates(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0, max=100, help="Similarity in percent.", show_default="80 with compact, else 90"
+            min=0,
+            max=100,
+            help="Similarity in percent.",
+            show_default="82 with general, 85 with compact, else 90",
         ),
     ] = None,
     where: WhereOption = None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.litert import LiteRTEmbedder
 from pokesim.embedders.model_cache import Model
-from pokesim.embedders.pair import Head, mirrored, resized
+from pokesim.embedders.pair import Join, mirrored, resized
 from pokesim.errors import PokesimError
 
 Parts: TypeAlias = NDArray[np.float32]
@@ -147,7 +147,7 @@ class PairAttributor:
         Raises:
             ModelError: the head is damaged.
         """
-        self._head = Head(model.path)
+        self._join = Join(model)
         self._photographs, self._drawings = photographs, drawings
         self.side = max(photographs.side, drawings.side)
 
@@ -158,7 +158,7 @@ class PairAttributor:
         # What the mirror image shows on the right is on the left of the picture.
         second = self._drawings.parts(small) + self._drawings.parts(mirrored(small))[:, :, ::-1]
         height, width = np.maximum(first.shape[1:3], second.shape[1:3])
-        return self._head.join(_spread(first, height, width), _spread(second, height, width))
+        return self._join(_spread(first, height, width), _spread(second, height, width))
 
 
 def _spread(parts: Parts, height: int, width: int) -> Parts:

@@ -1,37 +1,45 @@
-"""Two embedders side by side, joined into one vector by a linear map, the *head*.
+"""Two embedders side by side, as one vector.
 
-The first part, made for photographs, gives x. The second, made for drawings, gives c, the sum of
-its vectors of the picture and of its mirror image. With both scaled to length 1, the vector is
-``[x, c, 1] @ head``, scaled to length 1. The file of the head is part of an index's identity
-(`model_cache.pair_model`), so a change of this formula needs a change of the file.
+The first part, made for photographs, gives x; the *head*, a linear metric, maps it to
+``a = [x / |x|, 1] @ head``. The second, made for drawings, gives c, the sum of its vectors of the
+picture and of its mirror image. The vector is a and c, each scaled to length 1, one after the
+other, scaled to length 1. The head's file is part of an index's identity
+(`model_cache.pair_model`); a change of this formula needs a change of the file.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pokesim.embedders.catalog import spec_of
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
 from pokesim.errors import ModelError
 
 
-class Head:
-    """The linear map, float32 (a + b + 1, d), whose last row is a constant."""
+class Join:
+    """Joins the vectors of both parts."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the map from a ``.npy`` file. Raises ModelError if it is damaged."""
+    def __init__(self, model: Model) -> None:
+        """Read the head, float32 (a + 1, d), whose last row is a constant.
+
+        Args:
+            model: the model of the pair.
+
+        Raises:
+            ModelError: its file is damaged.
+        """
         try:
-            matrix = np.load(path, allow_pickle=False).astype(np.float32)
+            self._head = np.load(model.path, allow_pickle=False).astype(np.float32)
         except (OSError, ValueError, EOFError) as error:
-            raise ModelError(f"{path} is damaged; install pokesim again.") from error
-        self._matrix = matrix
-        self.dimension = int(matrix.shape[-1])
+            raise ModelError(f"{model.path} is damaged; install pokesim again.") from error
+        self.dimension = spec_of(model.name).dimension
 
-    def join(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, first: NDArray[np.float32], second: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Join the vectors of both parts, each given as a sum over the positions of a grid.
 
         Args:
@@ -42,12 +50,10 @@ class Head:
             float32 (n, h, w, d); summed over positions, the vectors, of length 1. The constant
             belongs to no position, so it is shared out equally.
         """
-        count = first.shape[-1]  # a
-        share = self._matrix[-1] / np.float32(first.shape[1] * first.shape[2])
-        # As one product of matrices each; `@` would multiply position by position.
-        of_first = np.tensordot(_scaled(first), self._matrix[:count], axes=1)
-        of_second = np.tensordot(_scaled(second), self._matrix[count:-1], axes=1)
-        return _scaled(of_first + of_second + share)
+        share = self._head[-1] / np.float32(first.shape[1] * first.shape[2])
+        # As one product of matrices; `@` would multiply position by position.
+        mapped = np.tensordot(_scaled(first), self._head[:-1], axes=1) + share
+        return _scaled(np.concatenate([_scaled(mapped), _scaled(second)], axis=-1))
 
 
 class PairEmbedder:
@@ -64,10 +70,10 @@ class PairEmbedder:
         Raises:
             ModelError: the head is damaged.
         """
-        self._head = Head(model.path)
+        self._join = Join(model)
         self._photographs, self._drawings = photographs, drawings
         self.side = max(photographs.side, drawings.side)
-        self.dimension = self._head.dimension
+        self.dimension = self._join.dimension
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
@@ -75,7 +81,7 @@ class PairEmbedder:
         small = resized(pixels, self._drawings.side)
         second = self._drawings.embed(small) + self._drawings.embed(mirrored(small))
         grid = (len(pixels), 1, 1, -1)  # a single position
-        return self._head.join(first.reshape(grid), second.reshape(grid))[:, 0, 0]
+        return self._join(first.reshape(grid), second.reshape(grid))[:, 0, 0]
 
 
 def resized(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -32,43 +32,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
 import pokesim
 from pokesim.errors import PokesimError
 from pokesim.images import has_picture_ending
 from pokesim.training.compact.data import INDEX_STYLE, QUERY_STYLES, Picture, pokemon
+from pokesim.training.portraits import CHANGES
 
 Array: TypeAlias = npt.NDArray[Any]
 
 IMAGENETTE_PER_CLASS = 120
 NEAREST = 10  # pictures that the precision counts
 BLOCK = 512  # queries at a time, which bounds the memory of the distances
-
-
-def flip(picture: Image.Image) -> Image.Image:
-    """Mirror a picture."""
-    return ImageOps.mirror(picture)
-
-
-def crop(picture: Image.Image) -> Image.Image:
-    """Keep the central 90 % of the width and of the height."""
-    across, down = (round(side / 20) for side in picture.size)
-    return picture.crop((across, down, picture.width - across, picture.height - down))
-
-
-def light(picture: Image.Image) -> Image.Image:
-    """Make a picture a fifth brighter."""
-    return ImageEnhance.Brightness(picture).enhance(1.2)
-
-
-def small(picture: Image.Image) -> Image.Image:
-    """Scale a picture to a third of its width and height."""
-    return picture.resize((max(1, picture.width // 3), max(1, picture.height // 3)))
-
-
-CHANGES = {change.__name__: change for change in (flip, crop, light, small)}
-"""Changes of a portrait; ``NAME#flip`` names the changed picture."""
 
 
 @dataclass(frozen=True)

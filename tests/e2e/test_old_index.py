@@ -2,7 +2,8 @@
 
 The fixture was written by the last version before the package was divided into rooms: twelve
 sample creatures, once with Panorama and a table, once with a learned metric, and that version's
-answers to four photos.
+answers to four photos. It embedded with today's weights of `compact`, or no photo could be embedded
+for it today.
 """
 
 import json

@@ -1,252 +1,223 @@
-"""Training data: pictures with the teacher's vectors of them, drawn into batches."""
+"""The training data in the GPU's memory, and the draw of a batch from it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-import tensorflow as tf
 
-from pokesim.training.compact import augment, data, network, teacher
-from pokesim.training.compact.data import Array, Picture
+from pokesim.training.compact import augment, data, network
+from pokesim.training.compact.data import Array, Kind
 from pokesim.training.compact.network import Tensor
+from pokesim.training.compact.pack import SOURCE, Pack
+from pokesim.training.lda import Labelled, discriminants, unit
 
-SEED = 7
-SOURCE = 144  # side of the pictures kept in memory
-PAIRS = 48  # pairs of pictures in a batch, of species and of photographs
-BATCH = 2 * PAIRS
 ORDERS = len(augment.CHANNEL_ORDERS)
-NATURAL = 0.65  # share of species in their own colours
+NATURAL = 0.65  # share of species and emoji in their own colours
+SEEDS = 45  # species in a batch, each with two of its look-alikes
+SPECIES_PAIRS = 3 * SEEDS
+EMOJI_PAIRS, CLASS_PAIRS, INSTANCE_PAIRS, PORTRAIT_PAIRS = 48, 24, 25, 24
+BATCH = 2 * (SPECIES_PAIRS + EMOJI_PAIRS + CLASS_PAIRS + INSTANCE_PAIRS + PORTRAIT_PAIRS)
+CALM = 0.6  # share of index pictures and photographs that are altered only a little
 # Relative frequency of a style among those that a species has; 1 for the others.
 STYLE_WEIGHTS = {"plush": 1.5, "web": 1.5, "gen1_redblue": 2.0}
 MISLABELLED = 0.1  # share of the web pictures, those least similar to their species, left out
-BACKGROUNDS = 1500
-CALM_PHOTOS = 0.6  # share of photographs that stay close to what the teacher saw
-VIEWS = 16  # views of each photograph
+BACKGROUNDS = 2000
+TEACHER_SHRINKAGE = 3.0
+SEED = 7
 
 
 @dataclass(frozen=True)
 class Material:
-    """The training data: n pictures of s species and of photo classes.
+    """The training data: n pictures of k classes: species, then emoji, scenes and portraits.
 
-    pixels (n, SOURCE, SOURCE, 4) uint8, aspect (n,), opaque (n,) and frame (n, 4) are those of
-    `data.read_cutout`; species (n,) int, -1 for photographs; classes (n,) int, the photo class, -1
-    for none; goals (n, DIM) and raw (n, 2 * DIM) float32, the teacher's vectors of each picture
-    with and without its metric; centroids (s, DIM) float32, the centroids of the species.
+    Attributes:
+        pixels: uint8 (n, SOURCE, SOURCE, 4), premultiplied by alpha.
+        aspect, opaque, frame: as `data.read_cutout` returns them.
+        owner: the class of each picture, int (n,).
+        first: the first class of each kind, and the number of classes.
+        members: the pictures of each class, int (k, m), padded.
+        cumulative: how likely a picture of the class is one of the first 1, 2, … members, (k, m).
+        index: the index picture of each species, int; -1 for none.
+        look_alikes: for each species, the ten whose teacher's centroids are nearest, int (s, 10).
+        goals: the teacher's vectors in a learned metric, drawn towards the centroid of a species
+            or emoji; float32 (n, DIM) of length 1.
+        raw: the teacher's vectors, float32 (n, PCA) of length 1.
+        centroids: the class means of the vectors in the learned metric, float32 (k, DIM).
+        backgrounds: uint8 (BACKGROUNDS, SIZE, SIZE, 3).
     """
 
-    pictures: list[Picture]
     pixels: Array
     aspect: Array
     opaque: Array
     frame: Array
-    species: Array
-    classes: Array
+    owner: Array
+    first: dict[Kind, int]
+    members: Array
+    cumulative: Array
+    index: Array
+    look_alikes: Array
     goals: Array
     raw: Array
     centroids: Array
+    backgrounds: Array
+
+    @property
+    def proxies(self) -> int:
+        """The number of classes in the class loss: a species or emoji has one for each order."""
+        ordered = self.first[Kind.SCENE]
+        return ordered * ORDERS + len(self.members) - ordered
 
 
-def load(root: Path, weights: Path, work: Path, without: str | None) -> Material:
-    """Read the training pictures and the teacher's vectors of them; cache both in ``work``."""
-    creatures = data.pokemon(root, "train")
-    scenes = data.photos(root, held_out=False)
-    everything = creatures + scenes
-    arrays = data.cached(work / "cutouts.npz", everything, lambda: data.cutouts(everything, SOURCE))
-    features = data.cached(
-        work / "teacher.npz", everything, lambda: teacher_features(everything, weights)
+def load(pack: Pack) -> Material:
+    """Prepare the pictures of a pack for training."""
+    owner, first = _classes(pack)
+    x = pack.teacher.astype(np.float32)
+    kinds = [pack.kind == kind for kind in (Kind.SPECIES, Kind.EMOJI, Kind.SCENE)]
+    metric, centre = discriminants(
+        [Labelled(x[of], owner[of]) for of in kinds], TEACHER_SHRINKAGE, network.DIM
     )
-    views = data.cached(work / f"views{VIEWS}.npz", scenes, lambda: teacher_views(scenes, weights))
-    # Drop the style left out here, so that the teacher's metric and centroids ignore it too.
-    keep = np.array([picture.style != without for picture in everything])
-    arrays = {name: values[keep] for name, values in arrays.items()}
-    features = {name: values[keep] for name, values in features.items()}
-    creatures = [picture for picture in creatures if picture.style != without]
-    everything = creatures + scenes
-    names = sorted({picture.label for picture in creatures})
-    species = np.array([names.index(p.label) for p in creatures] + [-1] * len(scenes))
-    photo_classes = sorted(
-        {p.label for p in scenes if p.style == "caltech101"} - {data.BACKGROUND_CLASS}
-    )
-    classes = np.array(
-        [photo_classes.index(p.label) if p.label in photo_classes else -1 for p in everything]
-    )
-    vectors, centroids, raw = teacher.targets(
-        features["x"], species, len(names), network.DIM, views["x"]
-    )
+    vectors = unit((x - centre) @ metric)
+    centroids = _centroids(vectors, owner)
 
-    # From here on, treat the views like the other photographs.
-    whole = views["whole"]
-    everything = everything + [scenes[number] for number in views["scene"]]
-    species = np.pad(species, (0, len(whole)), constant_values=-1)
-    of_scene = classes[len(creatures) :][views["scene"]]
-    classes = np.concatenate([classes, np.where(whole, of_scene, -1)])
-    pixels = np.concatenate([arrays["pixels"], views["pixels"]])
-    full_frame = np.tile(np.array([0.5, 0.5, 1, 1], np.float32), (len(whole), 1))
-    frame = np.concatenate([arrays["frame"], full_frame])
-    aspect = np.concatenate([arrays["aspect"], np.ones(len(whole), np.float32)])
-    opaque = np.concatenate([arrays["opaque"], np.ones(len(whole), bool)])
-    blend = np.where(species[:, None] >= 0, vectors + centroids[species], vectors)
+    likeness = (vectors * centroids[owner]).sum(1)
+    web = pack.style == "web"
+    keep = ~web | (likeness > np.quantile(likeness[web], MISLABELLED)) if web.any() else ~web
+    pack, x, owner, vectors = pack.select(keep), x[keep], owner[keep], vectors[keep]
 
-    web = np.array([picture.style == "web" for picture in everything])
-    likeness = (vectors * centroids[species]).sum(1)
-    keep = ~web | (likeness > np.quantile(likeness[web], MISLABELLED))
+    species = first[Kind.EMOJI]
+    alike = centroids[:species] @ centroids[:species].T
+    goals = np.where((owner < first[Kind.SCENE])[:, None], vectors + centroids[owner], vectors)
+    members, cumulative = _members(owner, pack.style)
+    is_index = pack.style == data.INDEX_STYLE
+    index = np.full(species, -1)
+    index[owner[is_index]] = np.flatnonzero(is_index)
+    pixels = pack.pixels()
+    photographs = pixels[(pack.kind == Kind.SCENE) & pack.opaque]
     return Material(
-        [picture for picture, kept in zip(everything, keep, strict=True) if kept],
-        pixels[keep],
-        aspect[keep],
-        opaque[keep],
-        frame[keep],
-        species[keep],
-        classes[keep],
-        teacher.normalise(blend)[keep].astype(np.float32),
-        raw[keep].astype(np.float32),
-        centroids.astype(np.float32),
+        pixels,
+        pack.aspect,
+        pack.opaque,
+        pack.frame,
+        owner,
+        first,
+        members,
+        cumulative,
+        index,
+        np.argsort(-alike, 1)[:, 1:11],
+        unit(goals),
+        x,
+        centroids,
+        augment.background_crops(
+            np.random.default_rng(SEED), photographs, BACKGROUNDS, network.SIZE
+        ),
     )
 
 
-def teacher_features(pictures: list[Picture], weights: Path) -> dict[str, Array]:
-    """Return the teacher's features x (n, 2560) of pictures."""
-    pixels = (data.queries([picture], teacher.SIDE)[0] for picture in pictures)
-    return {"x": teacher.features(pixels, weights)}
+def _classes(pack: Pack) -> tuple[Array, dict[Kind, int]]:
+    """Number the classes, kind by kind; return the pictures' classes and each kind's first."""
+    owner, first, count = np.zeros(len(pack.label), np.int64), {}, 0
+    for kind in Kind:
+        of_kind = pack.kind == kind
+        names, at = np.unique(pack.label[of_kind], return_inverse=True)
+        owner[of_kind], first[kind] = count + at, count
+        count += len(names)
+    return owner, first
 
 
-def teacher_views(scenes: list[Picture], weights: Path) -> dict[str, Array]:
-    """Return views of photographs and the teacher's features of them.
+def _centroids(vectors: Array, owner: Array) -> Array:
+    sums = np.zeros((owner.max() + 1, vectors.shape[1]), np.float32)
+    np.add.at(sums, owner, vectors)
+    return unit(sums)
 
-    Returns:
-        pixels (m, SOURCE, SOURCE, 4) uint8, the features x (m, 2560), scene (m,) the number of the
-        photograph, whole (m,) whether the view shows most of its photograph and nothing else.
+
+def _members(owner: Array, style: Array) -> tuple[Array, Array]:
+    """Return each class's pictures and their cumulative probabilities; styles count equally."""
+    groups = [np.flatnonzero(owner == k) for k in range(owner.max() + 1)]
+    longest = max(map(len, groups))
+    members = np.zeros((len(groups), longest), np.int64)
+    cumulative = np.ones((len(groups), longest), np.float32)
+    for k, group in enumerate(groups):
+        names, counts = np.unique(style[group], return_counts=True)
+        share = dict(zip(names, counts, strict=True))
+        weight = np.array([STYLE_WEIGHTS.get(s, 1.0) / share[s] for s in style[group]])
+        members[k, : len(group)] = group
+        cumulative[k, : len(group)] = (weight / weight.sum()).cumsum()
+        cumulative[k, len(group) - 1 :] = 1.0
+    return members, cumulative
+
+
+def draw(key: Tensor, material: Material) -> dict[str, Tensor]:
+    """Draw the BATCH pictures of a step, in pairs of one class, and their augmentation.
+
+    The pairs are of species with two of their look-alikes, of emoji, of scenes of one class, of one
+    scene twice, and of one portrait twice.
     """
-    views, whole = zip(*data.scene_views(scenes, VIEWS, SEED), strict=True)
-    small = (view.resize((SOURCE, SOURCE)).convert("RGBA") for view in views)
-    return {
-        "pixels": np.stack([np.asarray(view) for view in small]),
-        "x": teacher.features((np.asarray(view) for view in views), weights),
-        "scene": np.repeat(np.arange(len(scenes)), VIEWS),
-        "whole": np.array(whole),
+    keys = iter(jax.random.split(key, 20))
+    k, first = len(material.members), material.first
+    members, cumulative = jnp.asarray(material.members), jnp.asarray(material.cumulative)
+
+    def some(start: int, stop: int, count: int) -> Tensor:
+        return start + jax.random.permutation(next(keys), stop - start)[:count]
+
+    def one_of(classes: Tensor) -> Tensor:
+        chosen = jax.random.uniform(next(keys), (len(classes), 1)) >= cumulative[classes]
+        return members[classes, chosen.sum(1).clip(0, members.shape[1] - 1)]
+
+    def coloured(count: int) -> Tensor:
+        natural = jax.random.uniform(next(keys), (count,)) < NATURAL
+        return jnp.where(natural, 0, jax.random.randint(next(keys), (count,), 1, ORDERS))
+
+    seeds = some(0, first[Kind.EMOJI], SEEDS)
+    ranks = jax.lax.top_k(jax.random.uniform(next(keys), (SEEDS, 10)), 2)[1]
+    near = jnp.asarray(material.look_alikes)[seeds[:, None], ranks]
+    species = jnp.concatenate([seeds[:, None], near], 1).ravel()
+    emoji = some(first[Kind.EMOJI], first[Kind.SCENE], EMOJI_PAIRS)
+    drawn = jax.random.randint(next(keys), (CLASS_PAIRS,), first[Kind.SCENE], first[Kind.PORTRAIT])
+    instances = jax.random.randint(
+        next(keys), (INSTANCE_PAIRS,), first[Kind.SCENE], first[Kind.PORTRAIT]
+    )
+    portraits = some(first[Kind.PORTRAIT], k, PORTRAIT_PAIRS)
+
+    classes = jnp.concatenate([species, emoji, drawn, instances, portraits])  # (pairs,)
+    left, right = one_of(classes), one_of(classes)
+    index = jnp.asarray(material.index)[species]
+    from_index = (index >= 0) & (jax.random.uniform(next(keys), index.shape) < 0.5)
+    left = left.at[:SPECIES_PAIRS].set(jnp.where(from_index, index, left[:SPECIES_PAIRS]))
+    right = right.at[-INSTANCE_PAIRS - PORTRAIT_PAIRS :].set(
+        left[-INSTANCE_PAIRS - PORTRAIT_PAIRS :]
+    )
+
+    is_creature = jnp.arange(len(classes)) < SPECIES_PAIRS + EMOJI_PAIRS
+    may_be_calm = jnp.stack([~is_creature, ~is_creature], 1).at[:SPECIES_PAIRS, 0].set(from_index)
+    calm = may_be_calm & (jax.random.uniform(next(keys), may_be_calm.shape) < CALM)
+    still = jnp.zeros(len(classes) - SPECIES_PAIRS - EMOJI_PAIRS, jnp.int32)
+    order = jnp.concatenate([jnp.repeat(coloured(SEEDS), 3), coloured(EMOJI_PAIRS), still])
+    ordered = first[Kind.SCENE]
+    proxy = jnp.where(classes < ordered, classes * ORDERS + order, classes + ordered * (ORDERS - 1))
+    start = len(classes) - INSTANCE_PAIRS - PORTRAIT_PAIRS
+    as_instance = slice(start, start + INSTANCE_PAIRS)
+    # In the contrastive loss, a scene that is drawn as an instance is a group by itself.
+    group = proxy.at[as_instance].set(material.proxies + left[as_instance])
+    proxy = proxy.at[as_instance].set(-1)
+
+    picture = jnp.stack([left, right], 1).ravel()
+    order = jnp.repeat(order, 2)
+    params = augment.draw(
+        next(keys),
+        network.SIZE,
+        SOURCE,
+        jnp.asarray(material.aspect)[picture],
+        jnp.asarray(material.opaque)[picture],
+        jnp.asarray(material.frame)[picture],
+        calm.ravel(),
+        order,
+        BACKGROUNDS,
+    )
+    return params | {
+        "picture": picture,
+        "owner": jnp.repeat(classes, 2),
+        "proxy": jnp.repeat(proxy, 2),
+        "group": jnp.repeat(group, 2),
+        "natural": (order == 0).astype(jnp.float32),
     }
-
-
-class Sampler:
-    """Draw the pictures of each batch, their channel orders, and their augmentation.
-
-    ``species_pairs``, a multiple of three, is the number of pairs in a batch that are of species.
-    """
-
-    def __init__(self, material: Material, size: int, species_pairs: int) -> None:
-        self.material, self.size, self.species_pairs = material, size, species_pairs
-        styles = np.array([picture.style for picture in material.pictures])
-        of_species = [np.flatnonzero(material.species == s) for s in range(len(material.centroids))]
-        self.choices = []  # for each species, its pictures and their probabilities
-        self.index = []  # for each species, its index picture, if there is one
-        for members in of_species:
-            names, counts = np.unique(styles[members], return_counts=True)
-            share = dict(zip(names, counts, strict=True))
-            probability = np.array([STYLE_WEIGHTS.get(s, 1.0) / share[s] for s in styles[members]])
-            self.choices.append((members, probability / probability.sum()))
-            self.index.append(members[styles[members] == data.INDEX_STYLE])
-        alike = material.centroids @ material.centroids.T
-        self.look_alikes = np.argsort(-alike, 1)[:, 1:11]
-        self.photos = np.flatnonzero(material.species < 0)
-        self.classed = np.flatnonzero(material.classes >= 0)
-
-    def draw_species_pairs(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Draw species, each with two of its look-alikes, and two pictures of each.
-
-        Returns:
-            Pictures (species_pairs, 2), channel orders (species_pairs,), and whether to augment
-            each picture only a little (species_pairs, 2).
-        """
-        seeds = rng.choice(len(self.choices), self.species_pairs // 3, replace=False)
-        near = np.stack([rng.choice(self.look_alikes[s], 2, replace=False) for s in seeds])
-        chosen = np.concatenate([seeds[:, None], near], 1).ravel()
-        order = np.where(rng.random(len(seeds)) < NATURAL, 0, rng.integers(1, ORDERS, len(seeds)))
-        pictures = np.empty((self.species_pairs, 2), np.int64)
-        calm = np.zeros((self.species_pairs, 2), bool)
-        for row, s in enumerate(chosen):
-            members, probability = self.choices[s]
-            pictures[row] = rng.choice(members, 2, p=probability)
-            if len(self.index[s]) and rng.random() < 0.5:
-                pictures[row, 0] = self.index[s][0]
-                calm[row, 0] = rng.random() < 0.6
-        return pictures, np.repeat(order, 3), calm
-
-    def draw_photo_pairs(self, rng: np.random.Generator) -> Array:
-        """Draw pairs of photographs: two of a class, or one without a class twice.
-
-        Returns:
-            Pictures (PAIRS - species_pairs, 2).
-        """
-        count = PAIRS - self.species_pairs
-        from_class = rng.random(count) < 0.5
-        first = np.where(
-            from_class, rng.choice(self.classed, count), rng.choice(self.photos, count)
-        )
-        second = first.copy()
-        for row, classed in enumerate(self.material.classes[first]):
-            if classed >= 0:
-                second[row] = rng.choice(np.flatnonzero(self.material.classes == classed))
-        return np.stack([first, second], 1)
-
-    def draw(self, step: int) -> dict[str, Array]:
-        """Draw the n = BATCH pictures of a step; the same step always gives the same batch."""
-        rng = np.random.default_rng((SEED, step))
-        material = self.material
-        creatures, order, calm = self.draw_species_pairs(rng)
-        scenes = self.draw_photo_pairs(rng)
-        picture = np.concatenate([creatures, scenes]).ravel()
-        order = np.repeat(np.concatenate([order, np.zeros(len(scenes), int)]), 2)
-        calm = np.concatenate([calm, rng.random(scenes.shape) < CALM_PHOTOS]).ravel()
-        species, classes = material.species[picture], material.classes[picture]
-        proxy = np.where(
-            species >= 0,
-            species * ORDERS + order,
-            np.where(classes >= 0, len(self.choices) * ORDERS + classes, -1),
-        )
-        # In the contrastive loss, a picture without a class is a group by itself.
-        group = np.where(proxy >= 0, proxy, 1_000_000 + picture)
-        params = augment.draw(
-            rng,
-            self.size,
-            SOURCE,
-            material.aspect[picture],
-            material.opaque[picture],
-            material.frame[picture],
-            calm,
-            order,
-            BACKGROUNDS,
-        )
-        return params | {
-            "picture": picture.astype(np.int32),
-            "species": species.astype(np.int32),
-            "proxy": proxy.astype(np.int32),
-            "group": group.astype(np.int32),
-            "natural": (order == 0).astype(np.float32),
-        }
-
-
-def batches(material: Material, size: int, species_pairs: int, first: int, last: int) -> Tensor:
-    """Return rendered batches (pixels, params) of steps first..last-1, as a tf.data.Dataset.
-
-    ``size`` is the side of the pictures, ``species_pairs`` the number of pairs in a batch that
-    are of species.
-    """
-    scenes = material.pixels[material.species < 0]
-    crops = augment.background_crops(np.random.default_rng(SEED), scenes, BACKGROUNDS, size)
-    sampler = Sampler(material, size, species_pairs)
-    cutouts, backgrounds = tf.constant(material.pixels), tf.constant(crops)
-    resampling = tf.constant(augment.resampling_maps(size))
-
-    def draws() -> Iterator[dict[str, Array]]:
-        for step in range(first, last):
-            yield sampler.draw(step)
-
-    signature = {k: tf.TensorSpec(v.shape, v.dtype) for k, v in sampler.draw(first).items()}
-
-    def pixels(params: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        chosen = tf.gather(cutouts, params["picture"])
-        return augment.render(chosen, backgrounds, resampling, params, size), params
-
-    drawn = tf.data.Dataset.from_generator(draws, output_signature=signature)
-    return drawn.map(pixels, num_parallel_calls=2, deterministic=True).prefetch(3)

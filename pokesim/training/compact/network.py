@@ -1,22 +1,20 @@
 """A small residual network of plain convolutions, designed for CPUs.
 
-On a CPU with bfloat16 matrix units, plain 3x3 convolutions in multiples of 32 channels train
-several times as fast per multiplication as depthwise ones, whose backward pass is memory-bound.
-Therefore the blocks are ResNet's (He et al. 2016, "Deep Residual Learning for Image
-Recognition"), with the shortcut of ResNet-D (average pool, then 1x1; He et al. 2019, "Bag of Tricks
-for Image Classification with Convolutional Neural Networks").
+On a CPU with matrix units, plain 3x3 convolutions in multiples of 32 channels are several times as
+fast per multiplication as depthwise ones. Therefore the blocks are ResNet's (He et al. 2016, "Deep
+Residual Learning for Image Recognition"), with the shortcut of ResNet-D (average pool, then 1x1; He
+et al. 2019, "Bag of Tricks for Image Classification with Convolutional Neural Networks").
+
+The network is written in Keras, which trains it in JAX (`train`) and exports it from TensorFlow.
 """
 
 from typing import Any, TypeAlias
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-from pokesim.training.compact.data import Array
-
 Tensor: TypeAlias = Any
-"""A tensor, layer or model of TensorFlow or Keras, which ship no type hints."""
+"""A tensor, layer or model of Keras or JAX, which have few type hints."""
 
 SIZE = 128  # side of the input picture
 DIM = 256  # dimension of the embedding
@@ -25,47 +23,10 @@ FEATURES = 2 * WIDTH  # dimension of the pooled features before the embedding
 BATCH_NORM_MOMENTUM = 0.97
 
 
-class FusedBatchNorm(layers.Layer):  # type: ignore[misc]
-    """Batch normalisation by TensorFlow's fused kernel (Keras 3 combines slower ones).
-
-    Statistics are float32 for every compute type. (n, h, w, c) -> (n, h, w, c).
-    """
-
-    def build(self, shape: tuple[int | None, ...]) -> None:
-        """Create the per-channel weights."""
-        options = {"shape": (shape[-1],), "dtype": "float32", "autocast": False}
-        self.gamma = self.add_weight(name="gamma", initializer="ones", **options)
-        self.beta = self.add_weight(name="beta", initializer="zeros", **options)
-        options["trainable"] = False
-        self.mean = self.add_weight(name="mean", initializer="zeros", **options)
-        self.variance = self.add_weight(name="variance", initializer="ones", **options)
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        """Normalise by the batch's statistics in training, by the running ones otherwise."""
-        empty = tf.zeros([0])
-        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=self.gamma.value,
-            offset=self.beta.value,
-            mean=empty if training else self.mean.value,
-            variance=empty if training else self.variance.value,
-            epsilon=1e-3,
-            is_training=bool(training),
-        )
-        if training:
-            self.mean.assign(self._blend(self.mean.value, mean))
-            self.variance.assign(self._blend(self.variance.value, variance))
-        return y
-
-    @staticmethod
-    def _blend(running: Tensor, new: Tensor) -> Tensor:
-        return BATCH_NORM_MOMENTUM * running + (1 - BATCH_NORM_MOMENTUM) * new
-
-
 def convolve(x: Tensor, channels: int, kernel: int, stride: int = 1, relu: bool = True) -> Tensor:
     """Apply a convolution, batch normalisation and, by default, ReLU."""
     x = layers.Conv2D(channels, kernel, stride, "same", use_bias=False)(x)
-    x = FusedBatchNorm()(x)
+    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-3)(x)
     return layers.ReLU()(x) if relu else x
 
 
@@ -85,23 +46,25 @@ def residual(x: Tensor, channels: int, stride: int = 1, bottleneck: int | None =
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def build(size: int | None, precision: str) -> Tensor:
-    """Build the network: RGB 0..255 (n, size, size, 3) -> vectors (n, DIM), features (n, FEATURES).
+def build(precision: str) -> Tensor:
+    """Build the network: RGB 0..255 (n, SIZE, SIZE, 3) -> vectors (n, DIM), features (n, FEATURES).
 
     The vectors have length 1. The convolutions compute in ``precision``: "mixed_bfloat16" in
     training, "float32" otherwise.
     """
     keras.config.set_dtype_policy(precision)
-    pixels = layers.Input((size, size, 3))
+    pixels = layers.Input((SIZE, SIZE, 3))
     x = layers.Rescaling(1 / 127.5, -1.0)(pixels)
-    x = convolve(x, 64, 7, 4)  # (n, 32, 32, 64) for size 128, as in the shapes below
+    x = convolve(x, 64, 7, 4)  # (n, 32, 32, 64)
     x = residual(x, 64)
     x = residual(x, 128, 2)  # (n, 16, 16, 128)
     x = residual(x, 128)
     x = residual(x, 256, 2)  # (n, 8, 8, 256)
     x = residual(x, 256, bottleneck=128)
     x = residual(x, 256, bottleneck=128)
+    x = residual(x, 256, bottleneck=128)
     x = residual(x, WIDTH, 2, bottleneck=128)  # (n, 4, 4, 512)
+    x = residual(x, WIDTH, bottleneck=128)
     x = residual(x, WIDTH, bottleneck=128)
     # The mean shows what fills the picture; the maximum also shows what is in one corner, on white.
     mean = layers.GlobalAveragePooling2D(dtype="float32")(x)
@@ -112,12 +75,11 @@ def build(size: int | None, precision: str) -> Tensor:
     return keras.Model(pixels, [embedding, features])
 
 
-def to_litert(weights: list[Array], size: int) -> bytes:
-    """Return a LiteRT file with float16 weights: float32 (n, size, size, 3) -> (n, DIM)."""
-    network = build(size, "float32")
-    network.set_weights(weights)
-    embedder = keras.Model(network.input, network.output[0])
-    converter = tf.lite.TFLiteConverter.from_keras_model(embedder)
+def to_litert(network: Tensor) -> bytes:
+    """Return a LiteRT file with float16 weights of a float32 model with one output."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     return bytes(converter.convert())
