@@ -25,7 +25,7 @@ from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.search import DEFAULT_K
-from pokesim.show.answers import Format
+from pokesim.show.answers import Format, verdict
 from pokesim.show.text import counted, plain
 from pokesim.timing import record_spans, span
 
@@ -73,7 +73,10 @@ def query(
         Path | None, typer.Option(help="Write the matches to one self-contained page.")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Colour in --save or --html where the two are alike.")
+        bool,
+        typer.Option(
+            "--explain", help="Colour in --save or --html where photo and match are alike."
+        ),
     ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Preview the matches on the terminal.")
@@ -194,8 +197,12 @@ def _draw(
 
 
 def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | None:
-    """Explain a photo's best match, if requested and if its picture still exists."""
+    """Explain a photo's best match, if requested, if the two are alike and both still exist."""
     if not explain:
+        return None
+    if not answer.resembles:
+        best = f"{answer.matches[0].label} is only the {verdict(answer)}"
+        note(plain(f"No heat map for {answer.query}: {best}, so there is no likeness to show."))
         return None
     try:
         return index.explain(answer.photo, answer.matches[0].path)

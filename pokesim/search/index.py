@@ -209,7 +209,7 @@ class Index:
 
     def _answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
         _check_k(options.k)
-        self._view(options.where)  # reports an invalid filter before any photo is read
+        searched = self.count(options.where)  # reports an invalid filter before reading photos
         embedded = zip(photos, self.embed_photos(photos), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
@@ -219,9 +219,9 @@ class Index:
             for given, (photo, vector) in batch:
                 query = given if isinstance(given, str) else name_of(given)
                 if isinstance(vector, PictureError):
-                    yield Answer(query, photo, [], vector)
+                    yield Answer(query, photo, [], searched, vector)
                 else:
-                    yield Answer(query, photo, next(found))
+                    yield Answer(query, photo, next(found), searched)
 
     def matches(
         self,
@@ -257,7 +257,7 @@ class Index:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        return Matcher(self._searcher, self.items, self.metadata, self.manifest)
+        return Matcher(self._searcher, self._reader, self.manifest)
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -322,6 +322,14 @@ class Index:
             UsageError: the filter is not valid for this index.
         """
         return self._view(where).ids
+
+    def count(self, where: str | None) -> int:
+        """Return the number of pictures that pass a filter on the metadata; None means all.
+
+        Raises:
+            UsageError: the filter is not valid for this index.
+        """
+        return len(self._view(where))
 
     def _view(self, where: str | None) -> VectorView:
         """Return the vectors that pass a filter, from the cache if it was used lately."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from pokesim.errors import UsageError, did_you_mean
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
-from pokesim.index.store import Items, Metadata
+from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, VectorView
 from pokesim.search.matches import FOLDER, STEM, Match, QueryOptions
+from pokesim.search.resemblance import reach, sample_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,9 @@ class Matcher:
         searcher, items: those of the index.
     """
 
-    def __init__(
-        self,
-        searcher: ExactSearcher,
-        items: Items,
-        metadata: Metadata | None,
-        manifest: Manifest,
-    ) -> None:
-        self.searcher, self.items, self._metadata = searcher, items, metadata
-        self._root = Path(manifest.images)
+    def __init__(self, searcher: ExactSearcher, reader: Reader, manifest: Manifest) -> None:
+        self.searcher, self.items, self._metadata = searcher, reader.items, reader.metadata
+        self._reader, self._root = reader, Path(manifest.images)
 
     def matches(
         self,
@@ -59,18 +55,29 @@ class Matcher:
         """
         search = _Search(self, options, view, self.labeller(options.label))
         count = (4 if options.group else 1) * options.k + max(map(len, own), default=0)
+        found: list[tuple[_Hit, int | None]]
         for query, hits, dropped in zip(xq, search.hits(xq, count, own), own, strict=True):
             if options.group:
                 groups = search.groups(query, hits, dropped)
-                yield [self._match(at, group[0], len(group)) for at, group in enumerate(groups, 1)]
+                found = [(group[0], len(group)) for group in groups]
             else:
-                yield [self._match(at, hit) for at, hit in enumerate(hits[: options.k], 1)]
+                found = [(hit, None) for hit in hits[: options.k]]
+            most = reach(query, self._sample) if found else 0.0
+            yield [
+                self._match(rank, hit, near, hit.distance <= most)
+                for rank, (hit, near) in enumerate(found, 1)
+            ]
 
-    def _match(self, rank: int, hit: _Hit, near: int | None = None) -> Match:
+    def _match(self, rank: int, hit: _Hit, near: int | None, resembles: bool) -> Match:
         metadata = self._metadata.row(hit.item.id) if self._metadata else {}
         path = self._root / hit.item.path
         found = (hit.label, path, hit.distance, hit.similarity, hit.item.id)
-        return Match(rank, *found, metadata, near)
+        return Match(rank, *found, resembles, metadata, near)
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        """Vectors of the index, with or without a filter, that usual distances are taken from."""
+        return self._reader.vectors(sample_ids(len(self.items)))
 
     def labeller(self, label: str) -> Callable[[Item], str]:
         """Return the function that labels an item. Raises UsageError: there is no such label."""

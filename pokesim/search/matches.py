@@ -52,6 +52,8 @@ class Match:
         distance: Euclidean distance between the two vectors, as stored in the index.
         similarity: 100 × the cosine of the two vectors, in percent; 0 if the cosine is negative.
         id: id of the picture in this index; the next build may change it.
+        resembles: whether it is much nearer to the photo than the pictures of the index usually
+            are, and not only the closest; see `pokesim.search.resemblance`.
         metadata: its row of the index's table, by column; None in every column if it has no row.
         near: with ``group``: how many of the label's pictures come before the first picture of a
             label that is left out.
@@ -63,6 +65,7 @@ class Match:
     distance: float
     similarity: float
     id: int
+    resembles: bool
     metadata: dict[str, Value] = field(default_factory=dict)
     near: int | None = None
 
@@ -75,10 +78,17 @@ class Answer:
         query: name of the photo, as given.
         photo: source to read it from again; bytes if it came from standard input or a URL.
         matches: nearest first.
+        searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
     """
 
     query: str
     photo: PictureSource
     matches: list[Match]
+    searched: int
     error: PictureError | None = None
+
+    @property
+    def resembles(self) -> bool:
+        """Whether the best match resembles the photo."""
+        return bool(self.matches) and self.matches[0].resembles

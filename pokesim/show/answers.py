@@ -1,8 +1,10 @@
 """Answers as text on standard output: a table for people; JSON, NDJSON, CSV and paths for programs.
 
-JSON is an array, NDJSON a line per photo, of ``{"query": …, "matches": [{"rank", "label", "path",
-"distance", "similarity"}]}``, or ``{"query": …, "error": …}`` for a photo that cannot be read. A
-match also has "near" if the query was for labels, and "metadata" if the index has a table.
+JSON is an array, NDJSON a line per photo, of ``{"query": …, "resembles": …, "verdict": …,
+"matches": [{"rank", "label", "path", "distance", "similarity"}]}``, or ``{"query": …, "error": …}``
+for a photo that cannot be read. "resembles" is whether the best match looks like the photo or is
+only the closest, and "verdict" says so in words. A match also has "near" if the query was for
+labels, and "metadata" if the index has a table.
 """
 
 from __future__ import annotations
@@ -49,7 +51,24 @@ def as_dict(answer: Answer) -> dict[str, Any]:
     """Return an answer as the JSON object described above."""
     if answer.error:
         return {"query": answer.query, "error": str(answer.error)}
-    return {"query": answer.query, "matches": [_match_dict(match) for match in answer.matches]}
+    return {
+        "query": answer.query,
+        "resembles": answer.resembles,
+        "verdict": verdict(answer),
+        "matches": [_match_dict(match) for match in answer.matches],
+    }
+
+
+def verdict(answer: Answer) -> str:
+    """Say in a phrase what the best match is to the photo, such as "looks most like"."""
+    if not answer.matches:
+        return "no match"
+    return "looks most like" if answer.resembles else f"closest of {answer.searched:,}"
+
+
+def lead(name: str, answer: Answer) -> str:
+    """Return a photo's name and the verdict; the label of the best match completes the sentence."""
+    return f"{name} {verdict(answer)}" if answer.resembles else f"{name}: the {verdict(answer)} is"
 
 
 def _match_dict(match: Match) -> dict[str, Any]:
@@ -92,7 +111,12 @@ def _write_table(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -
             for match in answer.matches
         ]
         gap = "\n" if number else ""
-        print(f"{gap}{plain(answer.query)}\n{columns(rows, right=(0, 2, 3))}", file=out)
+        title = (
+            f"{lead(answer.query, answer)} {answer.matches[0].label}"
+            if answer.matches
+            else answer.query
+        )
+        print(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}", file=out)
 
 
 def _write_json(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
+from pokesim.show.answers import lead
 from pokesim.show.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
 from pokesim.show.heatmap import heated, scale
 from pokesim.show.typeset import write
@@ -60,7 +61,7 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     else:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
-        write(canvas, (_MARGIN + 2, baseline), "your photo", _TILE, 24, GREY)
+        write(canvas, (_MARGIN + 2, baseline), lead("your photo", answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
     _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
     if others:

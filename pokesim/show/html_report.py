@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation
 from pokesim.search.matches import Answer, Match
+from pokesim.show.answers import verdict
 from pokesim.show.canvas import tile
 from pokesim.show.heatmap import heated, scale
 from pokesim.show.html_page import data_url, save_page
@@ -58,7 +59,8 @@ def _section(answer: Answer, explanation: Explanation | None) -> str:
 <div class="best">
 <figure>{_image(answer.photo, _LARGE, "the photo")}<figcaption>{name}</figcaption></figure>
 <p class="ring" style="--share: {best.similarity:.2f}%"><b>{best.similarity:.0f} %</b> similar</p>
-<figure>{_image(best.path, _LARGE, "")}<figcaption><b>{_text(best.label)}</b></figcaption></figure>
+<figure>{_image(best.path, _LARGE, "")}<figcaption>{verdict(answer)}
+<b>{_text(best.label)}</b></figcaption></figure>
 </div>
 {_why(answer, explanation) if explanation else ""}
 <h2>All matches</h2>

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pokesim.embedders.catalog import DEFAULT
 from pokesim.show.text import columns, counted, plain, readable_path
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def spans_text(seconds: Mapping[str, float]) -> str:
 
 def embedder_table(embedders: Iterable[InventoryRow]) -> str:
     """Lay out the catalogue of embedders, and which of them are ready on this machine."""
-    rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "what it is")]
+    rows = [("embedder", "vector", "input", "on disk", "licence", "ready", "for")]
     for entry in embedders:
         spec = entry.spec
         size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "–"
@@ -134,7 +135,7 @@ def embedder_table(embedders: Iterable[InventoryRow]) -> str:
                 size,
                 spec.licence,
                 entry.availability,
-                spec.about,
+                f"{spec.about} (the default)" if spec.name == DEFAULT else spec.about,
             )
         )
     return columns(rows, right=(1, 2, 3))

@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
+from pokesim.embedders.catalog import spec_of
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.search.index import Index
 from pokesim.search.matches import FOLDER, STEM, Answer
@@ -200,6 +201,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         "name": name,
         "count": len(index),
         "embedder": manifest.embedder.name,
+        "about": spec_of(manifest.embedder.name).about,
         "dimension": manifest.dimension,
         "created": manifest.created,
         "pokesim": __version__,

@@ -37,7 +37,8 @@ QUEUE = 2 * BATCH_SIZE
 
 REFRESH_SECONDS = 1.0
 
-_Matches: TypeAlias = tuple[list[Match], list[Item]]
+_Matches: TypeAlias = tuple[list[Match], int, list[Item]]
+"""Matches, the number of pictures that were searched, and the item of each match."""
 
 log = logging.getLogger(__name__)
 
@@ -133,8 +134,8 @@ class SearchService:
             upload, photo = await self._reading.do("The photo", reading)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
             self._embedder.put([_PendingSearch(index, photo, options, answer)])
-            matches, items = await answer
-        return SearchResult(Answer(upload.name, upload.data, matches), items, index)
+            matches, searched, items = await answer
+        return SearchResult(Answer(upload.name, upload.data, matches, searched), items, index)
 
     async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
         """Return the matches of an item of an index, without the item; needs no model.
@@ -208,7 +209,8 @@ def _search(batch: list[_Embedded]) -> None:
         found: Sequence[_Matches | Exception]
         try:
             answers = index.matches(np.stack([vector for _, vector in group]), options)
-            found = [(matches, _items(index, matches)) for matches in answers]
+            searched = index.count(options.where)
+            found = [(matches, searched, _items(index, matches)) for matches in answers]
         except Exception as error:
             found = [error] * len(group)
         for (pending, _), answer in zip(group, found, strict=True):
@@ -225,7 +227,8 @@ def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[l
 def _similar(index: Index, item: Item, options: QueryOptions) -> SearchResult:
     (matches,) = index.matches(index.vectors([item.id]), options, [{item.id}])
     name = index.label_of(item, options.label)
-    return SearchResult(Answer(name, index.path_of(item), matches), _items(index, matches), index)
+    answer = Answer(name, index.path_of(item), matches, index.count(options.where))
+    return SearchResult(answer, _items(index, matches), index)
 
 
 def _items(index: Index, matches: Sequence[Match]) -> list[Item]:

@@ -4,6 +4,7 @@ import io
 import zlib
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 # EXIF orientation → how an upright picture is stored with it; 1 is unchanged.
@@ -16,6 +17,12 @@ STORED_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+
+
+def stranger() -> Image.Image:
+    """Return a picture of coloured patches that looks like none of the creatures."""
+    patches = np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8)
+    return Image.fromarray(patches).resize((320, 240))
 
 
 def as_png(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 from support.creatures import BODIES
-from support.pictures import as_png
+from support.pictures import as_png, stranger
 from support.serving import serving
 
 import pokesim
@@ -353,6 +353,23 @@ def test_the_explanation(open_page, samples, tmp_path, size):
     assert picture.is_hidden()
     button.click()
     picture.wait_for()
+
+
+def test_a_photo_that_nothing_looks_like(open_page, samples, tmp_path):
+    stranger().save(tmp_path / "stranger.png")
+    page = open_page()
+    page.set_input_files("#choose", tmp_path / "stranger.png")
+    closest = best(page)
+    kicker, button = page.locator(".kicker"), page.locator("#explain")
+    assert kicker.inner_text() == "closest of 152"
+    assert button.is_hidden()
+    status = page.get_by_role("status").inner_text()
+    assert status.startswith(f"stranger.png: closest of 152: {closest}, ")
+    keep(page, "closest", tmp_path)
+    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
+    searched_with(page, "brumbel.jpg")
+    assert kicker.inner_text() == "looks most like"
+    assert button.is_visible()
 
 
 def test_more_matches_other_labels_and_groups(open_page, samples):

@@ -46,11 +46,12 @@ export function drawProgress(fraction) {
   ring.querySelector(".arc").style.setProperty("--percent", 100 * fraction);
 }
 
-/** Show the matches; `addressOf` returns the link to an item, given its id and hash. */
-export function drawMatches(matches, addressOf) {
+/** Show an answer; `addressOf` returns the link to an item, given its id and hash. */
+export function drawMatches({ verdict, matches }, addressOf) {
   const [best, ...rest] = matches;
   result.classList.remove("waiting");
   fillPrint(".match", best.label, best.image);
+  find(".kicker").textContent = verdict;
   find("#best").textContent = best.label;
   find("#best").classList.toggle("long", best.label.length > 24);
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;

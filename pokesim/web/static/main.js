@@ -10,7 +10,7 @@ const find = (selector) => document.querySelector(selector);
 const photos = new Map(); // history.state.photo → {file, url}
 let info = null;
 let running = new AbortController();
-let shown = { query: null, matches: [], parameters: null }; // the current result and its options
+let shown = { query: null, answer: null, parameters: null }; // the current result and its options
 let pending = null; // {query, enter} of the running search
 
 takePhotos(accept, showMessage);
@@ -23,7 +23,7 @@ async function start() {
     return showMessage(failure.message, { "Try again": () => location.reload() });
   }
   const count = info.count.toLocaleString("en");
-  find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}`;
+  find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}, for ${info.about}`;
   find("#question").textContent = `Which of ${count} pictures looks most like yours?`;
   offerOptions(info, change);
   drawFan(info.count, addressOf);
@@ -95,7 +95,7 @@ async function search(query, enter = null) {
   closeExplanation();
   if (isNew) scrollTo({ top: 0, behavior: "instant" });
   if (!query) {
-    keep({ query, matches: [], parameters }, enter);
+    keep({ query, answer: null, parameters }, enter);
     drawWelcome();
     if (isNew) find("h1").focus({ preventScroll: true });
     return;
@@ -106,7 +106,7 @@ async function search(query, enter = null) {
     const { body } = await request("search", query, parameters, signal);
     if (!body.matches.length) throw new Failure("No picture passes the filter.", { status: 400 });
     markFilter(false);
-    keep({ query: { ...query, name: body.query }, matches: body.matches, parameters }, enter);
+    keep({ query: { ...query, name: body.query }, answer: body, parameters }, enter);
     draw();
     if (isNew) find("#best").focus({ preventScroll: true });
   } catch (failure) {
@@ -128,11 +128,12 @@ function keep(what, enter) {
 
 function draw() {
   const [name, image] = pictureOf(shown.query);
-  const best = shown.matches[0];
+  const { resembles, verdict, matches } = shown.answer;
+  const [best] = matches;
   drawQuery(name, image);
-  drawMatches(shown.matches, addressOf);
-  find("#explain").hidden = !info.explains;
-  announce(`${name} looks most like ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${shown.matches.length} matches.`);
+  drawMatches(shown.answer, addressOf);
+  find("#explain").hidden = !info.explains || !resembles;
+  announce(`${name}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
 }
 
 /** Return the name of the query photo or item, and the URL of its picture. */
@@ -186,7 +187,7 @@ async function explain({ currentTarget: button }) {
   const figure = find("#explained");
   if (!figure.hidden) return closeExplanation();
   return whileBusy(button, async () => {
-    const { query, matches: [best], parameters } = shown;
+    const { query, answer: { matches: [best] }, parameters } = shown;
     const match = { match: best.id, match_sha256: best.sha256 };
     const { body } = await request("explain", query, parameters, running.signal, match);
     figure.querySelector("img").src = URL.createObjectURL(body);
