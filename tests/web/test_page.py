@@ -239,7 +239,7 @@ def test_a_late_explanation_is_not_shown(open_page, samples):
     page.locator("#explain").click()
     page.locator("#explain[aria-busy]").wait_for()
     page.locator(".one a").first.click()
-    page.locator("#explain:not([aria-busy])").wait_for()
+    page.locator("#explain:not([aria-busy])").wait_for(state="attached")
     assert len(kept) == 1
     assert page.locator("#explained").is_hidden()
     assert page.get_by_role("alert").inner_text() == ""
