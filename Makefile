@@ -90,7 +90,7 @@ bench: setup  ## measure building, querying and searching side by side; draw ben
 
 pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/pokesim sample-data .demo
-	$(BIN)/pokesim build-index .demo/images --index indexes/demo --embedder compact
+	$(BIN)/pokesim build-index .demo/images --index indexes/demo
 	$(BIN)/pokesim query .demo/photos/ribbet.jpg -k 6 --index indexes/demo --save .github/match.jpg
 	$(BIN)/pokesim query .demo/photos/octavin.jpg -k 1 --index indexes/demo --explain \
 		--save .github/explained.jpg
