@@ -20,7 +20,7 @@ from pokesim.metric import normalized
 from pokesim.progress import Progress
 from pokesim.search.index import open_index
 
-THRESHOLDS = {"general": 82.0, "general_lite2": 82.0, BUNDLED: 85.0}
+THRESHOLDS = {"general": 82.0, "general_lite2": 82.0, BUNDLED: 87.0}
 
 OTHERS = 90.0
 """Default thresholds in percent, by embedder: the most similar distinct sample pictures reach 80 in

@@ -50,8 +50,12 @@ def varied(samples, tmp_path_factory):
     return folder
 
 
-def test_the_default_threshold_finds_resized_recompressed_and_cropped_copies(varied):
-    found = pairs_of(pokesim.find_duplicates(varied / "index"))
+@pytest.mark.parametrize("embedder", ["compact", "general"])
+def test_the_default_threshold_finds_resized_recompressed_and_cropped_copies(
+    varied, general, tmp_path, embedder
+):
+    pokesim.build_index(varied / "images", tmp_path / "index", embedder=embedder)
+    found = pairs_of(pokesim.find_duplicates(tmp_path / "index"))
     names = [path.name for path in (varied / "images").iterdir()]
     true = {
         frozenset(pair)
@@ -63,8 +67,8 @@ def test_the_default_threshold_finds_resized_recompressed_and_cropped_copies(var
 
 
 @pytest.mark.skipif(not COPIES.exists(), reason="the shared data is missing")
-def test_a_flipped_and_a_resized_photo_are_found_among_others(tmp_path):
-    pokesim.build_index(COPIES, tmp_path / "index", embedder="compact")
+def test_a_flipped_and_a_resized_photo_are_found_among_others(general, tmp_path):
+    pokesim.build_index(COPIES, tmp_path / "index")
     (group,) = pokesim.find_duplicates(tmp_path / "index")
     names = {one.path.stem for one in group}
     assert names == {"ukbench00120", "ukbench00120_hflip", "ukbench00120_resize"}

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -175,13 +174,22 @@ def fuzzed_pictures(folder: Path, count: int) -> None:
         path.write_bytes(data)
 
 
+# Runs a command, then prints its peak memory in KiB; this process may have had larger children.
+WITH_PEAK = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
 def fuzz(home: Path, count: int, say: Say) -> None:
     """Build an index of damaged pictures: no crash, no hang, bounded memory."""
     fuzzed_pictures(home / "fuzzed", count)
     build = command("build-index", home / "fuzzed", "--index", home / "index")
     start = time.monotonic()
     done = subprocess.run(
-        [*build, "--embedder", "compact"],
+        [sys.executable, "-c", WITH_PEAK, *build, "--embedder", "compact"],
         capture_output=True,
         text=True,
         timeout=60 + count,
@@ -190,7 +198,7 @@ def fuzz(home: Path, count: int, say: Say) -> None:
     seconds = time.monotonic() - start
     assert done.returncode == 0, done.stderr[-500:]
     skipped = sum(line.startswith("skipped ") for line in done.stderr.splitlines())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    peak = int(done.stdout.splitlines()[-1]) / 2**20
     with pokesim.open_index(home / "index") as index:
         indexed = len(index)
     assert indexed + skipped == count
