@@ -51,8 +51,8 @@ class Join:
             belongs to no position, so it is shared out equally.
         """
         share = self._head[-1] / np.float32(first.shape[1] * first.shape[2])
-        # As one product of matrices; `@` would multiply position by position.
-        mapped = np.tensordot(_scaled(first), self._head[:-1], axes=1) + share
+        # Not by `@`: the threads of BLAS would keep spinning beside those that run the networks.
+        mapped = np.einsum("nhwa,ad->nhwd", _scaled(first), self._head[:-1]) + share
         return _scaled(np.concatenate([_scaled(mapped), _scaled(second)], axis=-1))
 
 

@@ -11,7 +11,7 @@ from common import Setting, in_turns, python, seconds_of, show
 from PIL import Image
 
 import pokesim
-from pokesim.embedders.catalog import Compute, Precision, Runtime
+from pokesim.embedders.catalog import DEFAULT, Compute, Precision, Runtime
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.prepare import prepare_model
 from pokesim.embedders.runtimes import open_embedder
@@ -48,6 +48,11 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
             f"bare network, {name}": bare_network(setting, setting.images, compute),
             f"pokesim, {name}": _pokesim(setting, setting.images, compute),
         }
+    general = replace(setting, embedder=DEFAULT, weights=None)
+    ways |= {
+        f"bare network, {DEFAULT}": bare_network(general, setting.images, Compute()),
+        f"pokesim, {DEFAULT}": _pokesim(general, setting.images, Compute()),
+    }
     seconds = in_turns(ways, rounds)
     loop = seconds["model.predict, one at a time"]
     rows = [("", "ms a picture", "a second", "× the loop", "of the bare network")]

@@ -1,12 +1,14 @@
 """One query: a cold process relative to a script, and a warm one to the bare network."""
 
 import statistics
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from common import Setting, in_turns, python, seconds_of, show
 
 import pokesim
+from pokesim.embedders.catalog import BUNDLED, DEFAULT
 from pokesim.embedders.prepare import prepare_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.images import find_files, pixels_of
@@ -14,9 +16,11 @@ from pokesim.images import find_files, pixels_of
 
 def measure(setting: Setting, rounds: int) -> dict[str, float]:
     """Return the seconds that whole processes take to answer one query."""
-    index, compact = setting.folder / "query", setting.folder / "query-compact"
+    index = setting.folder / "query"
     pokesim.build_index(setting.images, index, **setting.options)
-    pokesim.build_index(setting.images, compact, embedder="compact")
+    ours = {name: setting.folder / f"query-{name}" for name in (DEFAULT, BUNDLED)}
+    for name, path in ours.items():
+        pokesim.build_index(setting.images, path, embedder=name)
     photo = setting.photos[0]
     with pokesim.open_index(index) as opened:
         vectors = {item.path: row for item, row in zip(opened.items, _rows(opened), strict=True)}
@@ -32,7 +36,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
                 lambda: python(*setting.baseline, "query", photo)
             ),
             f"pokesim, {setting.embedder}": lambda: query(index),
-            "pokesim, compact": lambda: query(compact),
+            **{f"pokesim, {name}": partial(query, path) for name, path in ours.items()},
             "pokesim, picture of the index": lambda: seconds_of(
                 lambda: python("-m", "pokesim", "query", inside, "--index", index)
             ),
@@ -45,7 +49,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
         (name, f"{1e3 * value:.0f}", f"{value / script:.3f}") for name, value in seconds.items()
     ]
     show("One cold query, the whole process", rows)
-    _measure_warm(setting, {setting.embedder: index, "compact": compact})
+    _measure_warm(setting, {setting.embedder: index, **ours})
     return seconds
 
 
