@@ -199,6 +199,7 @@ def test_make_article_saves_a_photo_beside_its_match(seeded_weights):
 def test_make_article_without_a_network_says_so_in_one_sentence(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("MAKELEVEL", raising=False)  # under `make test`, make would say make[1]
     done = make_article()
     assert done.returncode == 2, "as make does when a command fails"
     said = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
