@@ -23,7 +23,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class Random:
-    """A stream of random arrays whose first axis has length n; each call draws anew."""
+    """A stream of random arrays whose first axis has length n; no two calls draw the same."""
 
     def __init__(self, key: Tensor, n: int) -> None:
         self._key, self._n = key, n
