@@ -21,7 +21,7 @@ def duplicates(
             min=0,
             max=100,
             help="Similarity in percent.",
-            show_default="82 with general, 87 with compact, else 90",
+            show_default="82 with general and general_lite2, 87 with compact, else 90",
         ),
     ] = None,
     where: WhereOption = None,

@@ -183,7 +183,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             260,
             640,
             "Apache-2.0",
-            "efficientnet_lite2 and compact: a little better on photographs, at twice the time",
+            "the same, better on most photographs, at one and a half times the time",
             None,
             pair=PairSource("efficientnet_lite2", BUNDLED, "general/lite2.npy"),
         ),

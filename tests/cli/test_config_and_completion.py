@@ -135,8 +135,9 @@ def test_a_shell_completes(described, typed, offered):
     assert {line.split(",")[-1] for line in done.stdout.split()} == offered, done.stderr
 
 
-def test_the_doctor_shows_what_is_ready_and_what_to_do(run, index_path):
-    done = run("doctor", "--index", index_path)
+def test_the_doctor_shows_what_is_ready_and_what_to_do(run, index_path, tmp_path):
+    # In a cache of its own: another test may have exported a network to the shared one.
+    done = run("doctor", "--index", index_path, POKESIM_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0
     lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
     assert pokesim.__version__ in lines["pokesim"]
