@@ -1,17 +1,47 @@
-"""Files on disk: hash a file, replace a file atomically."""
+"""Files on disk: open and hash a file that others may have forged, replace a file atomically."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
+def open_regular(path: Path, *, follow_links: bool = False) -> BufferedReader:
+    """Open a file for reading, only if it is a regular file.
+
+    The file is examined after it is opened, so it cannot be exchanged in between; opening a pipe
+    or a device does not wait for it.
+
+    Args:
+        path: the file.
+        follow_links: whether ``path`` may be a link to the file. Not for files that somebody else
+            may have made, such as those of an index.
+
+    Raises:
+        OSError: it is missing or cannot be read, or is a folder, a pipe or a device, or a link
+            that is not followed.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    if not follow_links:
+        if path.is_symlink():  # for a clear reason, and where there is no O_NOFOLLOW
+            raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path))
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def sha256_of(path: Path, *, follow_links: bool = True) -> str:
+    """Return the SHA-256 of a regular file's bytes, in hexadecimal. Raises OSError."""
+    with open_regular(path, follow_links=follow_links) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
