@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,9 @@ from typing import Literal
 
 from pokesim.build.previous import PreviousSnapshot
 from pokesim.errors import PokesimError
-from pokesim.files import sha256_of
 from pokesim.index.folder.metadata import Metadata
 from pokesim.index.manifest import MetadataRecord
-from pokesim.index.metadata.table import Table, read_table
+from pokesim.index.metadata.table import Table, parse_table, read_bytes
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ def next_table(
     if previous is None or record is None:
         return None
     kept = Metadata(previous.items, record).table()
+    source = Path(record.source)
     try:
-        if sha256_of(Path(record.source)) == record.sha256:
+        data = read_bytes(source)
+        if hashlib.sha256(data).hexdigest() == record.sha256:
             return kept
-        table = read_table(Path(record.source)).keyed(paths, record.key)
-    except (OSError, PokesimError) as error:
-        reason = error if isinstance(error, PokesimError) else f"{record.source} is gone."
-        log.info("%s Keeping the previous metadata.", reason)
+        table = parse_table(source, data).keyed(paths, record.key)
+    except PokesimError as error:
+        log.info("%s Keeping the previous metadata.", error)
         return kept
     log.info("%s has changed and was read again.", record.source)
     return table

@@ -62,7 +62,10 @@ class Metadata(Protocol):
         """Return a picture's row, by column; all cells are None if it has no row."""
 
     def alternatives(self, column: str, value: str) -> Sequence[Value] | None:
-        """Return None if a column has a value, else the values that it has."""
+        """Return None if a column has a value, else the values that it has, up to 10,000.
+
+        A value longer than `pokesim.errors.MAX_SUGGESTED` is cut.
+        """
 
     def values(self, column: str, limit: int) -> list[Value]:
         """Return up to ``limit`` distinct values of a column, sorted."""

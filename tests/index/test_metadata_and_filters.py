@@ -276,7 +276,7 @@ def test_a_filtered_search_is_brute_force_on_the_filtered_rows(described, data):
         ("Typ=grass", "no column Typ. Did you mean Type?"),
         ("Type=Gras", "Type has no value Gras. Did you mean grass?"),
         ("Type=x", "Type has no value x. It has fire, grass, very odd, 'indeed', water."),
-        ("HP > many", "HP holds numbers; many is not a number."),
+        ("HP > many", "HP holds numbers of up to 18 digits; many is not one."),
         ('HP < ""', 'An empty cell is not < anything; write HP="" or HP!="".'),
         ("Type", "Expected =, !=, <, <=, >, >= or in at the end of the filter 'Type'."),
         ("Type=grass HP", "Expected and, or, or the end at 'HP' in the filter 'Type=grass HP'."),

@@ -11,20 +11,25 @@ from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
 from pokesim.index.item import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest, SearchRecord
+from pokesim.index.metadata.table import read_table
 
 
-def index_of(folder: Path, rows: np.ndarray, search: str = "flat") -> pokesim.Index:
-    """Build an index of given vectors, and open it."""
+def index_of(
+    folder: Path, rows: np.ndarray, search: str = "flat", table: Path | None = None
+) -> pokesim.Index:
+    """Build an index of given vectors, and open it; the picture of row n is called ``n.png``."""
+    names = [f"{i}.png" for i in range(len(rows))]
+    keyed = read_table(table).keyed(names) if table else None
     with (
         new_snapshot(IndexFolder(folder)) as draft,
-        closing(SnapshotWriter(draft.path, rows.shape[1])) as writer,
+        closing(SnapshotWriter(draft.path, rows.shape[1], keyed)) as writer,
     ):
         for start in range(0, len(rows), 100):
             block = rows[start : start + 100]
             ids = range(start, start + len(block))
-            writer.add(block, [Item(i, f"{i}.png", str(i), 1, 1, "") for i in ids])
-        writer.finish()
+            writer.add(block, [Item(i, names[i], str(i), 1, 1, "") for i in ids])
+        metadata = writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
-        manifest = Manifest(str(folder), record, rows.shape[1], len(rows), ())
+        manifest = Manifest(str(folder), record, rows.shape[1], len(rows), (), metadata=metadata)
         draft.commit(replace(manifest, search=SearchRecord(search)))
     return pokesim.open_index(folder)

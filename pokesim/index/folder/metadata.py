@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.errors import MAX_SUGGESTED, UsageError
 from pokesim.index.folder.items import Items
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.filter import And, Comparison, Condition, In, Not
@@ -79,6 +81,10 @@ class Metadata:
         """Return for each picture, (nb,), whether it meets a condition."""
         values: list[Value] = []
         sql = _sql(condition, values)
+        if len(values) > (most := _max_variables()):
+            raise UsageError(
+                f"The filter has {len(values):,} values; SQLite takes at most {most:,} here."
+            )
         # One text with a digit for each row is four times as fast as a list of rows.
         digits = f"SELECT {sql} AS digit FROM metadata ORDER BY {_ROW}"
         ((text,),) = self._items.all(f"SELECT group_concat(digit, '') FROM ({digits})", *values)
@@ -87,9 +93,18 @@ class Metadata:
         return mask
 
     def alternatives(self, column: str, value: str) -> Sequence[Value] | None:
-        """Return None if a column has a value, else the values that it has, up to 10,000."""
-        sql = f"SELECT 1 FROM metadata WHERE {_quoted(column)} = ? LIMIT 1"
-        return None if self._items.all(sql, value) else self.values(column, 10_000)
+        """Return None if a column has a value, else the values that it has, up to 10,000.
+
+        A value too long to be suggested is cut.
+        """
+        name = _quoted(column)
+        if self._items.all(f"SELECT 1 FROM metadata WHERE {name} = ? LIMIT 1", value):
+            return None
+        found = self._items.all(
+            f"SELECT DISTINCT substr({name}, 1, {MAX_SUGGESTED + 1}) FROM metadata "
+            f"WHERE {name} IS NOT NULL ORDER BY 1 LIMIT 10000"
+        )
+        return [value for (value,) in found]
 
     def values(self, column: str, limit: int) -> list[Value]:
         """Return up to ``limit`` distinct values of a column, sorted."""
@@ -133,6 +148,12 @@ class Metadata:
     @property
     def _count(self) -> int:
         return int(self._items.all(f"SELECT max({_ROW}) FROM metadata")[0][0])
+
+
+def _max_variables() -> int:
+    """Return how many values SQLite takes in a statement; before version 3.32 only 999."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        return db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
 
 
 def _sql(condition: Condition, values: list[Value]) -> str:

@@ -9,14 +9,16 @@
 A column or value with characters other than letters, digits and ``._-+/:`` must be in quotes; a
 quote inside is doubled. ``""`` is the empty cell. Numeric columns compare as numbers, all others as
 text. An empty cell is neither smaller nor larger than any value and differs from every value, so
-``not`` always selects exactly the pictures that its operand does not.
+``not`` always selects exactly the pictures that its operand does not. Numbers compare exactly;
+`pokesim.index.metadata.table` says what a number is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import NoReturn
 
 from pokesim.errors import UsageError, did_you_mean
@@ -24,19 +26,24 @@ from pokesim.index.metadata.filter import And, Comparison, Condition, In, Not, O
 from pokesim.index.metadata.table import Value, number_of
 
 Alternatives = Callable[[str, str], Sequence[Value] | None]
-"""(column, value) → None if the column has the value, else the values that it has."""
+"""(column, value) → None if the column has the value, else the values that it has, cut short."""
 
 _TOKEN = re.compile(
-    r"""\s*(?: (?P<word>[\w._+/:-]+) | (?P<symbol><=|>=|!=|[=<>(),])
+    r"""(?: (?P<word>[\w._+/:-]+) | (?P<symbol><=|>=|!=|[=<>(),])
          | "(?P<double>(?:[^"]|"")*)" | '(?P<single>(?:[^']|'')*)' )""",
     re.VERBOSE,
 )
 
+_SPACE = re.compile(r"\s*")
+
 _ORDER = ("<", "<=", ">", ">=")
+
+MAX_LENGTH = 1_000_000
+"""The longest filter, in characters."""
 
 _MAX_DEPTH, _MAX_TESTS, _MAX_VALUES = 20, 400, 20_000  # the stores have limits too
 
-_MAX_LISTED = 20
+_MAX_LISTED, _MAX_SHOWN = 20, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +69,46 @@ def parse_filter(where: str, columns: Mapping[str, bool], alternatives: Alternat
     Raises:
         UsageError: the filter has a syntax error, or names an unknown column or value.
     """
-    parser = _Parser(where, _tokens(where), columns, alternatives)
+    parser = _Parser(where, columns, alternatives, _tokens(where))
     condition = parser.any_of(0)
     if parser.now.kind != "end":
         parser.fail("and, or, or the end")
     return condition
 
 
-def _tokens(where: str) -> list[_Token]:
+def _tokens(where: str) -> Iterator[_Token]:
+    """Yield the tokens of a filter, as the parser asks for them: it stops early at a limit."""
     try:
         where.encode()
     except UnicodeEncodeError as error:
         raise UsageError("The filter is not valid text.") from error
-    tokens, at = [], 0
-    while where[at:].strip():
+    if len(where) > MAX_LENGTH:
+        raise UsageError(f"The filter is longer than {MAX_LENGTH:,} characters.")
+    at, end = 0, len(where.rstrip())
+    while (at := _end_of_space(where, at)) < end:
         found = _TOKEN.match(where, at)
         if not found:
+            rest = where[at : at + 2 * _MAX_SHOWN].rstrip()
             raise UsageError(
-                f"Unexpected {where[at:].strip()!r} in the filter {where!r}; put a value with such "
-                "characters in quotes."
+                f"Unexpected {_shown(rest)!r} in the filter {_shown(where)!r}; put a value with "
+                "such characters in quotes."
             )
         kind, text, at = found.lastgroup or "", found[found.lastgroup or 0], found.end()
         if kind in ("double", "single"):
             quote = '"' if kind == "double" else "'"
             kind, text = "quoted", text.replace(2 * quote, quote)
-        tokens.append(_Token(text, kind))
-    return [*tokens, _Token("", "end")]
+        yield _Token(text, kind)
+    yield _Token("", "end")
+
+
+def _end_of_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _shown(text: str) -> str:
+    """Return a text as a message quotes it: not too long for a line or two."""
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 @dataclass(slots=True)
@@ -95,20 +116,19 @@ class _Parser:
     """A recursive-descent parser; a method for each rule of the grammar."""
 
     where: str
-    tokens: list[_Token]
     columns: Mapping[str, bool]
     alternatives: Alternatives
-    at: int = 0
+    tokens: Iterator[_Token]
+    now: _Token = field(init=False)
     tests: int = 0
     values: int = 0
 
-    @property
-    def now(self) -> _Token:
-        return self.tokens[self.at]
+    def __post_init__(self) -> None:
+        self.now = next(self.tokens)
 
     def step(self) -> _Token:
         token = self.now
-        self.at += token.kind != "end"
+        self.now = next(self.tokens, token)
         return token
 
     def any_of(self, depth: int) -> Condition:
@@ -171,7 +191,7 @@ class _Parser:
         if self.now.is_symbol("="):
             self.step()
             value = self.now.text if self.now.kind in ("word", "quoted") else "VALUE"
-            correct = f"{_in_quotes(column)}{operator}{_in_quotes(value)}"
+            correct = f"{_in_quotes(column)}{operator}{_in_quotes(_shown(value))}"
             raise UsageError(f"Unexpected second '='; write {correct}.")
 
     def comparison(self, column: str, operator: str) -> Condition:
@@ -185,9 +205,6 @@ class _Parser:
 
     def one_of(self, column: str, values: Sequence[Value]) -> Condition:
         filled = tuple(value for value in values if value is not None)
-        self.values += len(filled)
-        if self.values > _MAX_VALUES:
-            raise UsageError(f"The filter has more than {_MAX_VALUES:,} values.")
         return In(column, filled, len(filled) < len(values))
 
     def column(self) -> str:
@@ -195,8 +212,8 @@ class _Parser:
         if token.kind not in ("word", "quoted"):
             self.fail("a column")
         if token.text not in self.columns:
-            hint = did_you_mean(token.text, self.columns) or f" It has {', '.join(self.columns)}."
-            raise UsageError(f"The metadata has no column {token.text}.{hint}")
+            hint = did_you_mean(token.text, self.columns) or f" It has {_listed(self.columns)}."
+            raise UsageError(f"The metadata has no column {_shown(token.text)}.{hint}")
         return self.step().text
 
     def value(self, column: str, must_exist: bool = True) -> Value:
@@ -204,26 +221,38 @@ class _Parser:
         if token.kind not in ("word", "quoted"):
             self.fail("a value")
         self.step()
+        self.values += 1
+        if self.values > _MAX_VALUES:
+            raise UsageError(f"The filter has more than {_MAX_VALUES:,} values.")
         if not token.text:
             return None
         if self.columns[column]:
             number = number_of(token.text)
             if number is None:
-                raise UsageError(f"{column} holds numbers; {token.text} is not a number.")
+                raise UsageError(
+                    f"{column} holds numbers of up to 18 digits; {_shown(token.text)} is not one."
+                )
             return number
         alternatives = self.alternatives(column, token.text) if must_exist else None
         if alternatives is not None:
             names = [str(value) for value in alternatives]
             hint = did_you_mean(token.text, names)
             if not hint and len(names) <= _MAX_LISTED:
-                hint = f" It has {', '.join(names)}."
-            raise UsageError(f"{column} has no value {token.text}.{hint}")
+                hint = f" It has {_listed(names)}."
+            raise UsageError(f"{column} has no value {_shown(token.text)}.{hint}")
         return token.text
 
     def fail(self, expected: str) -> NoReturn:
+        where, found = _shown(self.where), _shown(self.now.text)
         if self.now.kind == "end":
-            raise UsageError(f"Expected {expected} at the end of the filter {self.where!r}.")
-        raise UsageError(f"Expected {expected} at {self.now.text!r} in the filter {self.where!r}.")
+            raise UsageError(f"Expected {expected} at the end of the filter {where!r}.")
+        raise UsageError(f"Expected {expected} at {found!r} in the filter {where!r}.")
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return the first names as a message lists them."""
+    first = [_shown(name) for name in islice(names, _MAX_LISTED + 1)]
+    return ", ".join([*first[:_MAX_LISTED], "…"] if len(first) > _MAX_LISTED else first)
 
 
 def _in_quotes(text: str) -> str:
@@ -237,6 +266,6 @@ def _in_quotes(text: str) -> str:
 def no_metadata(where: str) -> UsageError:
     """Return the error for a filter on an index without metadata."""
     return UsageError(
-        f"The index has no metadata to filter by ({where}); give it a table with "
+        f"The index has no metadata to filter by ({_shown(where)}); give it a table with "
         "`pokesim build-index --metadata TABLE.csv`."
     )
