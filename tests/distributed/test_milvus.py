@@ -370,10 +370,10 @@ def test_damage_on_the_server_is_reported_and_rebuilt(milvus, client, run, sampl
     built = ["build-index", tmp_path, "--index", address, "--embedder", "compact"]
     assert run(*built).returncode == 0
     found = open_store(address).snapshot().collection
-    client.upsert(found.name, [{**found.rows("id == 0", ["*"])[0], "size": 7}])
+    client.upsert(found.name, [{**found.client.query(found.name, "id == 0", ["*"])[0], "size": 7}])
     done = run("check", "--index", address)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "has rows that differ from those written; build it with --rebuild" in done.stderr
+    assert "has rows that differ from those written; push the index again, or" in done.stderr
     pulled = run("pull", address, "pulled")
     assert "has rows that differ from those written" in pulled.stderr
     client.drop_collection(f"{found.name}_files")
@@ -383,6 +383,82 @@ def test_damage_on_the_server_is_reported_and_rebuilt(milvus, client, run, sampl
     assert again.returncode == 0, again.stderr
     assert "what the copy lacks is embedded again" in again.stderr
     assert run("check", "--index", address).returncode == 0
+
+
+def test_a_push_over_a_damaged_index_repairs_it(milvus, client, tmp_path, caplog):
+    address = f"{AT}/repaired"
+    index_of(tmp_path / "index", np.eye(9, 4, dtype=np.float32))
+    assert pokesim.push_index(tmp_path / "index", address)
+    assert not pokesim.push_index(tmp_path / "index", address)
+    found = open_store(address).snapshot().collection
+    client.upsert(found.name, [{**found.client.query(found.name, "id == 0", ["*"])[0], "size": 7}])
+    with caplog.at_level("INFO", "pokesim"):
+        assert pokesim.push_index(tmp_path / "index", address)
+    assert "has rows that differ from those written; it is sent again." in caplog.text
+    list(open_store(address).snapshot().verify())
+
+
+# Numbers where float64 rounds, and where 64-bit integers end.
+NUMBERS = [
+    f"{sign}{number}{end}"
+    for sign in ("", "-")
+    for number in (0, 7, *range(2**53 - 1, 2**53 + 3), 10**17 + 1, 10**18 - 64, 10**18 - 1)
+    for end in ("", ".0", ".5", "e1", "e0")
+]
+NUMBERS += ["9.223372036854775e18", "9.3e18", "1e18", "1e19", "-1e19", "1e99", "0.1"]
+
+
+def test_numbers_and_many_values_select_what_a_folder_selects(milvus, tmp_path):
+    rows = "".join(f"{at},{number},t{number}ß\n" for at, number in enumerate(NUMBERS))
+    (tmp_path / "t.csv").write_text(f"p,x,text\n{rows}", encoding="utf-8")
+    xb = np.arange(2 * len(NUMBERS), dtype=np.float32).reshape(-1, 2)
+    here = index_of(tmp_path / "index", xb, table=tmp_path / "t.csv")
+    pokesim.push_index(tmp_path / "index", f"{AT}/numbers")
+    there = pokesim.open_index(f"{AT}/numbers")
+    for number in NUMBERS:
+        for mark in ("=", "!=", "<", "<=", ">", ">="):
+            where = f"x {mark} {number}"
+            assert there.select(where).tolist() == here.select(where).tolist(), where
+    many = [
+        f"x in {','.join(NUMBERS)}",
+        f"x not in {','.join(NUMBERS[::2])}",
+        f"x in {','.join(map(str, range(20_000)))}",
+        f"x in {','.join(f'{number}.5' for number in range(20_000))}",
+        f"text not in {','.join(f't{number}ß' for number in NUMBERS[:70] * 280)}",
+        " or ".join(f"x={number}" for number in (NUMBERS * 5)[:400]),
+        "not (" * 20 + "x=7" + ")" * 20,
+    ]
+    for where in many:
+        assert there.select(where).tolist() == here.select(where).tolist(), where[:90]
+
+
+def test_the_longest_metadata_that_milvus_takes(milvus, tmp_path):
+    used = len('{"c0":0,"c1":""}')
+    rows = [{"p": "0", "Text": "x" * (65_536 - used)}, {"p": "1", "Text": "é" * 32_700}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    index_of(tmp_path / "index", np.eye(2, dtype=np.float32), table=tmp_path / "t.jsonl")
+    assert pokesim.push_index(tmp_path / "index", f"{AT}/long")
+    assert pokesim.open_index(f"{AT}/long").metadata.row(1)["Text"] == rows[1]["Text"]
+    rows[1]["Text"] += "é" * 60
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    index_of(tmp_path / "more", np.eye(2, dtype=np.float32), table=tmp_path / "t.jsonl")
+    with pytest.raises(pokesim.PokesimError, match=r"1\.png has 65,536|1\.png has 65,5"):
+        pokesim.push_index(tmp_path / "more", f"{AT}/long")
+    assert pokesim.open_index(f"{AT}/long").metadata.row(1)["Text"] == "é" * 32_700
+
+
+def test_the_requested_search_survives_edits_at_an_address(milvus, samples, run, tmp_path):
+    address, index, asked = f"{AT}/approximate", tmp_path / "index", "IVF4,Flat nprobe=4"
+    pokesim.build_index(samples.images, index, embedder="compact", search=asked)
+    pokesim.push_index(index, address)
+    shutil.copy(samples.images / "brumbel.webp", tmp_path / "another.webp")
+    for command in (("add", "another.webp"), ("remove", "another"), ("tune", samples.photos)):
+        done = run(*command, "--index", address, *(["--force"] if command[0] == "tune" else []))
+        assert done.returncode == 0, done.stderr
+        pokesim.pull_index(address, tmp_path / "pulled")
+        search = pokesim.open_index(tmp_path / "pulled").manifest.search
+        assert (search.requested, search.used) == (asked, asked)
+        assert search.recall is not None
 
 
 def test_errors_are_one_line(client, pushed, run, samples, tmp_path):

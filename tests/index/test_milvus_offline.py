@@ -131,6 +131,9 @@ class FakeCollection:
         rest = dict.fromkeys(fields, "")
         return [rest | {"id": at, "path": f"{at}.png", "vector": [at, -at]} for at in ids]
 
+    def vectors_of(self, rows, dimension):
+        return np.array([row["vector"] for row in rows], np.float32)
+
 
 def test_cached_rows_are_not_fetched_again():
     collection = FakeCollection()

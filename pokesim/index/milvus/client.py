@@ -23,6 +23,11 @@ _ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"  # gRPC's own environment variable
 
 _CONNECT_SECONDS, _SECONDS = 10, 60
 
+_ANSWER_BYTES = 256 << 20
+"""The largest answer; 1024 rows with 64 KiB of metadata, the most that we request, are smaller."""
+
+_SHOWN = 300  # characters of a server's message
+
 _NO_CONNECTION, _NO_COLLECTION, _NOT_LOADED = 2, 100, 101  # pymilvus's codes
 
 # A snapshot's collections never change once they are filled, so any replica has all their rows.
@@ -63,6 +68,7 @@ class Client:
                 f"{scheme}://{address.server}",
                 token=os.environ.get(TOKEN, ""),
                 timeout=_CONNECT_SECONDS,
+                grpc_options={"grpc.max_receive_message_length": _ANSWER_BYTES},
             )
 
     def __str__(self) -> str:
@@ -72,32 +78,34 @@ class Client:
         self, collection: str, expression: str, fields: Sequence[str], limit: int = MAX_ROWS
     ) -> list[Row]:
         """Return fields of up to ``limit`` rows that match an expression, in any order."""
-        rows: list[Row] = self._read(
-            collection,
-            lambda: self._milvus.query(
+
+        def query() -> list[Row]:
+            rows = self._milvus.query(
                 collection,
                 filter=expression,
                 output_fields=list(fields),
                 limit=limit,
                 consistency_level=_EVENTUALLY,
                 timeout=_SECONDS,
-            ),
-        )
-        return rows
+            )
+            return [dict(row) for row in rows]  # pymilvus decodes a row when it is first used
+
+        return self._read(collection, query)
 
     def count(self, collection: str, expression: str = "", *, latest: bool = False) -> int:
         """Return how many rows match an expression; ``latest`` includes rows just inserted."""
-        (row,) = self._read(
-            collection,
-            lambda: self._milvus.query(
+
+        def count() -> int:
+            (row,) = self._milvus.query(
                 collection,
                 filter=expression,
                 output_fields=["count(*)"],
                 consistency_level="Strong" if latest else _EVENTUALLY,
                 timeout=_SECONDS,
-            ),
-        )
-        return int(row["count(*)"])
+            )
+            return int(row["count(*)"])
+
+        return self._read(collection, count)
 
     def search(
         self, collection: str, xq: NDArray[np.float32], k: int, expression: str
@@ -106,9 +114,9 @@ class Client:
 
         Distances are squared L2, ascending.
         """
-        hits: list[list[Row]] = self._read(
-            collection,
-            lambda: self._milvus.search(
+
+        def search() -> list[list[Row]]:
+            found = self._milvus.search(
                 collection,
                 data=list(xq),
                 filter=expression,
@@ -116,15 +124,19 @@ class Client:
                 search_params={"metric_type": "L2"},
                 consistency_level=_EVENTUALLY,
                 timeout=_SECONDS,
-            ),
-        )
-        return hits
+            )
+            return [
+                [{"id": int(hit["id"]), "distance": float(hit["distance"])} for hit in hits]
+                for hits in found
+            ]
+
+        return self._read(collection, search)
 
     def describe(self, name: str) -> Row:
         """Return the ``collection_name`` and ``description`` of a collection or alias."""
         with self._translated_errors():
             described: Row = self._milvus.describe_collection(name, timeout=_SECONDS)
-            return described
+            return {field: str(described[field]) for field in ("collection_name", "description")}
 
     def collections(self) -> list[str]:
         """Return the names of all collections."""
@@ -197,6 +209,13 @@ class Client:
             yield
         except self._error as error:
             raise self._translated(error) from error
+        except PokesimError:
+            raise
+        except Exception as error:  # pymilvus does not check what it unpacks
+            raise PokesimError(
+                f"The Milvus server {self} gave an answer that cannot be read "
+                f"({type(error).__name__})."
+            ) from error
 
     def _translated(self, error: Any) -> PokesimError:
         if error.code == _NO_COLLECTION:
@@ -221,5 +240,8 @@ class Client:
                 f"The Milvus server {self} does not answer; check that it runs and is reachable "
                 f"from here, and {tls}."
             )
-        message = str(error.message or error).strip().splitlines()[0].rstrip(".")
+        if status == "RESOURCE_EXHAUSTED":
+            return PokesimError(f"A message to or from the Milvus server {self} is too large.")
+        lines = str(error.message or error).strip().splitlines() or ["an unknown error"]
+        message = "".join(filter(str.isprintable, lines[0]))[:_SHOWN].rstrip(".")
         return PokesimError(f"The Milvus server {self} reports: {message}.")

@@ -10,8 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from pokesim.errors import UsageError
 from pokesim.files import sha256_of
 from pokesim.index.folder.items import ITEMS_FILE
 from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
@@ -19,6 +18,7 @@ from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
 from pokesim.index.manifest import MetadataRecord, SearchRecord
 from pokesim.index.milvus.collection import Collection, rows_per_batch
 from pokesim.index.milvus.schema import ITEM_FIELDS, checksum_line, item_of
+from pokesim.index.vectors.candidates import check_search
 from pokesim.index.vectors.flat import BASE_FILE, VectorWriter
 from pokesim.metric import PROJECTION_FILE
 from pokesim.progress import Progress
@@ -40,15 +40,20 @@ def download(
         PokesimError: the server cannot be queried, or the folder cannot be written.
     """
     manifest = collection.manifest
+    requested = search or manifest.search.requested
+    try:
+        check_search(requested, manifest.dimension)
+    except UsageError as error:
+        raise collection.damaged("requests a search that FAISS does not know") from error
     with new_snapshot(IndexFolder(index)) as draft:
         metadata = _download_rows(collection, draft.path, on_progress)
         if projection := collection.projection():
             (draft.path / PROJECTION_FILE).write_bytes(collection.file(PROJECTION_FILE))
             _download_base_vectors(collection, draft.path / BASE_FILE, projection.base_dimension)
-        for name in manifest.files.keys() - {ITEMS_FILE}:
-            collection.check_file(name, sha256_of(draft.path / name))
-        record = SearchRecord(search or manifest.search.requested)
-        return draft.commit(replace(manifest, metadata=metadata, search=record))
+        for file in draft.path.iterdir():
+            if file.name != ITEMS_FILE:
+                collection.check_file(file.name, sha256_of(file))
+        return draft.commit(replace(manifest, metadata=metadata, search=SearchRecord(requested)))
 
 
 def _download_rows(
@@ -61,12 +66,10 @@ def _download_rows(
     with closing(SnapshotWriter(folder, manifest.dimension, table)) as writer:
         for rows in collection.in_order(fields, size):
             on_progress(writer.count, manifest.count)
-            if [row["id"] for row in rows] != [*range(writer.count, writer.count + len(rows))]:
-                raise collection.damaged("lacks some of its rows")
             for row in rows:
                 digest.update(checksum_line(row))
-            block = np.array([row["vector"] for row in rows], np.float32)
-            writer.add(block.reshape(-1, manifest.dimension), [item_of(row) for row in rows])
+            block = collection.vectors_of(rows, manifest.dimension)
+            writer.add(block, [item_of(row) for row in rows])
         collection.check_rows(digest.hexdigest())
         on_progress(manifest.count, manifest.count)
         return writer.finish()

@@ -10,8 +10,8 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from pokesim.cache import COPIES, cache_dir
@@ -19,7 +19,7 @@ from pokesim.errors import CorruptIndexError, IndexFolderError, IndexNotFoundErr
 from pokesim.files import atomic_write
 from pokesim.index.folder.lock import write_lock
 from pokesim.index.folder.snapshot import SNAPSHOTS, IndexFolder
-from pokesim.index.manifest import FLAT
+from pokesim.index.manifest import AUTO_SEARCH, FLAT, SearchRecord
 from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client
 from pokesim.index.milvus.collection import Collection, current_collection
@@ -53,11 +53,13 @@ class Mirror:
         self.folder = self._root / "index"
 
     @contextlib.contextmanager
-    def synced(self, *, write: bool) -> Iterator[Path]:
+    def synced(self, *, write: bool, search: Callable[[], str]) -> Iterator[Path]:
         """Lock the copy, update it from the server, and give it.
 
         Args:
             write: upload the copy's current snapshot at the end, if it is new.
+            search: called then; the search to request for copies of the index, or "auto" to keep
+                the one on the server.
 
         Raises:
             IndexFolderError: another process is writing the copy, or it cannot be written.
@@ -67,7 +69,7 @@ class Mirror:
             current = self._update(allow_damage=write)
             yield self.folder
             if write:
-                self._upload(current)
+                self._upload(current, search())
 
     def _update(self, *, allow_damage: bool) -> str | None:
         """Make the copy match the server; return the server's current collection.
@@ -96,20 +98,34 @@ class Mirror:
                 self._save(_State(current, snapshot.name))
         return current
 
-    def _upload(self, current: str | None) -> None:
+    def _upload(self, current: str | None, search: str) -> None:
         """Upload the copy's snapshot if it is new, and remove older ones here."""
         with contextlib.suppress(IndexNotFoundError):
             index = IndexFolder(self.folder)
             snapshot = index.current()
             if snapshot.name != self._state().snapshot:
                 log.info("Sending %s pictures to %s.", snapshot.manifest.count, self._address)
+                # The copy itself is always flat, because nobody searches it.
+                requested = self._requested(current) if search == AUTO_SEARCH else search
+                manifest = replace(snapshot.manifest, search=SearchRecord(requested))
                 collection = upload(
-                    self._client, self._address, snapshot, current, lambda done, total: None
+                    self._client,
+                    self._address,
+                    replace(snapshot, manifest=manifest),
+                    current,
+                    lambda done, total: None,
                 )
                 self._save(_State(collection, snapshot.name))
             for name in index.names():
                 if name != snapshot.name:
                     shutil.rmtree(self.folder / SNAPSHOTS / name, ignore_errors=True)
+
+    def _requested(self, current: str | None) -> str:
+        """Return the search that is requested for copies of the server's index."""
+        with contextlib.suppress(CorruptIndexError):
+            if current is not None:
+                return Collection(self._client, current).manifest.search.requested
+        return FLAT
 
     def _exists(self) -> bool:
         try:

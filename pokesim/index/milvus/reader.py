@@ -93,7 +93,11 @@ class CollectionView:
             for id_range in ranges
             for row in self._collection.rows(self._expression + id_range, ["id"])
         ]
-        return np.sort(np.array(found, np.int64))
+        ids = np.unique(np.array(found, np.int64))
+        known = ids.min(initial=0) >= 0 and ids.max(initial=0) < self._collection.manifest.count
+        if len(ids) != self._count or not known:
+            raise self._collection.damaged("gives other ids than it counts")
+        return ids
 
     def candidates(
         self, xq: NDArray[np.float32], k: int
@@ -110,7 +114,11 @@ class CollectionView:
             found = collection.client.search(
                 collection.name, xq[start : start + size], k, self._expression
             )
+            if len(found) != len(xq[start : start + size]) or any(len(hits) > k for hits in found):
+                raise collection.damaged("gives other neighbours than requested")
             for query, hits in enumerate(found, start):
                 D[query, : len(hits)] = [hit["distance"] for hit in hits]
                 I[query, : len(hits)] = [hit["id"] for hit in hits]
+        if I.min() < -1 or I.max() >= collection.manifest.count or np.isnan(D).any():
+            raise collection.damaged("gives neighbours that are none")
         return D, I

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from pokesim.errors import MAX_SUGGESTED
 from pokesim.index.item import Item
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.table import Table, Value
@@ -37,30 +39,46 @@ class RowCache:
         self._lock = threading.Lock()
 
     def vectors(self, ids: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return the vectors of ids, each float32 (d,). Raises KeyError for an unknown id."""
+        """Return the vectors of ids, each float32 (d,).
+
+        Raises:
+            CorruptIndexError: one is missing.
+        """
         with self._lock:
             found = {one: self._vectors[one] for one in ids if one in self._vectors}
         missing = [one for one in dict.fromkeys(ids) if one not in found]
         for start in range(0, len(missing), self._batch):
             for row in self._fetch(missing[start : start + self._batch]):
                 found[row["id"]] = row["vector"]
+        if any(one not in found for one in ids):
+            raise self._collection.damaged("lacks some of its rows")
         return [found[one] for one in ids]
 
     def row(self, item_id: int) -> Row:
-        """Return the row of a picture. Raises KeyError if there is none."""
+        """Return the row of a picture.
+
+        Raises:
+            KeyError: there is none with this id.
+            CorruptIndexError: there should be one.
+        """
         with self._lock:
             if item_id in self._rows:
                 return self._rows[item_id]
         for row in self._fetch([item_id]):
             return row
+        if 0 <= item_id < self._collection.manifest.count:
+            raise self._collection.damaged("lacks some of its rows")
         raise KeyError(item_id)
 
     def _fetch(self, ids: Sequence[int]) -> list[Row]:
         """Fetch rows, with ``vector`` as float32 (d,), and cache them."""
         fields = [*ITEM_FIELDS, "metadata", "vector"]
         rows = self._collection.rows(f"id in {list(ids)}", fields)
-        for row in rows:
-            row["vector"] = np.array(row["vector"], np.float32)
+        if not {row["id"] for row in rows} <= set(ids):
+            raise self._collection.damaged("has rows that pokesim did not write")
+        vectors = self._collection.vectors_of(rows, self._collection.manifest.dimension)
+        for row, vector in zip(rows, vectors, strict=True):
+            row["vector"] = vector
         with self._lock:
             for row in rows:
                 self._rows[row["id"]] = {name: row[name] for name in fields[:-1]}
@@ -120,12 +138,15 @@ class CollectionMetadata:
         return cells_of(self._rows.row(item_id), list(self.record.columns))
 
     def alternatives(self, column: str, value: str) -> Sequence[Value] | None:
-        """Return None if a column contains a value, else all the values it contains."""
+        """Return None if a column has a value, else the values that it has, up to 10,000, cut."""
         expression = f"{self._cell(column)} == {literal(value)}"
         if self._collection.rows(expression, ["id"], 1):
             return None
         values = self._values(column)
-        return None if value in values else values
+        if value in values:
+            return None
+        short = dict.fromkeys(str(one)[: MAX_SUGGESTED + 1] for one in values)
+        return list(islice(short, 10_000))
 
     def values(self, column: str, limit: int) -> list[Value]:
         """Return up to ``limit`` distinct values of a column, sorted."""
@@ -158,7 +179,9 @@ class CollectionMetadata:
 
     def _values(self, column: str) -> list[Value]:
         at = self._position(column)
-        return sorted({row[at] for row in self._table.rows if row[at] is not None})  # type: ignore[type-var]
+        values = {row[at] for row in self._table.rows if row[at] is not None}
+        # As in SQLite, numbers come before texts, if a damaged table has both in one column.
+        return sorted(values, key=lambda value: (isinstance(value, str), value))
 
     def _cell(self, column: str) -> str:
         return cell(self._position(column))

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from pokesim.errors import IncompatibleIndexError
 from pokesim.index.item import Item
-from pokesim.index.metadata.table import Value
+from pokesim.index.metadata.table import Value, exact
 from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.filter_expression import cell_key
 
@@ -31,7 +31,15 @@ ITEM_FIELDS = ("id", "path", "label", "size", "mtime_ns", "sha256")
 
 _MARK = "pokesim index, format "  # of the description of a collection
 
-_NAME_BYTES, _CHUNK_BYTES = 16_384, 65_000
+NAME_BYTES, JSON_BYTES = 16_384, 65_536
+"""The most bytes of a path or label, and, set by Milvus, of a picture's metadata as JSON."""
+
+_CHUNK_BYTES = 65_000
+
+_TYPES = {
+    "id": int, "path": str, "label": str, "size": int, "mtime_ns": int, "sha256": str,
+    "metadata": dict, "name": str, "data": str,
+}  # fmt: skip
 
 _UNSAFE, _ESCAPE = re.compile(r"\\|[\udc80-\udcff]"), re.compile(r"\\x([0-9a-f]{2})")
 
@@ -65,8 +73,8 @@ def items_schema(dimension: int) -> Any:
     from pymilvus import DataType
 
     schema = vectors_schema(dimension)
-    schema.add_field("path", DataType.VARCHAR, max_length=_NAME_BYTES)
-    schema.add_field("label", DataType.VARCHAR, max_length=_NAME_BYTES)
+    schema.add_field("path", DataType.VARCHAR, max_length=NAME_BYTES)
+    schema.add_field("label", DataType.VARCHAR, max_length=NAME_BYTES)
     schema.add_field("size", DataType.INT64)
     schema.add_field("mtime_ns", DataType.INT64)
     schema.add_field("sha256", DataType.VARCHAR, max_length=64)
@@ -128,9 +136,27 @@ def file_of(rows: Sequence[Row]) -> bytes:
 
 def item_row(item: Item, cells: dict[str, Value]) -> Row:
     """Return the row of a picture without its vector; empty cells are left out."""
-    filled = {cell_key(at): cell for at, cell in enumerate(cells.values()) if cell is not None}
+    filled = {
+        cell_key(at): exact(cell) if isinstance(cell, float) else cell
+        for at, cell in enumerate(cells.values())
+        if cell is not None
+    }
     values = (item.id, text_of(item.path), text_of(item.label), *astuple(item)[3:])
     return dict(zip(ITEM_FIELDS, values, strict=True)) | {"metadata": filled}
+
+
+def is_row(row: Row, fields: Sequence[str]) -> bool:
+    """Say whether a row has these fields with values that pokesim may have written.
+
+    A vector may be anything; `pokesim.index.milvus.collection.Collection.vectors_of` checks it.
+    """
+    if any(type(row.get(name)) is not _TYPES[name] for name in fields if name != "vector"):
+        return False
+    cells = row["metadata"].values() if "metadata" in fields else ()
+    names = [row[name] for name in ("path", "label") if name in fields]
+    return all(type(cell) in (str, int, float) for cell in cells) and not any(
+        "\0" in _name_of(name) for name in names
+    )
 
 
 def item_of(row: Row) -> Item:

@@ -67,6 +67,8 @@ class MilvusSnapshot:
                 count += 1
         collection.check_rows(digest.hexdigest())
         yield f"rows: {count:,}, SHA-256 as written"
+        if manifest.metadata:
+            yield f"table: {len(collection.table().rows):,} rows"
         yield self._verify_vectors(VECTORS_FILE, manifest.dimension, collection.blocks())
         if projection := collection.projection():
             dimension = projection.base_dimension

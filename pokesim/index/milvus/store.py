@@ -5,16 +5,16 @@ It is queried over the network, and written through a copy in the user's cache (
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
 from pokesim.errors import CorruptIndexError, IndexNotFoundError, UsageError
-from pokesim.index.folder.snapshot import IndexFolder
+from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT
 from pokesim.index.milvus.address import Address
-from pokesim.index.milvus.client import Client
+from pokesim.index.milvus.client import Client, NoCollectionError
 from pokesim.index.milvus.collection import Collection, current_collection
 from pokesim.index.milvus.download import download
 from pokesim.index.milvus.mirror import Mirror
@@ -22,12 +22,15 @@ from pokesim.index.milvus.snapshot import MilvusSnapshot
 from pokesim.index.milvus.upload import upload, without_candidate_index
 from pokesim.progress import Progress
 
+log = logging.getLogger(__name__)
+
 
 class MilvusStore:
     """A `pokesim.index.store.Store`."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._requested_search = AUTO_SEARCH
 
     @cached_property
     def client(self) -> Client:
@@ -39,26 +42,42 @@ class MilvusStore:
         return MilvusSnapshot(self._collection())
 
     def resolve_search(self, requested: str, dimension: int) -> str:
-        """Return "flat": Milvus compares all vectors, on its query nodes."""
+        """Return "flat": Milvus compares all vectors, on its query nodes.
+
+        The search that was requested for copies in folders is kept, unless ``requested`` is "flat".
+        """
         if requested not in (AUTO_SEARCH, FLAT):
             raise UsageError(
                 f"--search {requested} is for an index in a folder; Milvus searches exactly."
             )
+        self._requested_search = requested
         return FLAT
 
     def folder(self, *, write: bool) -> AbstractContextManager[Path]:
         """Give the copy in the cache, up to date; upload what a build makes of it."""
-        return Mirror(self.client, self.address).synced(write=write)
+        mirror = Mirror(self.client, self.address)
+        return mirror.synced(write=write, search=lambda: self._requested_search)
 
     def push(self, index: Path, on_progress: Progress) -> bool:
-        """Upload the index of a folder; return False if the server already has the same."""
+        """Upload the index of a folder; return False if the server already has the same, intact."""
         snapshot = IndexFolder(index).current()
         current = current_collection(self.client, self.address)
-        with contextlib.suppress(CorruptIndexError):
-            manifest = Collection(self.client, current).manifest if current else None
-            if manifest == without_candidate_index(snapshot.manifest):
-                return False
+        if current and self._has(Collection(self.client, current), snapshot):
+            return False
         upload(self.client, self.address, snapshot, current, on_progress)
+        return True
+
+    def _has(self, collection: Collection, snapshot: FolderSnapshot) -> bool:
+        """Say whether a collection is a snapshot's, and every byte of it is as it was written."""
+        try:
+            if collection.manifest != without_candidate_index(snapshot.manifest):
+                return False
+            log.info("Comparing the index at %s, which should be the same.", self.address)
+            for line in MilvusSnapshot(collection).verify():
+                log.debug("%s", line)
+        except (CorruptIndexError, NoCollectionError) as error:
+            log.info("%s; it is sent again.", str(error).split(";")[0])
+            return False
         return True
 
     def pull(self, index: Path, on_progress: Progress) -> None:
@@ -79,7 +98,8 @@ class MilvusStore:
 def push_index(index: str | Path, address: str, *, progress: Progress | None = None) -> bool:
     """Copy an index from a folder to a Milvus server, where it becomes the current one.
 
-    Nothing is embedded. Every vector and item is sent once.
+    Nothing is embedded. Every vector and item is sent once; if the server already has them, they
+    are compared with what was written instead, and sent again if they differ.
 
     Args:
         index: the folder.
@@ -87,10 +107,11 @@ def push_index(index: str | Path, address: str, *, progress: Progress | None = N
         progress: called with (pictures sent, all pictures).
 
     Returns:
-        False if the server already has the same index.
+        False if the server already has the same index, intact.
 
     Raises:
-        PokesimError: the index or the server cannot be used; the server's index is unchanged.
+        PokesimError: the index or the server cannot be used, or a path or the metadata of a
+            picture are longer than Milvus allows; the server's index is unchanged.
     """
     store = MilvusStore(Address.of(address))
     return store.push(Path(index), progress or (lambda done, total: None))

@@ -31,6 +31,8 @@ from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client
 from pokesim.index.milvus.collection import FACTS_FILE, TABLE_FILE, current_collection
 from pokesim.index.milvus.schema import (
+    JSON_BYTES,
+    NAME_BYTES,
     Row,
     base_collection,
     checksum_line,
@@ -40,6 +42,7 @@ from pokesim.index.milvus.schema import (
     index_params,
     item_row,
     items_schema,
+    text_of,
     vectors_schema,
 )
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
@@ -72,6 +75,7 @@ def upload(
         the new collection.
 
     Raises:
+        PokesimError: a path or the metadata of a picture are longer than Milvus allows.
         IndexFolderError: someone else has replaced the current collection meanwhile.
         PokesimError: the server reports an error, or the connection is lost.
             After every error but one of the final switch, ``current`` is still the current one.
@@ -111,6 +115,7 @@ def _send(
 ) -> None:
     """Fill the collections of a snapshot, index and load them, and count the rows."""
     manifest = snapshot.manifest
+    _check_sizes(reader)
     facts = _send_items(client, collection, manifest, reader, on_progress)
     files = {
         MANIFEST_FILE: without_candidate_index(manifest).to_json().encode(),
@@ -131,6 +136,33 @@ def _send(
         raise PokesimError(
             f"The Milvus server {client} has {count:,} of {manifest.count:,} pictures; try again."
         )
+
+
+def _check_sizes(reader: SnapshotReader) -> None:
+    """Check, before anything is sent, that Milvus takes each picture. Raises PokesimError."""
+    for item in reader.items:
+        longest = max(map(text_of, (item.path, item.label)), key=_bytes_of)
+        if (size := _bytes_of(longest)) > NAME_BYTES:
+            raise PokesimError(
+                f"An index on Milvus takes {NAME_BYTES:,} bytes of a path or label, but "
+                f"{longest[:80]}… has {size:,}; rename that picture."
+            )
+        cells = reader.metadata.row(item.id) if reader.metadata else {}
+        size = _json_bytes(item_row(item, cells)["metadata"])
+        if size > JSON_BYTES:
+            column = max(cells, key=lambda name: len(str(cells[name])))
+            raise PokesimError(
+                f"Milvus takes {JSON_BYTES:,} bytes of metadata for a picture, but {item.path} has "
+                f"{size:,}; shorten its {column} in the table, or leave that column out."
+            )
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _json_bytes(cells: Row) -> int:
+    return _bytes_of(json.dumps(cells, ensure_ascii=False, separators=(",", ":")))
 
 
 def _send_items(
