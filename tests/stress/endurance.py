@@ -2,7 +2,8 @@
 
 Each part prints its counts and stops at the first failure.
 
-    cd tests; python -m stress.endurance [kills] [damage] [fuzz] [update] [disk] [readers] [storm]
+    cd tests; python -m stress.endurance [kills] [damage] [fuzz] [update] [disk] [readers] [storm] \
+        [fuzz_where] [fuzz_tables]
 
 The test suite runs the same parts with smaller numbers.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from stress.fuzz_metadata import fuzz_tables, fuzz_where
 from stress.storm import storm
 
 import pokesim
@@ -376,6 +378,8 @@ def main() -> None:
         "disk": lambda home: disk(home, [*range(0, 400_000, 20_000)], seeded(home), print),
         "readers": lambda home: readers(home, 60, print),
         "storm": lambda home: storm(home, 500, print),
+        "fuzz_where": lambda home: fuzz_where(home, 600, print),
+        "fuzz_tables": lambda home: fuzz_tables(home, 600, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

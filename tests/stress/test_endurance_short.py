@@ -31,6 +31,14 @@ def test_a_server_survives_hostile_requests(tmp_path):
     endurance.storm(tmp_path, 40, print)
 
 
+def test_filters_select_what_python_selects(tmp_path):
+    endurance.fuzz_where(tmp_path, 3, print)
+
+
+def test_damaged_tables_are_read_or_refused(tmp_path):
+    endurance.fuzz_tables(tmp_path, 3, print)
+
+
 def test_a_full_disk_is_reported_in_one_line(tmp_path):
     probe = tmp_path / "probe"
     probe.mkdir()

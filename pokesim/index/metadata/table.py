@@ -192,7 +192,7 @@ def check_columns(source: object, columns: Sequence[str]) -> None:
 
 
 def _separated(path: Path, text: str) -> tuple[list[str], list[list[Value]]]:
-    first = text.partition("\n")[0]
+    first = re.sub('"[^"]*"', "", text.partition("\n")[0])
     separator = max(",;\t", key=first.count)
     lines = csv.reader(
         (found[0] for found in _LINE.finditer(text)), delimiter=separator, strict=True
