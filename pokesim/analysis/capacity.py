@@ -57,6 +57,8 @@ ITEM_BYTES = 179
 MEMORY_SHARE = 0.7
 """Share of a machine's memory for vectors; the rest is for the system, programs and queries."""
 
+_LEAST_MEMORY = 1e6  # bytes; below it, the number of machines would be absurd
+
 CELLS = 1024
 """Cells of an IVF index: as many as its 50,000 training vectors can support."""
 
@@ -148,8 +150,8 @@ def plan_capacity(
         raise UsageError(f"The number of pictures must be from 1 to 1e12, not {images:g}.")
     if not 1 <= dims <= spec.dimension:
         raise UsageError(f"{embedder} allows 1 to {spec.dimension} dimensions, not {dims}.")
-    if workers < 1 or not 0 < memory < math.inf:
-        raise UsageError("The plan needs at least one worker and a positive amount of memory.")
+    if workers < 1 or not _LEAST_MEMORY <= memory < math.inf:
+        raise UsageError("The plan needs at least one worker and a megabyte of memory.")
     count, network = int(images), NETWORK_MS[spec.name]
     small, small_step = _build("small pictures", count, network, SMALL_READING_MS, workers)
     large, large_step = _build("12 megapixels", count, network, LARGE_READING_MS, workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pokesim.cli.app import add_command, app
 from pokesim.cli.build_index import build_index
@@ -19,10 +20,12 @@ from pokesim.cli.evaluate import evaluate
 from pokesim.cli.info import info
 from pokesim.cli.map import map_pictures
 from pokesim.cli.milvus import pull, push
+from pokesim.cli.output import complain, flush_results, open_standard_streams
 from pokesim.cli.plan import plan
 from pokesim.cli.query import query
 from pokesim.cli.serve import serve
 from pokesim.cli.tune import tune
+from pokesim.errors import PokesimError
 
 _MAINTAIN = "Maintain"
 
@@ -54,9 +57,18 @@ app.add_typer(cache, name="cache", rich_help_panel=_MAINTAIN)
 
 def main() -> None:
     """Run the command line."""
+    open_standard_streams()
     if "--debug" not in sys.argv:
         _silence_libraries()
-    app(prog_name="pokesim")
+    try:
+        Path.cwd()
+    except OSError as error:
+        complain(f"The current folder cannot be used ({error.strerror}); change to another one.")
+        sys.exit(PokesimError.exit_code)
+    try:
+        app(prog_name="pokesim")
+    except SystemExit as end:
+        sys.exit(end.code if flush_results() else end.code or PokesimError.exit_code)
 
 
 def _silence_libraries() -> None:
@@ -64,8 +76,5 @@ def _silence_libraries() -> None:
 
     Python's own ``sys.stderr`` continues through a copy of the descriptor.
     """
-    try:
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    except OSError:
-        pass  # started without a standard error, so there is nothing to discard
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

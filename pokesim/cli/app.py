@@ -1,12 +1,10 @@
-"""What all commands share: the group and its help, errors as one message, notes and progress."""
+"""What all commands share: the group and its help, errors as one message."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
-import re
-import sys
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NoReturn
@@ -16,14 +14,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from pokesim import __version__
 from pokesim.cli.config import defaults_of
+from pokesim.cli.output import complain, explain, say, set_up
+from pokesim.cli.values import OLD_NAMES, check_values, reworded
 from pokesim.errors import PokesimError, UsageError, did_you_mean
-from pokesim.progress import Progress
-from pokesim.show.text import plain
 
 INTERRUPTED = 130  # the exit code that a shell expects after Ctrl-C
-
-OLD_NAMES = frozenset({"--label", "--labels", "--misses"})
-"""Former names of options, which still work for one release but are not shown."""
 
 _ANYWHERE = ("--debug", "--quiet", "--verbose")
 
@@ -42,19 +37,6 @@ _SYNONYMS = {
 }
 """Words that users of other tools may try for a command."""
 
-_REWORDED = (  # typer's messages, shorter and in plain English
-    (r"^Invalid value for '([^']+)'(?: / '[^']+')*( \(env var: '[^']+'\))?: ", r"\1\2: "),
-    (r" is not a valid int(?: range)?\.", " is not a whole number."),
-    (r" is not a valid float(?: range)?\.", " is not a number."),
-    (r": (\S+) is not in the range x>=(\S+)\.", r" must be at least \2, not \1."),
-    (r": (\S+) is not in the range (\S+?)<=x<=(\S+)\.", r" must be from \2 to \3, not \1."),
-    (r"^No such option: (\S+)", r"No such option \1."),
-    (r"\(Possible options: (.*)\)$", r"Did you mean \1?"),
-    (r"^Got unexpected extra argument(?:s|\(s\))? \((.*)\)$", r"Unexpected argument \1."),
-)
-
-_settings = {"quiet": False}
-
 
 class Command(TyperCommand):
     """A command whose errors are one message, and whose old names are not shown."""
@@ -62,6 +44,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         with _errors_shown(ctx):
+            check_values(ctx)
             return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -100,7 +83,7 @@ class Group(TyperGroup):
         ours = [arg for arg in args if arg in _ANYWHERE]
         args = [*ours, *(arg for arg in args if arg not in _ANYWHERE)]
         if not args and not ctx.resilient_parsing:
-            print(ctx.get_help(), file=sys.stderr)
+            explain(ctx.get_help())
             raise typer.Exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
 
@@ -151,52 +134,30 @@ def _errors_shown(ctx: Any | None) -> Iterator[None]:
         _fail(ctx, message, INTERRUPTED)
     except (BrokenPipeError, typer.Exit, typer.Abort):
         raise  # typer ends quietly
+    except OSError as error:
+        _fail(ctx, _os_sentence(error), PokesimError.exit_code)
+    except MemoryError:
+        _fail(ctx, "There is not enough memory for this.", PokesimError.exit_code)
     except Exception as error:
         if hasattr(error, "format_message"):  # one of typer's
-            _fail(getattr(error, "ctx", None) or ctx, _reworded(error), UsageError.exit_code)
+            _fail(getattr(error, "ctx", None) or ctx, reworded(error), UsageError.exit_code)
         kind = type(error).__name__
         _fail(ctx, f"Unexpected {kind}: {error} (--debug shows where).", PokesimError.exit_code)
 
 
-def _reworded(error: Any) -> str:
-    if possible := getattr(error, "possibilities", None):
-        error.possibilities = [name for name in possible if name not in OLD_NAMES]
-    message = str(error.format_message())
-    for pattern, better in _REWORDED:
-        message = re.sub(pattern, better, message)
-    return message
+def _os_sentence(error: OSError) -> str:
+    """Return what the operating system refuses; a command that knows more has said it itself."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return f"{where}{error.strerror or error}."
 
 
 def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:
     if ctx and ctx.find_root().params.get("debug"):
-        traceback.print_exc()
+        explain(traceback.format_exc())
     if ctx and code == UsageError.exit_code:
-        print(ctx.get_usage(), file=sys.stderr)
+        explain(ctx.get_usage())
     complain(message)
     raise typer.Exit(code)
-
-
-def complain(message: str) -> None:
-    """Print an error on standard error."""
-    print(plain(f"pokesim: {message}"), file=sys.stderr)
-
-
-def note(line: str) -> None:
-    """Print a line that is not a result on standard error, unless --quiet is given."""
-    if not _settings["quiet"]:
-        print(line, file=sys.stderr)
-
-
-@contextlib.contextmanager
-def progress(what: str | Callable[[], str]) -> Iterator[Progress]:
-    """Show progress as `progress_shown` does, unless --quiet is given."""
-    if _settings["quiet"]:
-        yield lambda done, total: None
-        return
-    from pokesim.show.progress import progress_shown
-
-    with progress_shown(what) as show:
-        yield show
 
 
 app = typer.Typer(
@@ -224,16 +185,8 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
+    set_up(quiet=quiet, verbose=verbose, debug=debug)
     if version:
-        print(f"pokesim {__version__}")
+        say(f"pokesim {__version__}")
         raise typer.Exit
-    for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid in the terminal's encoding; its bytes are printed unchanged.
-        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    log = logging.getLogger("pokesim")
-    log.handlers = [logging.StreamHandler(sys.stderr)]
-    log.setLevel(logging.DEBUG if debug or verbose else logging.WARNING if quiet else logging.INFO)
-    _settings["quiet"] = quiet
     ctx.default_map = defaults_of(ctx.command.commands)  # type: ignore[attr-defined]
-    # Pillow logs remarks on bad files; skipped files are listed with their reason anyway.
-    logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pokesim.cli import completion
-from pokesim.cli.app import note, progress
 from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption
+from pokesim.cli.output import note, progress, say
 from pokesim.embedders.catalog import AUTO, Precision, Runtime
 from pokesim.errors import IndexNotFoundError, UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -139,7 +139,7 @@ def build_index(
         )
     for line in build_notes(report):
         note(line)
-    print(build_text(report))
+    say(build_text(report))
 
 
 def _opened(workers: str | None) -> contextlib.AbstractContextManager[DaskWorkers | None]:

@@ -8,6 +8,7 @@ import typer
 
 from pokesim.cache import CONTENTS, cache_dir, clear, size_of
 from pokesim.cli.app import Group
+from pokesim.cli.output import say
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 
 cache = typer.Typer(cls=Group, rich_markup_mode=None)
@@ -45,4 +46,4 @@ def cache_clear(
             raise PokesimError(
                 f"{cache_dir() / name} cannot be removed ({error.strerror})."
             ) from error
-        print(f"Removed {size / 1e6:.1f} MB of {name} from {cache_dir()}.")
+        say(f"Removed {size / 1e6:.1f} MB of {name} from {cache_dir()}.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pokesim.cli.options import FormatOption, IndexOption
+from pokesim.cli.output import results, say
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import TableFormat
 
@@ -34,8 +35,8 @@ def check(
     repairs = repair_index(index) if repair else iter(())
     checks = check_index(index)
     if form is not TableFormat.TABLE:
-        print(check_records(index, repairs, checks).text(form))
+        results.write(check_records(index, repairs, checks).text(form))
         return
     for line in chain(repairs, checks):
-        print(line)
-    print(f"{index} is sound.")
+        say(line)
+    say(f"{index} is sound.")

@@ -17,9 +17,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
+
+from pokesim.cli.values import check_value, reworded
 from pokesim.errors import UsageError, did_you_mean
 
 FILES = ("pokesim.toml", "pyproject.toml")
+
+_KINDS = {
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+    int: "a number",
+    float: "a number",
+}
 
 
 def defaults_of(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -29,7 +40,8 @@ def defaults_of(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         commands: the commands by name.
 
     Raises:
-        UsageError: the file cannot be read, or names an unknown command or option.
+        UsageError: the file cannot be read, names an unknown command or option, or has a value that
+            the option does not take.
     """
     path, settings = _settings()
     if not settings:
@@ -45,14 +57,15 @@ def defaults_of(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 if option not in options[name]:
                     hint = did_you_mean(option, options[name])
                     raise UsageError(f"{path}: {name} has no option {option}.{hint}")
-                found[name][options[name][option].name] = own
+                known = options[name][option]
+                found[name][known.name] = _converted(f"{path}: [{name}] {option}", known, own)
             continue
         if name not in everywhere:
             raise UsageError(f"{path}: no command has the option {name}.{_hint(name, everywhere)}")
         having = {command: known[name] for command, known in options.items() if name in known}
         accepting = {command: one for command, one in having.items() if _accepts(one, value)}
         for command, option in (accepting or having).items():
-            found[command].setdefault(option.name, value)
+            found[command].setdefault(option.name, _converted(f"{path}: {name}", option, value))
     return found
 
 
@@ -69,21 +82,57 @@ def _settings() -> tuple[str, dict[str, Any]]:
 
         try:
             settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             if name == FILES[1]:
                 continue  # a file for other programs too
             raise UsageError(f"{name} cannot be read ({error}).") from error
         if name == FILES[1]:
             tools = settings.get("tool")
             settings = tools.get("pokesim", {}) if isinstance(tools, dict) else {}
+            if not isinstance(settings, dict):
+                raise UsageError(f"{name}: [tool.pokesim] must be a table.")
         if settings:
-            return name, settings if isinstance(settings, dict) else {}
+            return name, settings
     return "", {}
 
 
 def _accepts(option: Any, value: Any) -> bool:
     choices = getattr(option.type, "choices", None)
-    return choices is None or value in list(choices)
+    return choices is None or (isinstance(value, str) and value in list(choices))
+
+
+def _converted(key: str, option: Any, value: Any) -> Any:
+    """Return a value as the option's type. Raises UsageError, with the key, if it does not fit."""
+    if option.multiple:
+        values = value if isinstance(value, list) else [value]
+        return [_converted_one(key, option, one) for one in values]
+    return _converted_one(key, option, value)
+
+
+def _converted_one(key: str, option: Any, value: Any) -> Any:
+    wanted, types = _expected(option)
+    # True is an int in Python.
+    if not isinstance(value, types) or (isinstance(value, bool) and types != (bool, str)):
+        kind = _KINDS.get(type(value), f"a {type(value).__name__}")
+        raise UsageError(f"{key} must be {wanted}, not {kind}.")
+    try:
+        converted = option.type.convert(value, None, None)
+    except typer.BadParameter as error:
+        raise UsageError(reworded(error, key)) from error
+    check_value(key, converted)
+    return converted
+
+
+def _expected(option: Any) -> tuple[str, tuple[type, ...]]:
+    """Return what an option takes, in words and as types; all can be written as text."""
+    kind = option.type.name
+    if option.is_flag:
+        return "true or false", (bool, str)
+    if kind.startswith("int"):
+        return "a whole number", (int, str)
+    if kind.startswith("float"):
+        return "a number", (int, float, str)
+    return "text", (str, int, float)
 
 
 def _options(command: Any) -> dict[str, Any]:

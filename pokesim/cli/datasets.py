@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.app import note, progress
+from pokesim.cli.output import note, progress, say
 from pokesim.errors import PokesimError
-from pokesim.show.text import counted, plain
+from pokesim.show.text import counted
 
 
 def fetch_dataset(
@@ -51,13 +51,13 @@ def fetch_dataset(
         )
     if found.is_new:
         size = f"{counted(found.files, 'file')} ({found.bytes / 1e6:,.1f} MB)"
-        print(plain(f"Fetched {size} of {found.source} into {found.folder}."))
+        say(f"Fetched {size} of {found.source} into {found.folder}.")
     else:
-        print(plain(f"Nothing to do: {found.folder} holds {found.source} already."))
+        say(f"Nothing to do: {found.folder} holds {found.source} already.")
     command = ["pokesim", "build-index", str(found.folder)]
     if len(found.tables) == 1:
         command += ["--metadata", str(found.tables[0])]
-    note(plain(f"Next: {shlex.join(command)}"))
+    note(f"Next: {shlex.join(command)}")
 
 
 def sample_data(
@@ -75,4 +75,4 @@ def sample_data(
     except OSError as error:
         message = f"{directory} cannot be written ({error.strerror or error})."
         raise PokesimError(message) from error
-    print(f"Wrote creatures to {samples.images} and photos of some of them to {samples.photos}.")
+    say(f"Wrote creatures to {samples.images} and photos of some of them to {samples.photos}.")

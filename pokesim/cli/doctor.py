@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pokesim.cli.options import FormatOption, IndexOption
+from pokesim.cli.output import results, say_lines
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import TableFormat
 
@@ -22,6 +23,6 @@ def doctor(index: IndexOption = DEFAULT_INDEX, form: FormatOption = TableFormat.
 
     found = examine(index)
     if form is TableFormat.TABLE:
-        print(findings_table(found))
+        say_lines(findings_table(found))
     else:
-        print(finding_records(found).text(form))
+        results.write(finding_records(found).text(form))

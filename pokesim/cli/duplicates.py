@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.app import note, progress
-from pokesim.cli.options import FormatOption, IndexOption, WhereOption, check_picture_ending
+from pokesim.cli.options import FormatOption, IndexOption, WhereOption, all_of, check_picture
+from pokesim.cli.output import note, progress, results, say_lines
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import TableFormat, counted
 
@@ -43,13 +43,15 @@ def duplicates(
     from pokesim.show.reports import groups_table
 
     if save:
-        check_picture_ending(save)
+        check_picture(save)
     with progress("blocks of pairs") as on_progress:
-        groups = find_duplicates(index, threshold=threshold, where=where, progress=on_progress)
+        groups = find_duplicates(
+            index, threshold=threshold, where=all_of(where), progress=on_progress
+        )
     if form is not TableFormat.TABLE:
-        print(group_records(groups).text(form))
+        results.write(group_records(groups).text(form))
     elif groups:
-        print(groups_table(groups))
+        say_lines(groups_table(groups))
     pictures = sum(map(len, groups))
     note(f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures.")
     if save and groups:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.app import note
 from pokesim.cli.options import IndexOption
+from pokesim.cli.output import note, say
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
 
@@ -30,7 +30,7 @@ def add(
     report = add_pictures(files, index)
     for line in build_notes(report):
         note(line)
-    print(build_text(report))
+    say(build_text(report))
 
 
 def remove(
@@ -49,4 +49,4 @@ def remove(
     from pokesim.build.edit import remove_pictures
 
     report = remove_pictures(names, index)
-    print(f"Removed {counted(report.dropped, 'picture')}; {index} has {report.indexed:,}.")
+    say(f"Removed {counted(report.dropped, 'picture')}; {index} has {report.indexed:,}.")

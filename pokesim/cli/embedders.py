@@ -9,6 +9,7 @@ import typer
 
 from pokesim.cli import completion
 from pokesim.cli.options import FormatOption
+from pokesim.cli.output import results, say, say_lines
 from pokesim.errors import UsageError
 from pokesim.show.text import TableFormat
 
@@ -42,8 +43,8 @@ def embedders(
         raise UsageError("--weights needs --prepare NAME.")
     if prepare:
         model = prepare_model(prepare, weights)
-        print(f"{model.name} is ready: {model.path}")
+        say(f"{model.name} is ready: {model.path}")
     elif form is TableFormat.TABLE:
-        print(embedder_table(inventory()))
+        say_lines(embedder_table(inventory()))
     else:
-        print(embedder_records(inventory()).text(form))
+        results.write(embedder_records(inventory()).text(form))

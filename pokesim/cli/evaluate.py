@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pokesim.analysis.labels import Labels
-from pokesim.cli.app import note
 from pokesim.cli.options import (
     FormatOption,
     IndexOption,
     TruthOption,
     WhereOption,
-    check_picture_ending,
+    all_of,
+    check_picture,
 )
+from pokesim.cli.output import note, results, say_lines
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import TableFormat, counted, plain
+from pokesim.show.text import TableFormat, counted
 
 if TYPE_CHECKING:
     from pokesim.analysis.evaluate import Evaluation
@@ -56,19 +58,17 @@ def evaluate(
     from pokesim.show.reports import evaluation_table
 
     if save:
-        check_picture_ending(save)
-    if not all(part.strip().isdigit() for part in ks.split(",")):
-        raise UsageError(f"-k takes numbers with commas, such as 1,5,10, not {ks}.")
-    cutoffs = sorted({int(part) for part in ks.split(",")})
+        check_picture(save)
+    cutoffs = _cutoffs(ks)
     found = [
-        evaluate_index(queries, one, labels=truth, ks=cutoffs, where=where)
+        evaluate_index(queries, one, labels=truth, ks=cutoffs, where=all_of(where))
         for one in [index, *(compare or [])]
     ]
     _note_uncounted(found[0])
     if form is TableFormat.TABLE:
-        print(evaluation_table(found))
+        say_lines(evaluation_table(found))
     else:
-        print(evaluation_records(found).text(form))
+        results.write(evaluation_records(found).text(form))
     if save:
         from pokesim.show.misses_sheet import save_misses
 
@@ -76,10 +76,17 @@ def evaluate(
         note(f"Drew {drawn} misses in {save}." if drawn else "There are no misses to draw.")
 
 
+def _cutoffs(ks: str) -> list[int]:
+    """Return the numbers in a text such as "1,5,10", ascending."""
+    if not re.fullmatch(r" *\d{1,9} *(, *\d{1,9} *)*", ks, re.ASCII):
+        raise UsageError(f"-k takes numbers with commas, such as 1,5,10, not {ks}.")
+    return sorted({int(part) for part in ks.split(",")})
+
+
 def _note_uncounted(evaluation: Evaluation) -> None:
     for skipped in evaluation.skipped:
-        note(plain(f"skipped {skipped.path}: {skipped.reason}"))
+        note(f"skipped {skipped.path}: {skipped.reason}")
     if unknown := evaluation.unknown:
         photos, labels = counted(sum(unknown.values()), "photo"), counted(len(unknown), "label")
         some = ", ".join(sorted(unknown)[:5]) + (", …" if len(unknown) > 5 else "")
-        note(plain(f"Not counted: {photos} of {labels} not in the index ({some})."))
+        note(f"Not counted: {photos} of {labels} not in the index ({some}).")

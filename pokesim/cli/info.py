@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pokesim.cli.options import FormatOption, IndexOption
+from pokesim.cli.output import results, say_lines
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import TableFormat
@@ -36,15 +37,15 @@ def info(
     if metadata:
         found = _metadata_of(index)
         if form is TableFormat.TABLE:
-            print(metadata_table(found))
+            say_lines(metadata_table(found))
         else:
-            print(metadata_records(found).text(form))
+            results.write(metadata_records(found).text(form))
         return
     snapshot = open_store(index).snapshot()
     if form is TableFormat.TABLE:
-        print(snapshot_text(index, snapshot))
+        say_lines(snapshot_text(index, snapshot))
     else:
-        print(snapshot_records(index, snapshot).text(form))
+        results.write(snapshot_records(index, snapshot).text(form))
 
 
 def _metadata_of(index: str) -> Metadata:

@@ -8,13 +8,18 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.app import note
-from pokesim.cli.options import PAGE_ENDINGS, IndexOption, WhereOption
+from pokesim.cli.options import (
+    PAGE_ENDINGS,
+    PICTURE_ENDINGS,
+    IndexOption,
+    WhereOption,
+    all_of,
+    check_writable,
+)
+from pokesim.cli.output import note
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
-
-_ENDINGS = (*PAGE_ENDINGS, ".png", ".jpg", ".jpeg")
 
 
 class Method(StrEnum):
@@ -56,11 +61,12 @@ def map_pictures(
     path = save or out
     if not path:
         raise UsageError("Give --save FILE, such as --save map.html.")
-    if path.suffix.lower() not in _ENDINGS:
+    if path.suffix.lower() not in (*PAGE_ENDINGS, *PICTURE_ENDINGS):
         raise UsageError(
             f"A map is HTML, PNG or JPEG; name a file *.html, *.png or *.jpg, not {path}."
         )
-    placed = layout_pictures(index, most=most or MAX_PICTURES, method=method, where=where)
+    check_writable(path)
+    placed = layout_pictures(index, most=most or MAX_PICTURES, method=method, where=all_of(where))
     pictures = counted(len(placed), "picture")
     save_map(placed, path, f"{pictures} of {index}")
     note(f"Drew {pictures} in {path}.")

@@ -8,14 +8,21 @@ from typing import Annotated
 import typer
 
 from pokesim.cli import completion
-from pokesim.cli.app import progress
+from pokesim.cli.output import progress, say
+from pokesim.errors import UsageError
 
 _Folder = Annotated[
-    Path,
+    str,
     typer.Argument(metavar="INDEX", help="The index's folder.", autocompletion=completion.indexes),
 ]
 
 _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="milvus://HOST:PORT/COLLECTION.")]
+
+
+def _folder(index: str) -> Path:
+    if "://" in index:
+        raise UsageError(f"The index to copy from or to is a folder here, not the address {index}.")
+    return Path(index)
 
 
 def push(index: _Folder, address: _Address) -> None:
@@ -29,8 +36,8 @@ def push(index: _Folder, address: _Address) -> None:
     from pokesim.index.milvus.store import push_index
 
     with progress("vectors") as on_progress:
-        changed = push_index(index, address, progress=on_progress)
-    print(f"Copied {index} to {address}." if changed else f"{address} is up to date with {index}.")
+        changed = push_index(_folder(index), address, progress=on_progress)
+    say(f"Copied {index} to {address}." if changed else f"{address} is up to date with {index}.")
 
 
 def pull(address: _Address, index: _Folder) -> None:
@@ -44,5 +51,5 @@ def pull(address: _Address, index: _Folder) -> None:
     from pokesim.index.milvus.store import pull_index
 
     with progress("vectors") as on_progress:
-        pull_index(address, index, progress=on_progress)
-    print(f"Copied {address} to {index}.")
+        pull_index(address, _folder(index), progress=on_progress)
+    say(f"Copied {address} to {index}.")

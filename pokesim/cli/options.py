@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,12 @@ import typer
 from pokesim.analysis.labels import Labels
 from pokesim.cli import completion
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import UsageError
+from pokesim.errors import PokesimError, UsageError
 from pokesim.show.text import TableFormat
 
 PAGE_ENDINGS = (".html", ".htm")
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras uses a GPU.")]
 
@@ -31,11 +35,11 @@ IndexOption = Annotated[
 ]
 
 WhereOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--where",
         metavar="FILTER",
-        help="Only pictures whose metadata match, such as Type1=grass.",
+        help="Only pictures whose metadata match, such as Type1=grass; if repeated, all must hold.",
         autocompletion=completion.filters,
     ),
 ]
@@ -52,7 +56,41 @@ TruthOption = Annotated[
 ]
 
 
-def check_picture_ending(path: Path) -> None:
-    """Raise UsageError if a file to draw to has the ending of another format."""
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+def all_of(filters: list[str] | None) -> str | None:
+    """Return the filter that holds if all the given ones do; None if there are none."""
+    if not filters:
+        return None
+    return filters[0] if len(filters) == 1 else " and ".join(f"({one})" for one in filters)
+
+
+def check_picture(path: Path) -> None:
+    """Check before the work that a picture can be written as --save asks.
+
+    Raises:
+        UsageError: the file has the ending of another format.
+        PokesimError: it cannot be written.
+    """
+    if path.suffix.lower() not in PICTURE_ENDINGS:
         raise UsageError(f"--save writes PNG or JPEG; name a file *.png or *.jpg, not {path}.")
+    check_writable(path)
+
+
+def check_page(path: Path) -> None:
+    """Check before the work that a page can be written as --html asks; raises as above."""
+    if path.suffix.lower() not in PAGE_ENDINGS:
+        raise UsageError(f"--html writes HTML; name a file *.html, not {path}.")
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise PokesimError if a file cannot be written, as far as can be known before."""
+    folder = Path(os.path.realpath(path)).parent
+    problem = None
+    if path.is_dir():
+        problem = "it is a folder"
+    elif not folder.is_dir():
+        problem = f"there is no folder {folder}"
+    elif not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        problem = os.strerror(errno.EACCES)
+    if problem:
+        raise PokesimError(f"{path} cannot be written ({problem}).")

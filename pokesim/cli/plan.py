@@ -8,6 +8,7 @@ import typer
 
 from pokesim.cli import completion
 from pokesim.cli.options import FormatOption
+from pokesim.cli.output import results, say_lines
 from pokesim.embedders.catalog import DEFAULT
 from pokesim.show.text import TableFormat
 
@@ -45,6 +46,6 @@ def plan(
 
     found = plan_capacity(images, embedder, dims, workers, 1e9 * memory)
     if form is TableFormat.TABLE:
-        print(capacity_text(found))
+        say_lines(capacity_text(found))
     else:
-        print(capacity_records(found).text(form))
+        results.write(capacity_records(found).text(form))

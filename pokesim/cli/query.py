@@ -5,28 +5,29 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pokesim.cli import completion
-from pokesim.cli.app import complain, note
 from pokesim.cli.options import (
-    PAGE_ENDINGS,
     IndexOption,
     PrecisionOption,
     RuntimeOption,
     WhereOption,
-    check_picture_ending,
+    all_of,
+    check_page,
+    check_picture,
 )
+from pokesim.cli.output import complain, draw, note, results
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.search import DEFAULT_K
 from pokesim.show.answers import Format, verdict
-from pokesim.show.text import counted, plain
+from pokesim.show.text import counted
 from pokesim.timing import record_spans, span
 
 if TYPE_CHECKING:
@@ -101,17 +102,17 @@ def query(
         pokesim query photo.jpg -i indexes/mine --group --label-by folder
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
-    from pokesim.show.answers import write_answers
     from pokesim.show.reports import search_text, spans_text
 
     if not photos:
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
-        check_picture_ending(save)
-    if html and html.suffix.lower() not in PAGE_ENDINGS:
-        raise UsageError(f"--html writes HTML; name a file *.html, not {html}.")
+        check_picture(save)
+    if html:
+        check_page(html)
     if explain and not (save or html):
         raise UsageError("--explain needs --save or --html, which it colours.")
+    condition = all_of(where)
     good: list[Answer] = []
     failed: list[Answer] = []
     with record_spans() as spans:
@@ -125,7 +126,7 @@ def query(
             answers = opened.answer(
                 photos,
                 k,
-                where=where,
+                where=condition,
                 label=label_by,
                 group=group,
                 max_distance=max_distance,
@@ -134,17 +135,32 @@ def query(
             )
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]
-            passes = _conditions(where, max_distance, min_similarity, exclude_self)
-            write_answers(_sorted_out(answers, good, failed, passes), form, sys.stdout, extra)
+            passes = _conditions(condition, max_distance, min_similarity, exclude_self)
+            answers = _sorted_out(answers, good, failed, passes)
+            _write(answers, form, extra, drawn=bool(save or html))
         with span("draw"):
             if show:
                 _preview(good)
             if good and (save or html):
                 _draw(opened, good, save, html, explain)
     if stats:
-        note(spans_text(spans.seconds))
+        for line in spans_text(spans.seconds).splitlines():
+            note(line)
     if failed:
         raise typer.Exit(PokesimError.exit_code)
+
+
+def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], drawn: bool) -> None:
+    """Write the answers; if they are also drawn, get them all even if nobody reads the results."""
+    from pokesim.show.answers import write_answers
+
+    try:
+        write_answers(answers, form, results, extra)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        if not drawn:
+            raise
+        for _ in answers:
+            pass
 
 
 def _sorted_out(
@@ -158,7 +174,7 @@ def _sorted_out(
         elif answer.matches:
             good.append(answer)
         else:
-            note(plain(f"{answer.query}: no picture passes {conditions}."))
+            note(f"{answer.query}: no picture passes {conditions}.")
         yield answer
 
 
@@ -202,7 +218,7 @@ def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | Non
         return None
     if not answer.resembles:
         best = f"{answer.matches[0].label} is only the {verdict(answer)}"
-        note(plain(f"No heat map for {answer.query}: {best}, so there is no likeness to show."))
+        note(f"No heat map for {answer.query}: {best}, so there is no likeness to show.")
         return None
     try:
         return index.explain(answer.photo, answer.matches[0].path)
@@ -220,4 +236,4 @@ def _preview(answers: list[Answer]) -> None:
         note("--show needs a terminal; nothing is drawn.")
         return
     for answer in answers:
-        note(preview(answer.photo, answer.matches, shutil.get_terminal_size().columns))
+        draw(preview(answer.photo, answer.matches, shutil.get_terminal_size().columns))

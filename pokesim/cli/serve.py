@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.app import note
 from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption
+from pokesim.cli.output import note
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pokesim.analysis.labels import Labels
-from pokesim.cli.app import progress
 from pokesim.cli.options import IndexOption, TruthOption
+from pokesim.cli.output import progress, say, say_lines
 from pokesim.embedders.catalog import spec_of
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -47,7 +47,7 @@ def tune(
         raise UsageError("Give either a folder of labelled pictures or --reset.")
     if labelled is None:
         reset_index(index)
-        print(f"{index} has its base vectors again.")
+        say(f"{index} has its base vectors again.")
         return
     with progress("labelled pictures") as on_progress:
         tuning = tune_index(
@@ -55,4 +55,4 @@ def tune(
         )
     manifest = open_store(index).snapshot().manifest
     base_dimension = spec_of(manifest.embedder.name).dimension
-    print(tuning_text(tuning, (base_dimension, manifest.dimension)))
+    say_lines(tuning_text(tuning, (base_dimension, manifest.dimension)))

@@ -37,7 +37,7 @@ def open_workers(where: str | int) -> Iterator[DaskWorkers]:
         UsageError: ``where`` is neither.
         PokesimError: dask is not installed, or no scheduler answers.
     """
-    number = int(where) if str(where).isdecimal() else None
+    number = int(where) if re.fullmatch(r"[0-9]{1,3}", str(where)) else None
     if number == 0 or not (number or re.fullmatch(r"((tcp|tls|ws|wss)://)?[^/]+:\d+", str(where))):
         raise UsageError(
             "Workers are given as a number of processes, or as a scheduler's address such as "

@@ -10,16 +10,25 @@ labels, and "metadata" if the index has a table.
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pokesim.show.text import columns, plain, readable_path
+from pokesim.show.text import columns, json_text, plain, readable_path
 
 if TYPE_CHECKING:
     from pokesim.search.matches import Answer, Match
+
+
+class Output(Protocol):
+    """A stream that text is written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+    def flush(self) -> object:
+        """Write what is buffered."""
 
 
 class Format(StrEnum):
@@ -33,7 +42,7 @@ class Format(StrEnum):
 
 
 def write_answers(
-    answers: Iterable[Answer], form: Format, out: TextIO, extra: Sequence[str] = ()
+    answers: Iterable[Answer], form: Format, out: Output, extra: Sequence[str] = ()
 ) -> None:
     """Write each answer as it arrives; JSON, being one array, waits for the last.
 
@@ -94,7 +103,7 @@ def _extra_cells(match: Match) -> list[str]:
     return ["" if cell is None else str(cell) for cell in cells]
 
 
-def _write_table(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -> None:
+def _write_table(answers: Iterator[Answer], out: Output, extra: Sequence[str]) -> None:
     for number, answer in enumerate(answers):
         if answer.error:
             continue
@@ -116,19 +125,20 @@ def _write_table(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -
             if answer.matches
             else answer.query
         )
-        print(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}", file=out)
+        out.write(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}\n")
 
 
-def _write_json(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
-    print(json.dumps([as_dict(answer) for answer in answers], indent=1), file=out)
+def _write_json(answers: Iterator[Answer], out: Output, _: Sequence[str]) -> None:
+    out.write(f"{json_text([as_dict(answer) for answer in answers], indent=1)}\n")
 
 
-def _write_ndjson(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
+def _write_ndjson(answers: Iterator[Answer], out: Output, _: Sequence[str]) -> None:
     for answer in answers:
-        print(json.dumps(as_dict(answer)), file=out, flush=True)
+        out.write(f"{json_text(as_dict(answer))}\n")
+        out.flush()
 
 
-def _write_csv(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -> None:
+def _write_csv(answers: Iterator[Answer], out: Output, extra: Sequence[str]) -> None:
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["query", "rank", "label", "path", "distance", "similarity", *extra])
     for answer in answers:
@@ -136,13 +146,13 @@ def _write_csv(answers: Iterator[Answer], out: TextIO, extra: Sequence[str]) -> 
             table.writerow([answer.query, *_fields(match).values(), *_extra_cells(match)])
 
 
-def _write_paths(answers: Iterator[Answer], out: TextIO, _: Sequence[str]) -> None:
+def _write_paths(answers: Iterator[Answer], out: Output, _: Sequence[str]) -> None:
     for answer in answers:
         for match in answer.matches:
-            print(match.path, file=out)
+            out.write(f"{match.path}\n")
 
 
-_WRITERS: dict[Format, Callable[[Iterator[Answer], TextIO, Sequence[str]], None]] = {
+_WRITERS: dict[Format, Callable[[Iterator[Answer], Output, Sequence[str]], None]] = {
     Format.TABLE: _write_table,
     Format.JSON: _write_json,
     Format.NDJSON: _write_ndjson,

@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from pokesim.errors import PictureError, PokesimError
+from pokesim.errors import PictureError
 from pokesim.images import PictureSource, thumbnail_of
+from pokesim.show.output import output_file
 
 PAPER = "#f4f1ea"
 
@@ -34,10 +35,8 @@ def save_picture(canvas: Image.Image, path: Path) -> None:
     Raises:
         PokesimError: the file cannot be written.
     """
-    try:
-        canvas.save(path, quality=92, subsampling=0)  # no chroma subsampling, which would blur text
-    except OSError as error:
-        raise PokesimError(f"{path} cannot be written ({error.strerror or error}).") from error
+    with output_file(path) as part:
+        canvas.save(part, quality=92, subsampling=0)  # no chroma subsampling, which would blur text
 
 
 def paste(

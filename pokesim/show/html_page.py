@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pokesim.errors import PokesimError
+from pokesim.show.output import output_file
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -29,10 +29,8 @@ def save_page(path: Path, template: str, parts: Mapping[str, str]) -> None:
     page = (_TEMPLATES / template).read_text(encoding="utf-8")
     # In one pass, so that {{name}} inside a part is not replaced.
     page = re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], page)
-    try:
-        path.write_text(page, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise PokesimError(f"{path} cannot be written ({error.strerror}).") from error
+    with output_file(path) as part:
+        part.write_text(page, encoding="utf-8", errors="replace")
 
 
 def data_url(picture: Image.Image) -> str:

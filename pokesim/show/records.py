@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pokesim.show.text import TableFormat
+from pokesim.show.text import TableFormat, json_text
 
 if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
@@ -36,14 +35,14 @@ class Records:
     rows: Sequence[Sequence[Any]]
 
     def text(self, form: TableFormat) -> str:
-        """Return JSON or CSV; a CSV cell is empty for None, and "true" or "false" for a bool."""
+        """Return lines of JSON or CSV; a cell is empty for None, "true" or "false" for a bool."""
         if form is TableFormat.JSON:
-            return json.dumps(self.data, indent=1)
+            return f"{json_text(self.data, indent=1)}\n"
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
         table.writerow(self.columns)
         table.writerows(map(_cell, row) for row in self.rows)
-        return out.getvalue().removesuffix("\n")
+        return out.getvalue()
 
 
 def _cell(value: Any) -> Any:

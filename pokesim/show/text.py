@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# C0, DEL and C1, also as undecodable bytes of a file name; marks that change the direction of text
+# or end a line.
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\udc80-\udc9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 
 
 class TableFormat(StrEnum):
@@ -22,6 +29,31 @@ class TableFormat(StrEnum):
 def plain(name: str) -> str:
     """Escape control characters and those that reverse the direction of text."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), name)
+
+
+def plain_lines(text: str) -> str:
+    """Escape as `plain` does, except the ends of lines."""
+    return "\n".join(map(plain, text.split("\n")))
+
+
+def json_text(data: Any, indent: int | None = None) -> str:
+    """Return JSON in ASCII, without any character that controls a terminal.
+
+    A number that JSON does not know, such as NaN, becomes null.
+    """
+    try:
+        text = json.dumps(data, indent=indent, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(data), indent=indent)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def counted(number: int, what: str) -> str:

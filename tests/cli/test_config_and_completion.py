@@ -41,7 +41,7 @@ def test_defaults_come_from_the_line_then_the_environment_then_the_file(
         ("inedx = 1", "no command has the option inedx. Did you mean index?"),
         ("[qury]\nk = 1", "no such command qury. Did you mean query?"),
         ("[query]\nkk = 1", "query has no option kk. Did you mean k?"),
-        ("[query]\nk = 'many'", "-k: 'many' is not a whole number."),
+        ("[query]\nk = 'many'", "[query] k: 'many' is not a whole number."),
         ("k =", "pokesim.toml cannot be read"),
     ],
 )

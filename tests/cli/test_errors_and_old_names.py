@@ -108,7 +108,7 @@ def test_a_value_for_every_command_is_ignored_where_it_is_no_choice(run, index_p
     settings.write_text('format = "yaml"\n')
     wrong = run("info")
     assert wrong.returncode == 2
-    assert "--format: 'yaml' is not one of" in wrong.stderr
+    assert "pokesim.toml: format: 'yaml' is not one of" in wrong.stderr
 
 
 def test_an_empty_answer_names_the_options_that_nothing_passes(run, index_path, samples):

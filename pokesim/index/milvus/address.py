@@ -10,6 +10,8 @@ from pokesim.errors import UsageError
 PORT = 19530
 """Milvus's default port, used if an address names none."""
 
+_LAST_PORT = 65535
+
 _ADDRESS = re.compile(
     r"milvus(?P<tls>\+https)?://(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>\d{1,5}))?"
     r"/(?P<name>[A-Za-z_]\w{0,199})",
@@ -48,9 +50,11 @@ class Address:
             UsageError: it is not valid.
         """
         found = _ADDRESS.fullmatch(text)
-        if not found:
+        port = int(found["port"] or PORT) if found else 0
+        if not found or not 0 < port <= _LAST_PORT:
             raise UsageError(
                 f"{text} is not a valid index address; write milvus://HOST:PORT/COLLECTION, or "
-                "milvus+https:// for TLS; a collection's name has up to 200 letters, digits and _."
+                "milvus+https:// for TLS; a port is at most 65535, and a collection's name has "
+                "up to 200 letters, digits and _."
             )
-        return Address(found["host"], int(found["port"] or PORT), found["name"], bool(found["tls"]))
+        return Address(found["host"], port, found["name"], bool(found["tls"]))

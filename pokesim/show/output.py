@@ -1,0 +1,31 @@
+"""Write a drawing or a page in one step, so that a failure leaves the old file as it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pokesim.errors import PokesimError
+from pokesim.files import atomic_path
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file, which replaces ``path`` when the block ends without an error.
+
+    A link is followed; a pipe or a device is written directly.
+
+    Raises:
+        PokesimError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            yield target
+        else:
+            with atomic_path(target) as part:
+                yield part
+    except OSError as error:
+        raise PokesimError(f"{path} cannot be written ({error.strerror or error}).") from error
