@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import logging
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +33,13 @@ class NetError(Exception):
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError if an http(s) URL has no host, or a port that does not exist."""
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname or parts.port == 0:  # reading a port beyond 65535 raises ValueError
+        raise ValueError("it names no host" if not parts.hostname else "port 0 does not exist")
 
 
 def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
@@ -156,6 +164,7 @@ def reachable(url: str, seconds: float = 5.0) -> bool:
 def _open(  # type: ignore[no-untyped-def]  # noqa: ANN202
     method: str, url: str, seconds: float, headers: Mapping[str, str] | None = None
 ):
+    check_url(url)
     headers = {"User-Agent": "pokesim", **(headers or {})}
     request = urllib.request.Request(url, method=method, headers=headers)
     return _opener().open(request, timeout=seconds)

@@ -68,7 +68,8 @@ def main() -> None:
     try:
         app(prog_name="pokesim")
     except SystemExit as end:
-        sys.exit(end.code if flush_results() else end.code or PokesimError.exit_code)
+        written = flush_results(report=not end.code)  # else an error has been reported
+        sys.exit(end.code if written else end.code or PokesimError.exit_code)
 
 
 def _silence_libraries() -> None:

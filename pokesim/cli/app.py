@@ -147,8 +147,8 @@ def _errors_shown(ctx: Any | None) -> Iterator[None]:
 
 def _os_sentence(error: OSError) -> str:
     """Return what the operating system refuses; a command that knows more has said it itself."""
-    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-    return f"{where}{error.strerror or error}."
+    where = os.fsdecode(error.filename) if error.filename else "A file cannot be read or written"
+    return f"{where}: {error.strerror or error}."
 
 
 def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:

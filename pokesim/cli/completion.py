@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import typer
@@ -12,8 +12,14 @@ from pokesim.analysis.labels import Labels
 from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.show.text import plain
 
 _MOST = 200
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return the names that begin as typed and do not control a terminal."""
+    return [name for name in names if name.startswith(incomplete) and plain(name) == name]
 
 
 def indexes(incomplete: str) -> list[str]:
@@ -21,27 +27,26 @@ def indexes(incomplete: str) -> list[str]:
     folder = Path(incomplete if incomplete.endswith("/") else Path(incomplete).parent)
     folders = [folder, Path(DEFAULT_INDEX).parent] if "/" not in incomplete else [folder]
     found = {str(path.parent) for one in folders for path in one.glob("*/CURRENT")}
-    return sorted(name for name in found if name.startswith(incomplete))
+    return sorted(_offered(found, incomplete))
 
 
 def embedders(incomplete: str) -> list[str]:
     """Return the embedders' names."""
-    return [name for name in CATALOG if name.startswith(incomplete)]
+    return _offered(CATALOG, incomplete)
 
 
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return what can label the matches of the chosen index."""
     known = (Labels.STEM, Labels.FOLDER, *_columns(ctx))
-    return [name for name in known if name.startswith(incomplete)]
+    return _offered(known, incomplete)
 
 
 def filters(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the columns of the chosen index, or the values of the typed column."""
     if "=" not in incomplete:
-        return [f"{name}=" for name in _columns(ctx) if name.startswith(incomplete)]
+        return _offered((f"{name}=" for name in _columns(ctx)), incomplete)
     column = incomplete.split("=", 1)[0]
-    tests = [f"{column}={value}" for value in _values(ctx, column)]
-    return [test for test in tests if test.startswith(incomplete)]
+    return _offered((f"{column}={value}" for value in _values(ctx, column)), incomplete)
 
 
 def _columns(ctx: typer.Context) -> Iterator[str]:

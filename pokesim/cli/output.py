@@ -122,8 +122,10 @@ def explain(text: str) -> None:
 
 
 def _tell(text: str) -> None:
-    with contextlib.suppress(OSError):  # an unreadable note is no reason to fail
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:  # a note that nobody can read is no reason to fail
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 @contextlib.contextmanager
@@ -154,14 +156,15 @@ def open_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def flush_results() -> bool:
-    """Write what is left of the results; return False if that fails, after saying why."""
+def flush_results(report: bool) -> bool:
+    """Write what is left of the results; return False if that fails, and say why if ``report``."""
     try:
         results.flush()
     except BrokenPipeError:
         pass
     except PokesimError as error:
-        complain(str(error))
+        if report:
+            complain(str(error))
     else:
         return True
     # Python flushes again when it ends, and would report the failure once more.

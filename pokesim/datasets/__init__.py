@@ -134,6 +134,10 @@ def _kaggle_name(source: str) -> str | None:
     if named := re.fullmatch(r"kaggle:([\w-]+/[\w-]+(?:/versions/\d+)?)", source):
         return named[1]
     if source.lower().startswith(("http://", "https://")):
+        try:
+            net.check_url(source)
+        except ValueError as error:
+            raise UsageError(f"{source} is not a valid URL ({error}).") from error
         return None
     raise UsageError(f"A data set is kaggle:OWNER/NAME or an http(s) URL, not {source}.")
 

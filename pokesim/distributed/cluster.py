@@ -20,6 +20,8 @@ SECONDS = 5
 
 _LOOPBACK = "127.0.0.1"
 
+_LAST_PORT = 65535
+
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +40,8 @@ def open_workers(where: str | int) -> Iterator[DaskWorkers]:
         PokesimError: dask is not installed, or no scheduler answers.
     """
     number = int(where) if re.fullmatch(r"[0-9]{1,3}", str(where)) else None
-    if number == 0 or not (number or re.fullmatch(r"((tcp|tls|ws|wss)://)?[^/]+:\d+", str(where))):
+    address = re.fullmatch(r"((tcp|tls|ws|wss)://)?[^/]+:(?P<port>[0-9]{1,5})", str(where))
+    if not number and not (address and 0 < int(address["port"]) <= _LAST_PORT):
         raise UsageError(
             "Workers are given as a number of processes, or as a scheduler's address such as "
             f"tcp://HOST:8786, not {where}."

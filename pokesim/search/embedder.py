@@ -20,7 +20,7 @@ from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError
 from pokesim.files import sha256_of
-from pokesim.images import READING, PictureSource, Pixels, in_memory, pixels_of
+from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
 from pokesim.index.item import path_in
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.store import Reader
@@ -141,12 +141,13 @@ class IndexEmbedder:
     ) -> Iterator[tuple[PictureSource, NDArray[np.float32] | PictureError]]:
         """Yield each photo with its vector, float32 (d,), or the error; see `Index`."""
 
-        def load(photo: PictureSource) -> tuple[PictureSource, LoadedPhoto | PictureError]:
+        def load(given: PictureSource) -> tuple[PictureSource, LoadedPhoto | PictureError]:
+            photo = given
             try:
-                photo = in_memory(photo)
+                photo = in_memory(given)
                 return photo, self.load(photo)
             except PictureError as error:
-                return photo, error
+                return photo, type(error)(name_of(given), error.reason)  # not that of its bytes
 
         loaded = read_ahead(load, photos, 2 * BATCH_SIZE)
         while batch := _next_batch(loaded):

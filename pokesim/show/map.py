@@ -15,6 +15,7 @@ from pokesim.errors import PictureError
 from pokesim.images import thumbnail_of
 from pokesim.show.canvas import PAPER, TILE, paste, save_picture
 from pokesim.show.html_page import data_url, save_page
+from pokesim.show.text import plain
 
 _SIDE = 2000  # of the map as a picture, in pixels
 
@@ -38,8 +39,8 @@ def save_map(placed: Sequence[PlacedPicture], path: Path, title: str) -> None:
         return
     pictures = [
         {
-            "label": one.label,
-            "path": str(one.path),
+            "label": plain(one.label),
+            "path": plain(str(one.path)),
             "x": round(one.x, 5),
             "y": round(one.y, 5),
             "src": _thumbnail(one.path),
@@ -47,7 +48,7 @@ def save_map(placed: Sequence[PlacedPicture], path: Path, title: str) -> None:
         for one in placed
     ]
     data = json.dumps(pictures).replace("<", "\\u003c")  # so that no name can end the script
-    save_page(path, "map.html", {"title": html.escape(title), "pictures": data})
+    save_page(path, "map.html", {"title": html.escape(plain(title)), "pictures": data})
 
 
 def _drawn(placed: Sequence[PlacedPicture]) -> Image.Image:

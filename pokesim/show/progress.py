@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -64,7 +64,8 @@ def _lines(name: Callable[[], str]) -> Iterator[Callable[[int, int], None]]:
         last = time.monotonic()
         left = (total - done) / rate
         line = f"{done:,} of {total:,} {name()}, {rate:,.0f}/s, {left:,.0f} s left"
-        print(line, file=sys.stderr, flush=True)
+        with suppress(OSError):  # a line that nobody can read is no reason to fail
+            print(line, file=sys.stderr, flush=True)
 
     yield show
 

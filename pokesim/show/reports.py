@@ -93,9 +93,8 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
             f"{tuning.before[0]:.1f} % → {tuning.after[0]:.1f} %"
         )
     lines = [f"{name:<10}{value}" for name, value in facts.items()]
-    return "\n".join(
-        lines + [plain(f"  {skipped.path}: {skipped.reason}") for skipped in manifest.skipped]
-    )
+    lines += [f"  {skipped.path}: {skipped.reason}" for skipped in manifest.skipped]
+    return "\n".join(map(plain, lines))
 
 
 def size_of(manifest: Manifest) -> int:
@@ -173,7 +172,9 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
         for other in others
     ]
     width = len(rows[0])
-    return "\n".join([columns(rows, right=range(width - len(names) - 1, width)), *tests])
+    return "\n".join(
+        [columns(rows, right=range(width - len(names) - 1, width)), *map(plain, tests)]
+    )
 
 
 def groups_table(groups: Sequence[Sequence[Duplicate]]) -> str:
