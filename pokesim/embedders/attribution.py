@@ -40,7 +40,7 @@ class _Step:
 
 
 class Attributor(Protocol):
-    """Attributes the vectors of pictures to positions in them."""
+    """Attributes the vectors of pictures to positions in them; safe to use from several threads."""
 
     @property
     def side(self) -> int:
@@ -83,9 +83,7 @@ class NetworkAttributor:
         self._name = model.name
         self._network = LiteRTEmbedder(model.path, keep_tensors=True)
         self._steps = _steps_of(model.path)
-        self._lock = (
-            threading.Lock()
-        )  # the tensors must be read before the next run overwrites them
+        self._lock = threading.Lock()  # tensors must be read before the next run overwrites them
         self.side = self._network.side
 
     def parts(self, pixels: NDArray[np.uint8]) -> Parts:

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 
 class Embedder(Protocol):
-    """Runs a model: RGB pixels in, vectors out. There is one class for each runtime."""
+    """Runs a model: RGB pixels in, vectors out. There is one class for each runtime.
+
+    It is safe to use from several threads.
+    """
 
     @property
     def side(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class KerasEmbedder:
-    """Runs the network that a model was exported from, built from the same weights."""
+    """Runs the network that a model was exported from, built from the same weights.
+
+    Safe to use from several threads; one batch at a time runs.
+    """
 
     def __init__(self, model: Model) -> None:
         """Import TensorFlow and build the network.
@@ -43,9 +47,11 @@ class KerasEmbedder:
         if not tf.config.list_physical_devices("GPU"):
             log.info("TensorFlow found no GPU; without one, --runtime litert is faster.")
         self._network: Any = build(spec, weights)
+        self._lock = threading.Lock()
         self.side, self.dimension = spec.side, spec.dimension
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        vectors: NDArray[np.float32] = self._network.predict_on_batch(pixels.astype(np.float32))
+        with self._lock:
+            vectors: NDArray[np.float32] = self._network.predict_on_batch(pixels.astype(np.float32))
         return vectors

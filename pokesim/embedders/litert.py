@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,16 @@ _AT_ONCE = 4
 """Pictures of a batch that the network computes at once: what it computes of few stays in the
 processor's cache, which saves EfficientNet-Lite0 a fifth of the time of 32 at once."""
 
+_redirecting = threading.Lock()
+"""Held while standard error, which all threads share, is redirected."""
+
 
 class LiteRTEmbedder:
-    """Runs a ``.tflite`` file with one input and one output.
+    """Runs a ``.tflite`` file with one input and one output; safe to use from several threads.
 
     The model takes RGB pixels 0..255 as float32 (n, side, side, 3), includes its preprocessing, and
-    returns float32 (n, dimension).
+    returns float32 (n, dimension). One batch at a time runs, on all cores: an interpreter for each
+    thread would compute no more pictures a second, and need memory for each.
     """
 
     def __init__(self, path: Path, keep_tensors: bool = False) -> None:
@@ -55,15 +60,17 @@ class LiteRTEmbedder:
                     experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
                     experimental_preserve_all_tensors=keep_tensors,
                 )
+                self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
+                self.side = int(self._input["shape_signature"][1])
+                # Only the first allocation creates the delegate that LiteRT reports.
+                self._allocate(1)
         except (ValueError, RuntimeError) as error:
             raise ModelError(
                 f"The model file {path} is damaged; delete it and build again."
             ) from error
-        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
         self._output: int = self._interpreter.get_output_details()[0]["index"]
         self._keeps_tensors = keep_tensors
-        self._batch = 0
-        self.side = int(self._input["shape_signature"][1])
+        self._lock = threading.Lock()
         self.dimension = int(self._interpreter.get_output_details()[0]["shape_signature"][-1])
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -76,22 +83,29 @@ class LiteRTEmbedder:
             float32 (n, dimension), not normalized.
         """
         size = len(pixels) if self._keeps_tensors else _AT_ONCE
-        chunks = [self._run(pixels[at : at + size]) for at in range(0, len(pixels), size)]
+        with self._lock:
+            chunks = [self._run(pixels[at : at + size]) for at in range(0, len(pixels), size)]
         return np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
 
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         if len(pixels) != self._batch:
-            with _quiet_stderr():
-                self._interpreter.resize_tensor_input(self._input["index"], pixels.shape)
-                self._interpreter.allocate_tensors()
-            self._batch = len(pixels)
+            self._allocate(len(pixels))
         self._interpreter.set_tensor(self._input["index"], pixels.astype(np.float32))
         self._interpreter.invoke()
         vectors: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return vectors
 
+    def _allocate(self, batch: int) -> None:
+        shape = (batch, self.side, self.side, 3)
+        self._interpreter.resize_tensor_input(self._input["index"], shape)
+        self._interpreter.allocate_tensors()
+        self._batch = batch
+
     def tensor(self, number: int) -> NDArray[np.float32]:
-        """Return a tensor of the last `embed` by its number in the file; needs ``keep_tensors``."""
+        """Return a tensor of the last `embed` by its number in the file; needs ``keep_tensors``.
+
+        No other thread may call `embed` in between.
+        """
         values: NDArray[np.float32] = self._interpreter.get_tensor(number)
         return values
 
@@ -100,18 +114,20 @@ class LiteRTEmbedder:
 def _quiet_stderr() -> Iterator[None]:
     """Keep LiteRT's C++ notes ("Created TensorFlow Lite XNNPACK delegate…") off standard error.
 
-    They bypass Python, so the file descriptor itself is redirected meanwhile.
+    They bypass Python, so the file descriptor itself is redirected meanwhile, by one thread at a
+    time: a second one would save, and later restore, the redirected descriptor.
     """
-    try:
-        saved = os.dup(2)
-    except OSError:  # this process has no standard error
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+    with _redirecting:
+        try:
+            saved = os.dup(2)
+        except OSError:  # this process has no standard error
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(nowhere)

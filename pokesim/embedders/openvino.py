@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 
 
 class OpenVINOEmbedder:
-    """Runs a ``.tflite`` file of the kind that `LiteRTEmbedder` runs, on the processor."""
+    """Runs a ``.tflite`` file of the kind that `LiteRTEmbedder` runs, on the processor.
+
+    Safe to use from several threads; one batch at a time runs, on all cores.
+    """
 
     def __init__(self, path: Path, precision: Precision) -> None:
         """Load and compile a model file.
@@ -50,11 +54,13 @@ class OpenVINOEmbedder:
                 f"The model file {path} is damaged; delete it and build again."
             ) from error
         self._request: Any = compiled.create_infer_request()
+        self._lock = threading.Lock()
         self.side = int(compiled.input(0).partial_shape[1].get_length())
         self.dimension = int(compiled.output(0).partial_shape[-1].get_length())
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        self._request.infer([pixels.astype(np.float32)])
-        # Copy it: the next batch overwrites the tensor.
-        return np.array(self._request.get_output_tensor(0).data, np.float32)
+        with self._lock:
+            self._request.infer([pixels.astype(np.float32)])
+            # Copy it: the next batch overwrites the tensor.
+            return np.array(self._request.get_output_tensor(0).data, np.float32)

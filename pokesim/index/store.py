@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest, MetadataRecord
@@ -84,7 +84,7 @@ class Metadata(Protocol):
 
 
 class Reader(Protocol):
-    """A snapshot that is open for searching.
+    """A snapshot that is open for searching; safe to use from several threads until it is closed.
 
     Attributes:
         projection: the learned metric of a tuned index.
@@ -103,8 +103,8 @@ class Reader(Protocol):
     def view(self, condition: Condition | None) -> VectorView:
         """Return the vectors of the pictures that meet a condition; None means all."""
 
-    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of ids (n,)."""
+    def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all vectors in the order of their ids, float32 (≤ 8192, d) at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.arguments import shown
 from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
-from pokesim.errors import IndexFolderError, PictureError, PokesimError
+from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
 from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
 from pokesim.index.item import path_in
@@ -38,7 +40,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedPhoto:
-    """A photo that is ready to be embedded; exactly one of the two is set.
+    """A photo that is ready to be embedded, as `IndexEmbedder.load` returns it.
+
+    Exactly one of the two is set.
 
     Attributes:
         pixels: uint8 (side, side, 3).
@@ -50,7 +54,9 @@ class LoadedPhoto:
 
 
 class IndexModels:
-    """What runs the model of an index; each runner is loaded on first use.
+    """What runs the model of an index; safe to use from several threads.
+
+    Each runner is loaded on first use, once: other threads wait for it.
 
     Attributes:
         record: what the manifest says about the embedder.
@@ -59,23 +65,39 @@ class IndexModels:
 
     def __init__(self, record: EmbedderRecord, compute: Compute) -> None:
         self.record, self.compute = record, compute
+        self._loading = threading.RLock()
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder. Raises ModelError if its model is not on this machine."""
+        with self._loading:
+            return self._embedder
+
+    @property
+    def attributor(self) -> Attributor:
+        """The attributor, in LiteRT. Raises ModelError if its model is not on this machine."""
+        with self._loading:
+            return self._attributor
+
+    @property
+    def explains(self) -> bool:
+        """Whether a vector is a sum over the positions of a picture."""
+        with self._loading:
+            return self._explains
 
     @cached_property
-    def embedder(self) -> Embedder:
-        """The embedder; not thread-safe. Raises ModelError if its model is not on this machine."""
+    def _embedder(self) -> Embedder:
         with span("load the model"):
             return self._checked(open_embedder(find_model(self.record), self.compute))
 
     @cached_property
-    def attributor(self) -> Attributor:
-        """The attributor, in LiteRT. Raises ModelError if its model is not on this machine."""
+    def _attributor(self) -> Attributor:
         from pokesim.embedders.attribution import open_attributor
 
         return self._checked(open_attributor(find_model(self.record)))
 
     @cached_property
-    def explains(self) -> bool:
-        """Whether a vector is a sum over the positions of a picture."""
+    def _explains(self) -> bool:
         side = self.record.side
         try:
             self.attributor.parts(np.full((1, side, side, 3), 128, np.uint8))
@@ -105,7 +127,18 @@ class IndexEmbedder:
         self._manifest, self._reader = manifest, reader
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3)."""
+        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3).
+
+        Raises:
+            UsageError: the pixels have another shape or type.
+        """
+        side = self._manifest.embedder.side
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+            raise UsageError(f"Pixels must be an array of uint8, not {shown(pixels)}.")
+        if pixels.ndim != 4 or pixels.shape[1:] != (side, side, 3):
+            raise UsageError(f"Pixels must be (n, {side}, {side}, 3), not {pixels.shape}.")
+        if not len(pixels):
+            return np.empty((0, self._manifest.dimension), np.float32)
         embedder = self.models.embedder
         with span("embed"):
             rows = embedder.embed(pixels)
@@ -179,6 +212,6 @@ def _digest_of(photo: PictureSource) -> str | None:
             return hashlib.sha256(photo).hexdigest()
         if isinstance(photo, str | Path):
             return sha256_of(Path(photo))
-    except OSError:  # reading the photo reports the reason
+    except (OSError, ValueError):  # reading the photo reports the reason
         pass
     return None

@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence, Set
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from cachetools import LRUCache
 from numpy.typing import ArrayLike, NDArray
 
+from pokesim.arguments import iterable, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.errors import IndexFolderError, PictureError, UsageError
+from pokesim.errors import IndexFolderError, PictureError
 from pokesim.images import PictureSource, name_of, pixels_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
-from pokesim.index.store import Metadata, Snapshot, Store
-from pokesim.index.vectors.knn import ExactSearcher, VectorView
+from pokesim.index.store import Items, Metadata, Snapshot, Store
+from pokesim.index.vectors.checks import checked_queries
+from pokesim.index.vectors.knn import ExactSearcher
 from pokesim.search import DEFAULT_K
 from pokesim.search.embedder import IndexEmbedder, IndexModels, LoadedPhoto
+from pokesim.search.lifetime import Lifetime
 from pokesim.search.matcher import Matcher
 from pokesim.search.matches import STEM, Answer, Match, QueryOptions
+from pokesim.search.views import Views
 from pokesim.timing import span
 
 if TYPE_CHECKING:
     from pokesim.search.explain import Explanation
 
 log = logging.getLogger(__name__)
-
-_CACHED_FILTERS = 16
 
 
 @span("open the index")
@@ -80,11 +79,12 @@ def _open(store: Store, compute: Compute, loaded: IndexModels | None = None) -> 
 class Index:
     """An opened index: one snapshot, even if others are published or removed later.
 
-    Use it in a ``with`` block, or call `close`, to close its files.
+    Use it in a ``with`` block, or call `close`, to close its files. It is safe to use from several
+    threads. Every method raises UsageError for arguments that it cannot use, and once the index is
+    closed.
 
     Attributes:
         manifest: description of the index.
-        items: the pictures, by id.
     """
 
     def __init__(self, store: Store, snapshot: Snapshot, models: IndexModels) -> None:
@@ -93,9 +93,9 @@ class Index:
         self._reader = snapshot.open()
         self._embedder = IndexEmbedder(self.manifest, self._reader, models)
         self._searcher = ExactSearcher(self._reader.vectors)
-        self._views: LRUCache[str, VectorView] = LRUCache(_CACHED_FILTERS)
-        self._views_lock = threading.Lock()
-        self.items = self._reader.items
+        self._matcher = Matcher(self._searcher, self._reader, self.manifest)
+        self._views = Views(self._reader)
+        self._lifetime = Lifetime(f"The index {snapshot.location}", self._reader.close)
 
     def __enter__(self) -> Index:
         return self
@@ -104,8 +104,11 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close files and connections; the index cannot be used afterwards."""
-        self._reader.close()
+        """Close files and connections; the index cannot be used afterwards.
+
+        Calls in progress in other threads, and iterations that have begun, can finish first.
+        """
+        self._lifetime.close()
 
     def refresh(self) -> Index:
         """Return this index if it is current, else the newly published snapshot, opened.
@@ -116,6 +119,7 @@ class Index:
         Raises:
             IndexFolderError: the index is gone or damaged.
         """
+        self._lifetime.check()
         if self._store.snapshot().name == self._name:
             return self
         return _open(self._store, self._embedder.models.compute, self._embedder.models)
@@ -181,8 +185,9 @@ class Index:
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            return [_matches_or_raise(answer) for answer in self._answers(photo, options)]
-        (answer,) = self._answers([photo], options)
+            answers = self._lifetime.iterate(self._answers(photo, options))
+            return [_matches_or_raise(answer) for answer in answers]
+        (answer,) = self._lifetime.iterate(self._answers([photo], options))
         return _matches_or_raise(answer)
 
     def answer(
@@ -205,17 +210,18 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        return self._answers(photos, options)
+        return self._lifetime.iterate(self._answers([*iterable("photos", photos)], options))
 
     def _answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
-        _check_k(options.k)
-        searched = self.count(options.where)  # reports an invalid filter before reading photos
-        embedded = zip(photos, self.embed_photos(photos), strict=True)
+        searched = len(
+            self._views.of(options.where)
+        )  # reports an invalid filter before reading photos
+        embedded = zip(photos, self._embedder.embed_photos(photos), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
             own = [self._embedder.ids_of(photo) for photo, _ in good if options.exclude_self]
             xq = np.array([vector for _, vector in good], np.float32)
-            found = self.matches(xq, options, own) if good else iter(())
+            found = self._matches(xq, options, own) if good else iter(())
             for given, (photo, vector) in batch:
                 query = given if isinstance(given, str) else name_of(given)
                 if isinstance(vector, PictureError):
@@ -237,10 +243,17 @@ class Index:
             own: ids to drop for each vector, if any.
 
         Raises:
-            UsageError: k is below 1, or the filter or the label is not valid for this index.
+            UsageError: the vectors have another dimension or are not finite, or the filter or the
+                label is not valid for this index.
         """
-        _check_k(options.k)
-        view = self._view(options.where)
+        return self._lifetime.iterate(
+            self._matches(checked_queries(xq, self.manifest.dimension), options, own)
+        )
+
+    def _matches(
+        self, xq: NDArray[np.float32], options: QueryOptions, own: Sequence[Set[int]] | None
+    ) -> Iterator[list[Match]]:
+        view = self._views.of(options.where)
         return self._matcher.matches(xq, options, view, own or [set()] * len(xq))
 
     def label_of(self, item: Item, label: str = STEM) -> str:
@@ -249,15 +262,13 @@ class Index:
         Raises:
             UsageError: there is no such label.
         """
-        return self._matcher.labeller(label)(item)
+        with self._lifetime.call():
+            return self._matcher.labeller(text("label", label))(item)
 
     def path_of(self, item: Item) -> Path:
         """Return the path of a picture."""
+        self._lifetime.check()
         return Path(self.manifest.images) / item.path
-
-    @cached_property
-    def _matcher(self) -> Matcher:
-        return Matcher(self._searcher, self._reader, self.manifest)
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -267,23 +278,30 @@ class Index:
         Photos are read in parallel and embedded in batches. A photo from standard input or a URL is
         returned as bytes. A photo whose bytes are in the index needs no embedder.
         """
-        return self._embedder.embed_photos(photos)
+        return self._lifetime.iterate(self._embedder.embed_photos(iterable("photos", photos)))
 
     def load(self, photo: PictureSource) -> LoadedPhoto:
-        """Read a photo, unless the index holds a picture with the same bytes. Thread-safe.
+        """Read a photo, unless the index holds a picture with the same bytes.
 
         Raises:
             PictureError: the photo cannot be read.
         """
-        return self._embedder.load(photo)
+        with self._lifetime.call():
+            return self._embedder.load(photo)
 
     def embed_loaded(self, photos: Sequence[LoadedPhoto]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of photos from `load`, embedded as one batch."""
-        return self._embedder.embed_loaded(photos)
+        with self._lifetime.call():
+            return self._embedder.embed_loaded(photos)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3)."""
-        return self._embedder.embed(pixels)
+        """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3).
+
+        Raises:
+            UsageError: the pixels have another shape or type.
+        """
+        with self._lifetime.call():
+            return self._embedder.embed(pixels)
 
     def search(
         self, xq: ArrayLike, k: int = DEFAULT_K, *, where: str | None = None
@@ -302,17 +320,13 @@ class Index:
             I: ids, int64 (nq, k). If an approximate search finds fewer, infinity and -1 follow.
 
         Raises:
-            UsageError: k is below 1, the vectors have another dimension, or the filter is not valid
-                for this index.
+            UsageError: k is below 1, the vectors have another dimension or are not finite, or the
+                filter is not valid for this index.
         """
-        rows = np.atleast_2d(np.ascontiguousarray(xq, dtype=np.float32))
-        if rows.ndim != 2 or rows.shape[1] != self.manifest.dimension:
-            raise UsageError(
-                f"Query vectors must be (n, {self.manifest.dimension}), not {rows.shape}."
-            )
-        _check_k(k)
-        view = self._view(where)
-        nearest = self._searcher.search(rows, min(k, len(view)), view)
+        rows, k = checked_queries(xq, self.manifest.dimension), whole_number("k", k)
+        with self._lifetime.call():
+            view = self._views.of(where)
+            nearest = self._searcher.search(rows, min(k, len(view)), view)
         return nearest.distances, nearest.ids
 
     def select(self, where: str) -> NDArray[np.int64]:
@@ -321,7 +335,8 @@ class Index:
         Raises:
             UsageError: the filter is not valid for this index.
         """
-        return self._view(where).ids
+        with self._lifetime.call():
+            return self._views.of(text("where", where)).ids.copy()
 
     def count(self, where: str | None) -> int:
         """Return the number of pictures that pass a filter on the metadata; None means all.
@@ -329,43 +344,33 @@ class Index:
         Raises:
             UsageError: the filter is not valid for this index.
         """
-        return len(self._view(where))
+        with self._lifetime.call():
+            return len(self._views.of(where))
 
-    def _view(self, where: str | None) -> VectorView:
-        """Return the vectors that pass a filter, from the cache if it was used lately."""
-        if where is None:
-            return self._all
-        with self._views_lock:
-            view = self._views.get(where)
-        if view is None:
-            from pokesim.index.metadata.filter_parser import no_metadata, parse_filter
-
-            if self.metadata is None:
-                raise no_metadata(where)
-            condition = parse_filter(
-                where, self.metadata.record.columns, self.metadata.alternatives
-            )
-            view = self._reader.view(condition)
-            with self._views_lock:
-                self._views[where] = view
-        return view
-
-    @cached_property
-    def _all(self) -> VectorView:
-        return self._reader.view(None)
+    @property
+    def items(self) -> Items:
+        """The pictures, by id."""
+        self._lifetime.check()
+        return self._reader.items
 
     @property
     def metadata(self) -> Metadata | None:
         """The table that describes the pictures, if the index has one."""
-        return self._reader.metadata
+        with self._lifetime.call():
+            return self._reader.metadata
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
-        """Return the stored vectors, float32 (n, d), of ids (n,)."""
-        return self._reader.vectors(np.asarray(ids, dtype=np.int64))
+        """Return the stored vectors, float32 (n, d), of ids (n,).
+
+        Raises:
+            UsageError: there is no such id.
+        """
+        with self._lifetime.call():
+            return self._reader.vectors(ids)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
-        return self._reader.blocks()
+        return self._lifetime.iterate(self._reader.blocks())
 
     def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
         """Show where a photo and a picture, such as a match's path, resemble each other.
@@ -379,21 +384,19 @@ class Index:
         """
         from pokesim.search.explain import explanation
 
+        self._lifetime.check()
         record = self.manifest.embedder
         pixels = np.stack([pixels_of(one, record.side) for one in (photo, picture)])
-        parts = self._embedder.models.attributor.parts(pixels)
-        shift = spec_of(record.name).shift
-        return explanation(parts, record.normalized, self._reader.projection, shift)
+        with self._lifetime.call():
+            parts = self._embedder.models.attributor.parts(pixels)
+            shift = spec_of(record.name).shift
+            return explanation(parts, record.normalized, self._reader.projection, shift)
 
     @property
     def explains(self) -> bool:
         """Whether `explain` works: the vector of the index's model is a sum over positions."""
-        return self._embedder.models.explains
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k must be at least 1, not {k}.")
+        with self._lifetime.call():
+            return self._embedder.models.explains
 
 
 def _matches_or_raise(answer: Answer) -> list[Match]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource
 from pokesim.search import DEFAULT_K
@@ -30,6 +31,9 @@ class QueryOptions:
         max_distance, min_similarity: drop matches that are farther, or less similar.
         exclude_self: drop the photo itself if it is in the index: the picture with its path, or
             else those with the same bytes.
+
+    Raises:
+        UsageError: k is below 1, a threshold is infinite or NaN, or an option has another type.
     """
 
     k: int = DEFAULT_K
@@ -39,6 +43,17 @@ class QueryOptions:
     max_distance: float | None = None
     min_similarity: float | None = None
     exclude_self: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", whole_number("k", self.k))  # also one of NumPy's
+        for name in ("max_distance", "min_similarity"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, finite_number(name, getattr(self, name)))
+        if self.where is not None:
+            text("where", self.where)
+        text("label", self.label)
+        truth("group", self.group)
+        truth("exclude_self", self.exclude_self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.index.folder.snapshot import FolderSnapshot
+from pokesim.index.vectors.checks import checked_ids
 from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, open_vectors, rows_of
 from pokesim.metric import Projection
 
@@ -38,6 +39,6 @@ class BaseVectors:
             yield projection.apply(rows) if projection else rows
 
     def rows(self, ids: NDArray[np.int64]) -> Rows:
-        """Return the vectors, float32 (n, d), of ids (n,)."""
-        found: Rows = self._faiss.reconstruct_batch(ids)
+        """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
+        found: Rows = self._faiss.reconstruct_batch(checked_ids(ids, self.manifest.count))
         return found

@@ -6,6 +6,7 @@ It is an SQLite file, so that a query reads only the rows that it shows, however
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import sqlite3
 import threading
@@ -15,10 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pokesim.errors import CorruptIndexError
+from pokesim.errors import CorruptIndexError, UsageError
 from pokesim.index.item import COLUMNS, Item, named_bytes
 
 ITEMS_FILE = "items.sqlite"
+
+_BLOCK = 1024  # items that an iteration reads at a time
 
 _MOST_VARIABLES = 999
 """Variables that every SQLite takes in a statement (before 3.32)."""
@@ -66,12 +69,14 @@ class ItemWriter:
 class Items:
     """A `pokesim.index.store.Items`; safe to use from several threads.
 
-    It raises CorruptIndexError if the file is damaged, sqlite3.Error if it cannot be opened.
+    It raises CorruptIndexError if the file is damaged, sqlite3.Error if it cannot be opened, and
+    UsageError if it has been closed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()  # one connection, several threads
+        self._closed = False
         # immutable: a published snapshot is never written, so SQLite needs no lock and no journal.
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
@@ -82,14 +87,16 @@ class Items:
         return int(self._first("SELECT count(*) FROM items")[0])
 
     def __getitem__(self, item_id: int) -> Item:
-        row = self._first(f"SELECT {COLUMNS} FROM items WHERE id = ?", item_id)
+        number = operator.index(item_id)  # also one of NumPy's
+        query = f"SELECT {COLUMNS} FROM items WHERE id = ?"
+        row = self._first(query, number) if abs(number) < 1 << 63 else None
         if row is None:
             raise KeyError(item_id)
         return Item(*row)
 
     def many(self, ids: Sequence[int]) -> list[Item]:
         """Return the items with these ids, in their order. Raises KeyError if one is missing."""
-        with self._lock, self._damage_reported():
+        with self._reading():
             return read_items(self._db, ids)
 
     def find(self, sha256: str) -> int | None:
@@ -116,31 +123,42 @@ class Items:
         return bool(found[0])
 
     def __iter__(self) -> Iterator[Item]:
-        with self._damage_reported():
-            for row in self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id"):
-                yield Item(*row)
+        with self._reading():
+            cursor = self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id")
+        while rows := self._next(cursor):
+            yield from (Item(*row) for row in rows)
+
+    def _next(self, cursor: sqlite3.Cursor) -> list[Any]:
+        with self._reading():
+            return cursor.fetchmany(_BLOCK)
 
     def all(self, query: str, *values: object) -> list[Any]:
         """Return the rows of a query."""
-        with self._lock, self._damage_reported():
+        with self._reading():
             return self._db.execute(query, values).fetchall()
 
     def _first(self, query: str, *values: object) -> Any:
-        with self._lock, self._damage_reported():
+        with self._reading():
             return self._db.execute(query, values).fetchone()
 
     @contextlib.contextmanager
-    def _damage_reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise CorruptIndexError(
-                f"{self._path} is damaged ({error}); `pokesim check` shows more."
-            ) from error
+    def _reading(self) -> Iterator[None]:
+        """Let no other thread execute a statement, or close the file, while the block runs."""
+        with self._lock:
+            if self._closed:
+                raise UsageError(f"{self._path} is closed; open the index again.")
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise CorruptIndexError(
+                    f"{self._path} is damaged ({error}); `pokesim check` shows more."
+                ) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, after the statement that another thread may be executing."""
+        with self._lock:
+            self._closed = True
+            self._db.close()
 
 
 def read_items(db: sqlite3.Connection, ids: Sequence[int]) -> list[Item]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pokesim.index.folder.items import ITEMS_FILE, Items
 from pokesim.index.folder.lock import SharedLock
 from pokesim.index.manifest import MANIFEST_FILE, Manifest
 from pokesim.index.vectors.candidates import open_candidates
+from pokesim.index.vectors.checks import checked_ids
 from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors, rows_of
 from pokesim.index.vectors.knn import VectorView
 from pokesim.index.vectors.searcher import FlatSearcher
@@ -62,9 +63,9 @@ class SnapshotReader:
         mask = self.metadata.matching(condition) if condition and self.metadata else None
         return FlatSearcher(self._flat, self._candidate_index, IdSelector(self._count, mask))
 
-    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of ids (n,)."""
-        rows: NDArray[np.float32] = self._flat.reconstruct_batch(ids)
+    def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
+        rows: NDArray[np.float32] = self._flat.reconstruct_batch(checked_ids(ids, self._count))
         return rows
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pokesim.index.metadata.filter import Condition
 from pokesim.index.milvus.collection import Collection
 from pokesim.index.milvus.filter_expression import filter_expression
 from pokesim.index.milvus.rows import CollectionItems, CollectionMetadata, RowCache
 from pokesim.index.milvus.schema import MAX_ROWS
+from pokesim.index.vectors.checks import checked_ids
 
 _HITS = 1 << 16  # neighbours that are fetched at a time
 
@@ -49,9 +50,10 @@ class CollectionReader:
         expression = filter_expression(condition, list(self.metadata.record.columns))
         return CollectionView(self._collection, expression, self._collection.count(expression))
 
-    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, d), of ids (n,)."""
-        rows = self._rows.vectors(ids.tolist())
+    def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
+        found = checked_ids(ids, self._collection.manifest.count)
+        rows = self._rows.vectors(found.tolist())
         return np.array(rows, np.float32).reshape(-1, self._dimension)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
