@@ -114,7 +114,7 @@ def test_padding_replaces_what_an_approximate_search_does_not_find(tmp_path):
 @pytest.mark.parametrize(
     ("search", "message"),
     [("IVFx", "is neither auto, flat or panorama nor a FAISS factory string"),
-     ("IVF20,Flat nprob=3", "could not set parameter"),
+     ("IVF20,Flat nprob=3", "there is no parameter nprob to set; there is nprobe"),
      ("IVF400,Flat", "FAISS cannot build IVF400,Flat from 300 vectors")],
 )  # fmt: skip
 def test_a_search_that_faiss_cannot_build_is_an_error(tmp_path, search, message):

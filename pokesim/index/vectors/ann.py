@@ -1,4 +1,4 @@
-"""Approximate candidates from any FAISS index, named by its factory string."""
+"""Approximate candidates from a FAISS index that a factory string names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.errors import PokesimError, UsageError
+from pokesim.errors import PokesimError
+from pokesim.index.vectors.checks import LARGEST, within_bounds
+from pokesim.index.vectors.factory import MAX_TRAINING_ROWS, parse_factory
 from pokesim.index.vectors.flat import rows_of, spread, spread_ids
 from pokesim.index.vectors.knn import candidate_count
 from pokesim.index.vectors.panorama import SEARCH_FILE
 from pokesim.index.vectors.selector import IdSelector
 
 RECALL_AT = 10
-
-_MAX_TRAINING_ROWS = 50_000
 
 _RECALL_QUERIES = 100
 
@@ -57,22 +57,16 @@ class ApproximateIndex:
 
 def untrained_index(factory_string: str, dimension: int) -> Any:
     """Return the untrained FAISS index that a factory string names. Raises UsageError."""
+    factory = parse_factory(factory_string, dimension)
     import faiss
 
-    factory, _, parameters = factory_string.partition(" ")
-    try:
-        index = faiss.index_factory(dimension, factory, faiss.METRIC_L2)
-        ivf = faiss.try_extract_index_ivf(index)
-        if ivf is not None:  # FAISS's default, to probe 1 cell, misses too many
-            ivf.nprobe = max(1, round(math.sqrt(ivf.nlist)))
-        if parameters:
-            space: Any = faiss.ParameterSpace()
-            space.set_index_parameters(index, parameters)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"--search {factory_string} is neither auto, flat or panorama nor a FAISS factory "
-            f"string for vectors of dimension {dimension} ({_last_words(error)})."
-        ) from error
+    index: Any = faiss.index_factory(dimension, factory.description, faiss.METRIC_L2)
+    ivf = faiss.try_extract_index_ivf(index)
+    if ivf is not None:  # FAISS's default, to probe 1 cell, misses too many
+        ivf.nprobe = max(1, round(math.sqrt(ivf.nlist)))
+    if factory.parameters:
+        space: Any = faiss.ParameterSpace()
+        space.set_index_parameters(index, factory.parameters)
     return index
 
 
@@ -86,8 +80,14 @@ def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
     import faiss
 
     index = untrained_index(factory_string, flat.d)
+    # FAISS raises an error from a thread that nothing catches if a distance is not finite.
+    if not all(within_bounds(rows) for rows in rows_of(flat)):
+        raise PokesimError(
+            f"A vector has a number that is not finite or above {LARGEST:g}, which {factory_string} "
+            "cannot index; use --search flat."
+        )
     try:
-        index.train(spread(flat, _MAX_TRAINING_ROWS))
+        index.train(spread(flat, MAX_TRAINING_ROWS))
         for rows in rows_of(flat):
             index.add(rows)
     except RuntimeError as error:

@@ -4,8 +4,8 @@ A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine t
 
 - ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
 - ``panorama``: exact; see `panorama`.
-- any other FAISS factory string, such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its recall is
-  measured when it is built. FAISS's own parameters may follow: ``IVF1024,Flat nprobe=64``.
+- a FAISS factory string (see `factory`), such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its
+  recall is measured when it is built. Parameters may follow: ``IVF1024,Flat nprobe=64``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from pokesim.arguments import text
 from pokesim.errors import IndexFolderError
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, SearchRecord
 from pokesim.index.vectors.ann import (
     ApproximateIndex,
     measure_recall,
-    untrained_index,
     write_approximate,
 )
+from pokesim.index.vectors.factory import parse_factory
 from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors
 from pokesim.index.vectors.panorama import ROTATION_FILE, SEARCH_FILE, Panorama, write_panorama
 
@@ -60,10 +61,10 @@ def check_search(requested: str, dimension: int) -> None:
     """Check a requested search before any long work begins.
 
     Raises:
-        UsageError: FAISS knows no such index.
+        UsageError: FAISS cannot build such an index.
     """
-    if requested not in (AUTO_SEARCH, FLAT, PANORAMA):
-        untrained_index(requested, dimension)
+    if text("search", requested) not in (AUTO_SEARCH, FLAT, PANORAMA):
+        parse_factory(requested, dimension)
 
 
 def build_candidates(folder: Path, count: int, dimension: int, requested: str) -> SearchRecord:

@@ -8,6 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import shown
 from pokesim.errors import UsageError
 
+LARGEST = 1e15
+"""The largest coordinate of a vector: FAISS computes squared distances in float32, and where they
+overflow it finds nothing, or ends the process. Those of a network are a few hundred at most."""
+
 
 def checked_ids(ids: ArrayLike, count: int) -> NDArray[np.int64]:
     """Return ids of vectors as an array (n,).
@@ -38,7 +42,7 @@ def checked_queries(xq: ArrayLike, dimension: int) -> NDArray[np.float32]:
     """Return query vectors as an array (nq, dimension), nq = 1 if a single one is given.
 
     Raises:
-        UsageError: they are not numbers, have another dimension, or are not finite in float32.
+        UsageError: they are not numbers, have another dimension, or are not within `LARGEST`.
     """
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
@@ -49,6 +53,11 @@ def checked_queries(xq: ArrayLike, dimension: int) -> NDArray[np.float32]:
         ) from error
     if rows.ndim != 2 or rows.shape[1] != dimension:
         raise UsageError(f"Query vectors must be (n, {dimension}), not {rows.shape}.")
-    if not np.isfinite(rows).all():
-        raise UsageError("Query vectors must be finite, not infinite or NaN.")
+    if not within_bounds(rows):
+        raise UsageError(f"Query vectors must be finite, and no number in them above {LARGEST:g}.")
     return rows
+
+
+def within_bounds(rows: NDArray[np.float32]) -> bool:
+    """Return True if every number in an array is finite and at most `LARGEST`."""
+    return bool((np.abs(rows) <= LARGEST).all())  # NaN is not

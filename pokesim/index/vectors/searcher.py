@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.errors import CorruptIndexError
 from pokesim.index.vectors.candidates import CandidateIndex
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.selector import IdSelector
@@ -55,7 +56,13 @@ class FlatSearcher:
         if candidate_index is not None:
             faster = candidate_index.exact and len(xq) < _MANY and k <= candidate_index.max_k
             if faster or not self.exact:
-                return candidate_index.candidates(xq, k, selector)
+                D, I = candidate_index.candidates(xq, k, selector)
+                if I.size and not -1 <= I.min() <= I.max() < selector.total:
+                    raise CorruptIndexError(
+                        "The candidate index names vectors that do not exist; build the index "
+                        "again with --search flat."
+                    )
+                return D, I
         if not selector.is_all and len(xq) >= _FEW:
             return self._scan_in_blocks(xq, k)
         D, I = self._flat.search(xq, k, params=selector.parameters())

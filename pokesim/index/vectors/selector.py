@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 
 class IdSelector:
-    """Selects all of ``count`` vectors, or those where ``mask``, bool (count,), is true."""
+    """Selects all of ``count`` vectors, or those where ``mask``, bool (count,), is true.
+
+    Attributes:
+        total: ``count``.
+    """
 
     def __init__(self, count: int, mask: NDArray[np.bool_] | None = None) -> None:
-        self._total, self._mask = count, mask
+        self.total, self._mask = count, mask
         self._selected = count if mask is None else int(mask.sum())
 
     def __len__(self) -> int:
@@ -27,12 +31,12 @@ class IdSelector:
     @property
     def is_all(self) -> bool:
         """Whether every vector is selected."""
-        return self._selected == self._total
+        return self._selected == self.total
 
     @cached_property
     def ids(self) -> NDArray[np.int64]:
         """The selected ids, ascending."""
-        return np.arange(self._total) if self._mask is None else np.flatnonzero(self._mask)
+        return np.arange(self.total) if self._mask is None else np.flatnonzero(self._mask)
 
     def parameters(self, start: int = 0) -> Any:
         """Return FAISS's search parameters; its id 0 is our id ``start``, a multiple of 8."""
