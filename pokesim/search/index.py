@@ -5,30 +5,26 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pokesim.arguments import iterable, text, whole_number
-from pokesim.embedders.catalog import Compute, Precision, Runtime, spec_of
-from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.errors import IndexFolderError, PictureError
-from pokesim.images import PictureSource, name_of, pixels_of
+from pokesim.arguments import iterable, shown, text, whole_number
+from pokesim.embedders.catalog import Compute, Precision, Runtime
+from pokesim.errors import IndexFolderError, PictureError, UsageError
+from pokesim.images import PictureSource, pixels_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata, Snapshot, Store
 from pokesim.index.vectors.checks import checked_queries
-from pokesim.index.vectors.knn import ExactSearcher
 from pokesim.search import DEFAULT_K
-from pokesim.search.embedder import IndexEmbedder, IndexModels, LoadedPhoto
-from pokesim.search.lifetime import Lifetime
-from pokesim.search.matcher import Matcher
+from pokesim.search.embedder import IndexModels, LoadedPhoto
 from pokesim.search.matches import STEM, Answer, Match, QueryOptions
-from pokesim.search.views import Views
+from pokesim.search.opened import OpenedSnapshot
+from pokesim.search.shared import Shared
 from pokesim.timing import span
 
 if TYPE_CHECKING:
@@ -88,14 +84,11 @@ class Index:
     """
 
     def __init__(self, store: Store, snapshot: Snapshot, models: IndexModels) -> None:
-        self._store, self._name = store, snapshot.name
+        self._store, self._name, self._models = store, snapshot.name, models
         self.manifest: Manifest = snapshot.manifest
-        self._reader = snapshot.open()
-        self._embedder = IndexEmbedder(self.manifest, self._reader, models)
-        self._searcher = ExactSearcher(self._reader.vectors)
-        self._matcher = Matcher(self._searcher, self._reader, self.manifest)
-        self._views = Views(self._reader)
-        self._lifetime = Lifetime(f"The index {snapshot.location}", self._reader.close)
+        opened = OpenedSnapshot(self.manifest, snapshot.open(), models)
+        name = f"The index {snapshot.location}"
+        self._shared = Shared(name, opened, OpenedSnapshot.close)
 
     def __enter__(self) -> Index:
         return self
@@ -108,7 +101,7 @@ class Index:
 
         Calls in progress in other threads, and iterations that have begun, can finish first.
         """
-        self._lifetime.close()
+        self._shared.close()
 
     def refresh(self) -> Index:
         """Return this index if it is current, else the newly published snapshot, opened.
@@ -119,10 +112,10 @@ class Index:
         Raises:
             IndexFolderError: the index is gone or damaged.
         """
-        self._lifetime.check()
+        self._shared.check()
         if self._store.snapshot().name == self._name:
             return self
-        return _open(self._store, self._embedder.models.compute, self._embedder.models)
+        return _open(self._store, self._models.compute, self._models)
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -185,9 +178,8 @@ class Index:
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            answers = self._lifetime.iterate(self._answers(photo, options))
-            return [_matches_or_raise(answer) for answer in answers]
-        (answer,) = self._lifetime.iterate(self._answers([photo], options))
+            return [*map(_matches_or_raise, self._answers(photo, options))]
+        (answer,) = self._answers([photo], options)
         return _matches_or_raise(answer)
 
     def answer(
@@ -210,24 +202,10 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        return self._lifetime.iterate(self._answers([*iterable("photos", photos)], options))
+        return self._answers([*iterable("photos", photos)], options)
 
     def _answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
-        searched = len(
-            self._views.of(options.where)
-        )  # reports an invalid filter before reading photos
-        embedded = zip(photos, self._embedder.embed_photos(photos), strict=True)
-        while batch := list(islice(embedded, BATCH_SIZE)):
-            good = [one for _, one in batch if not isinstance(one[1], PictureError)]
-            own = [self._embedder.ids_of(photo) for photo, _ in good if options.exclude_self]
-            xq = np.array([vector for _, vector in good], np.float32)
-            found = self._matches(xq, options, own) if good else iter(())
-            for given, (photo, vector) in batch:
-                query = given if isinstance(given, str) else name_of(given)
-                if isinstance(vector, PictureError):
-                    yield Answer(query, photo, [], searched, vector)
-                else:
-                    yield Answer(query, photo, next(found), searched)
+        return self._shared.iterate(lambda opened: opened.answers(photos, options))
 
     def matches(
         self,
@@ -246,15 +224,10 @@ class Index:
             UsageError: the vectors have another dimension or are not finite, or the filter or the
                 label is not valid for this index.
         """
-        return self._lifetime.iterate(
-            self._matches(checked_queries(xq, self.manifest.dimension), options, own)
-        )
-
-    def _matches(
-        self, xq: NDArray[np.float32], options: QueryOptions, own: Sequence[Set[int]] | None
-    ) -> Iterator[list[Match]]:
-        view = self._views.of(options.where)
-        return self._matcher.matches(xq, options, view, own or [set()] * len(xq))
+        if not isinstance(options, QueryOptions):
+            raise UsageError(f"options must be QueryOptions, not {shown(options)}.")
+        rows = checked_queries(xq, self.manifest.dimension)
+        return self._shared.iterate(lambda opened: opened.matches(rows, options, own))
 
     def label_of(self, item: Item, label: str = STEM) -> str:
         """Return the label of a picture; ``label`` is that of `QueryOptions`.
@@ -262,12 +235,12 @@ class Index:
         Raises:
             UsageError: there is no such label.
         """
-        with self._lifetime.call():
-            return self._matcher.labeller(text("label", label))(item)
+        with self._shared.call() as opened:
+            return opened.matcher.labeller(text("label", label))(item)
 
     def path_of(self, item: Item) -> Path:
         """Return the path of a picture."""
-        self._lifetime.check()
+        self._shared.check()
         return Path(self.manifest.images) / item.path
 
     def embed_photos(
@@ -278,7 +251,8 @@ class Index:
         Photos are read in parallel and embedded in batches. A photo from standard input or a URL is
         returned as bytes. A photo whose bytes are in the index needs no embedder.
         """
-        return self._lifetime.iterate(self._embedder.embed_photos(iterable("photos", photos)))
+        photos = iterable("photos", photos)
+        return self._shared.iterate(lambda opened: opened.embedder.embed_photos(photos))
 
     def load(self, photo: PictureSource) -> LoadedPhoto:
         """Read a photo, unless the index holds a picture with the same bytes.
@@ -286,13 +260,13 @@ class Index:
         Raises:
             PictureError: the photo cannot be read.
         """
-        with self._lifetime.call():
-            return self._embedder.load(photo)
+        with self._shared.call() as opened:
+            return opened.embedder.load(photo)
 
     def embed_loaded(self, photos: Sequence[LoadedPhoto]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of photos from `load`, embedded as one batch."""
-        with self._lifetime.call():
-            return self._embedder.embed_loaded(photos)
+        with self._shared.call() as opened:
+            return opened.embedder.embed_loaded(photos)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3).
@@ -300,8 +274,8 @@ class Index:
         Raises:
             UsageError: the pixels have another shape or type.
         """
-        with self._lifetime.call():
-            return self._embedder.embed(pixels)
+        with self._shared.call() as opened:
+            return opened.embedder.embed(pixels)
 
     def search(
         self, xq: ArrayLike, k: int = DEFAULT_K, *, where: str | None = None
@@ -324,9 +298,8 @@ class Index:
                 filter is not valid for this index.
         """
         rows, k = checked_queries(xq, self.manifest.dimension), whole_number("k", k)
-        with self._lifetime.call():
-            view = self._views.of(where)
-            nearest = self._searcher.search(rows, min(k, len(view)), view)
+        with self._shared.call() as opened:
+            nearest = opened.nearest(rows, k, where)
         return nearest.distances, nearest.ids
 
     def select(self, where: str) -> NDArray[np.int64]:
@@ -335,8 +308,8 @@ class Index:
         Raises:
             UsageError: the filter is not valid for this index.
         """
-        with self._lifetime.call():
-            return self._views.of(text("where", where)).ids.copy()
+        with self._shared.call() as opened:
+            return opened.views.of(text("where", where)).ids.copy()
 
     def count(self, where: str | None) -> int:
         """Return the number of pictures that pass a filter on the metadata; None means all.
@@ -344,20 +317,20 @@ class Index:
         Raises:
             UsageError: the filter is not valid for this index.
         """
-        with self._lifetime.call():
-            return len(self._views.of(where))
+        with self._shared.call() as opened:
+            return len(opened.views.of(where))
 
     @property
     def items(self) -> Items:
         """The pictures, by id."""
-        self._lifetime.check()
-        return self._reader.items
+        with self._shared.call() as opened:
+            return opened.reader.items
 
     @property
     def metadata(self) -> Metadata | None:
         """The table that describes the pictures, if the index has one."""
-        with self._lifetime.call():
-            return self._reader.metadata
+        with self._shared.call() as opened:
+            return opened.reader.metadata
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Return the stored vectors, float32 (n, d), of ids (n,).
@@ -365,12 +338,12 @@ class Index:
         Raises:
             UsageError: there is no such id.
         """
-        with self._lifetime.call():
-            return self._reader.vectors(ids)
+        with self._shared.call() as opened:
+            return opened.reader.vectors(ids)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
-        return self._lifetime.iterate(self._reader.blocks())
+        return self._shared.iterate(lambda opened: opened.reader.blocks())
 
     def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
         """Show where a photo and a picture, such as a match's path, resemble each other.
@@ -382,21 +355,17 @@ class Index:
             ModelError: the model of the index's embedder is not on this machine.
             PokesimError: the vector is not a sum over positions; class probabilities are not.
         """
-        from pokesim.search.explain import explanation
-
-        self._lifetime.check()
-        record = self.manifest.embedder
-        pixels = np.stack([pixels_of(one, record.side) for one in (photo, picture)])
-        with self._lifetime.call():
-            parts = self._embedder.models.attributor.parts(pixels)
-            shift = spec_of(record.name).shift
-            return explanation(parts, record.normalized, self._reader.projection, shift)
+        self._shared.check()
+        side = self.manifest.embedder.side
+        pixels = np.stack([pixels_of(one, side) for one in (photo, picture)])
+        with self._shared.call() as opened:
+            return opened.explain(pixels)
 
     @property
     def explains(self) -> bool:
         """Whether `explain` works: the vector of the index's model is a sum over positions."""
-        with self._lifetime.call():
-            return self._embedder.models.explains
+        self._shared.check()
+        return self._models.explains
 
 
 def _matches_or_raise(answer: Answer) -> list[Match]:

@@ -83,8 +83,8 @@ def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
     # FAISS raises an error from a thread that nothing catches if a distance is not finite.
     if not all(within_bounds(rows) for rows in rows_of(flat)):
         raise PokesimError(
-            f"A vector has a number that is not finite or above {LARGEST:g}, which {factory_string} "
-            "cannot index; use --search flat."
+            f"{factory_string} cannot index these vectors: a number in one is not finite or above "
+            f"{LARGEST:g}; use --search flat."
         )
     try:
         index.train(spread(flat, MAX_TRAINING_ROWS))

@@ -1,0 +1,88 @@
+"""An opened snapshot: its files, and what embeds photos for it, searches it and ranks matches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.errors import PictureError
+from pokesim.images import PictureSource, name_of
+from pokesim.index.manifest import Manifest
+from pokesim.index.store import Reader
+from pokesim.index.vectors.knn import ExactSearcher, Nearest
+from pokesim.search.embedder import IndexEmbedder, IndexModels
+from pokesim.search.matcher import Matcher
+from pokesim.search.matches import Answer, Match, QueryOptions
+from pokesim.search.views import Views
+
+if TYPE_CHECKING:
+    from pokesim.search.explain import Explanation
+
+
+class OpenedSnapshot:
+    """The part of an `pokesim.search.index.Index` that ends when it is closed.
+
+    Attributes:
+        manifest: the snapshot's manifest.
+        reader: its files.
+        embedder: embeds photos in the way of its pictures.
+        matcher: turns vectors into matches.
+        views: the vectors that filters leave.
+    """
+
+    def __init__(self, manifest: Manifest, reader: Reader, models: IndexModels) -> None:
+        self.manifest, self.reader = manifest, reader
+        self.embedder = IndexEmbedder(manifest, reader, models)
+        self._searcher = ExactSearcher(reader.vectors)
+        self.matcher = Matcher(self._searcher, reader, manifest)
+        self.views = Views(reader)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.reader.close()
+
+    def answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
+        """Yield an answer for each photo; see `pokesim.search.index.Index.answer`."""
+        view = self.views.of(options.where)  # reports an invalid filter before reading photos
+        embedded = zip(photos, self.embedder.embed_photos(photos), strict=True)
+        while batch := list(islice(embedded, BATCH_SIZE)):
+            good = [one for _, one in batch if not isinstance(one[1], PictureError)]
+            own = [self.embedder.ids_of(photo) for photo, _ in good if options.exclude_self]
+            xq = np.array([vector for _, vector in good], np.float32)
+            found = self.matches(xq, options, own) if good else iter(())
+            for given, (photo, vector) in batch:
+                query = given if isinstance(given, str) else name_of(given)
+                if isinstance(vector, PictureError):
+                    yield Answer(query, photo, [], len(view), vector)
+                else:
+                    yield Answer(query, photo, next(found), len(view))
+
+    def matches(
+        self,
+        xq: NDArray[np.float32],
+        options: QueryOptions,
+        own: Sequence[Set[int]] | None = None,
+    ) -> Iterator[list[Match]]:
+        """Yield the matches of each vector; see `pokesim.search.index.Index.matches`."""
+        view = self.views.of(options.where)
+        return self.matcher.matches(xq, options, view, own or [set()] * len(xq))
+
+    def nearest(self, xq: NDArray[np.float32], k: int, where: str | None) -> Nearest:
+        """Return the k nearest vectors; see `pokesim.search.index.Index.search`."""
+        view = self.views.of(where)
+        return self._searcher.search(xq, min(k, len(view)), view)
+
+    def explain(self, pixels: NDArray[np.uint8]) -> Explanation:
+        """Explain the similarity of two pictures, uint8 (2, side, side, 3)."""
+        from pokesim.search.explain import explanation
+
+        record = self.manifest.embedder
+        parts = self.embedder.models.attributor.parts(pixels)
+        shift = spec_of(record.name).shift
+        return explanation(parts, record.normalized, self.reader.projection, shift)
