@@ -20,7 +20,8 @@ def open_store(index: str | Path) -> Store:
     """Return the store of an index, given its folder or its address.
 
     Raises:
-        UsageError: it looks like an address, but is not a valid one.
+        UsageError: it looks like an address, but is not a valid one; or no folder can be called so.
+        IndexFolderError: the folder cannot be reached.
     """
     if "://" in str(index):
         from pokesim.index.milvus.address import Address
@@ -29,4 +30,4 @@ def open_store(index: str | Path) -> Store:
         return MilvusStore(Address.of(str(index)))
     from pokesim.index.folder.store import FolderStore
 
-    return FolderStore(Path(index))
+    return FolderStore(index)

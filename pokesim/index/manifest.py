@@ -1,4 +1,7 @@
-"""``manifest.json``: the description of an index, and the size and hash of its other files."""
+"""``manifest.json``: the description of an index, and the size and hash of its other files.
+
+An index may come from a stranger, so the manifest is read as `_MANIFEST` says and not otherwise.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,27 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.index.fields import (
+    FieldError,
+    absolute_path,
+    boolean,
+    integer,
+    list_of,
+    mapping,
+    number,
+    one_of,
+    optional,
+    parse_json,
+    record,
+    text,
+    utc_time,
+)
+
 MANIFEST_FILE = "manifest.json"
+
+MAX_MANIFEST_BYTES = 32 << 20
+"""The largest manifest: that of an index with some 200,000 skipped files."""
 
 FORMAT = 1
 """Version of the layout on disk; a newer one is refused."""
@@ -144,17 +167,114 @@ class Manifest:
         return json.dumps(data, indent=1) + "\n"
 
     @staticmethod
-    def from_json(text: str | bytes) -> Manifest:
-        """Parse the output of `to_json`. Raises ValueError, KeyError or TypeError on other text."""
-        data = json.loads(text)
-        data["embedder"] = EmbedderRecord(**data["embedder"])
-        if tuning := data["tuning"]:
-            pairs = {name: tuple(tuning[name]) for name in ("before", "after")}
-            data["tuning"] = Tuning(**tuning | pairs)
-        if search := data.pop("search", {}):
-            search["requested"] = search.pop("asked")
-        data["search"] = SearchRecord(**search)
-        if metadata := data.get("metadata"):
-            data["metadata"] = MetadataRecord(**metadata)
-        data["skipped"] = tuple(Skipped(**entry) for entry in data["skipped"])
-        return Manifest(**data)
+    def from_json(written: bytes) -> Manifest:
+        """Parse and check the output of `to_json`.
+
+        Raises:
+            ValueError: it is not a manifest; the message says where it is wrong.
+        """
+        return Manifest.from_fields(parse_json(written, MAX_MANIFEST_BYTES))
+
+    @staticmethod
+    def from_fields(data: Any) -> Manifest:
+        """Check the parsed JSON of a manifest. Raises ValueError as `from_json`."""
+        manifest: Manifest = _MANIFEST(data)
+        return manifest
+
+
+_path = text(32_768)
+
+_column = text(pattern="(?s:.+)")
+
+_sha256 = text(64, "[0-9a-f]*")
+
+_percent = number(0, 100)
+
+_counter = integer(0, 2**31 - 1)
+
+
+def _search(asked: str, used: str, recall: float | None) -> SearchRecord:
+    known = (FLAT, PANORAMA) if asked == AUTO_SEARCH else (asked,)
+    if used not in known:
+        raise FieldError("is not one that this pokesim knows", "search")
+    return SearchRecord(asked, used, recall)
+
+
+def _metadata(**fields: Any) -> MetadataRecord:
+    columns = fields["columns"]
+    if fields["key"] not in columns:
+        raise FieldError("is not one of its columns", "key")
+    if len({name.casefold() for name in columns}) < len(columns):
+        raise FieldError("has a column twice", "columns")
+    return MetadataRecord(**fields)
+
+
+def _manifest(**fields: Any) -> Manifest:
+    metadata = fields.get("metadata")
+    if metadata and metadata.described > fields["count"]:
+        raise FieldError("is larger than count", "metadata.described")
+    return Manifest(**fields)
+
+
+_MANIFEST = record(
+    _manifest,
+    {
+        "images": absolute_path,
+        "embedder": record(
+            EmbedderRecord,
+            {
+                "name": text(64, "[a-z0-9_-]+"),
+                "weights_sha256": _sha256,
+                "export_version": integer(0, 10**6),
+                "side": integer(1, 4096),
+                "reading": text(500),
+                "normalized": boolean,
+            },
+        ),
+        "dimension": integer(1, 16_384),
+        "count": integer(1, 2**31 - 1),
+        "skipped": list_of(record(Skipped, {"path": _path, "reason": text(nul=True)})),
+        "created": utc_time,
+        "metric": one_of("L2"),
+        "tuning": optional(
+            record(
+                Tuning,
+                {
+                    "labels": _counter,
+                    "pictures": _counter,
+                    "held_out": _counter,
+                    "before": list_of(_percent, 2),
+                    "after": list_of(_percent, 2),
+                },
+            )
+        ),
+        "search": record(
+            _search,
+            {"asked": text(200), "used": text(200), "recall": optional(number(0, 1))},
+        ),
+        "metadata": optional(
+            record(
+                _metadata,
+                {
+                    "source": absolute_path,
+                    "sha256": _sha256,
+                    "key": _column,
+                    "columns": mapping(_column, boolean, 1, 500),
+                    "described": _counter,
+                    "unmatched": _counter,
+                },
+            )
+        ),
+        "runtime": one_of(*map(str, Runtime)),
+        "precision": one_of(*map(str, Precision)),
+        "files": mapping(
+            text(64, "[a-z.]+"),
+            record(dict, {"bytes": integer(0, 2**62), "sha256": text(64, "[0-9a-f]{64}")}),
+            2,
+            6,
+        ),
+        "pokesim": text(64, r"[\w.+!-]*"),
+        "format": one_of(FORMAT),
+    },
+    optional_fields=("search", "metadata", "runtime", "precision"),  # of the first versions
+)

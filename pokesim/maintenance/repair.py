@@ -14,7 +14,13 @@ from pokesim.files import atomic_path
 from pokesim.images import find_files
 from pokesim.index import open_store
 from pokesim.index.folder.lock import write_lock
-from pokesim.index.folder.snapshot import SNAPSHOTS, FolderSnapshot, IndexFolder
+from pokesim.index.folder.snapshot import (
+    MOST_TRIED,
+    SNAPSHOTS,
+    FolderSnapshot,
+    IndexFolder,
+    check_links,
+)
 from pokesim.index.folder.writer import new_snapshot, set_current
 from pokesim.index.metadata.table import Table, read_table
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
@@ -88,7 +94,7 @@ def _restore_snapshot(folder: IndexFolder) -> str:
         a line that says so, or an empty string if no snapshot is intact.
     """
     damaged = []
-    for name in folder.names():
+    for name in folder.names()[:MOST_TRIED]:
         try:
             snapshot = folder.named(name)
             projected = _project_again(snapshot)
@@ -123,6 +129,7 @@ def _project_again(snapshot: FolderSnapshot) -> str:
         return ""
     for name in (PROJECTION_FILE, BASE_FILE):
         snapshot.verify_file(name)
+    check_links(snapshot.path)
     projection = snapshot.projection()
     assert projection is not None
     with atomic_path(projected) as path:
@@ -132,26 +139,31 @@ def _project_again(snapshot: FolderSnapshot) -> str:
 
 def _rebuild_from_pictures(folder: IndexFolder) -> str:
     """Embed the pictures again, as the newest snapshot with an intact manifest describes them."""
-    for name in folder.names():
-        with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
-            manifest = folder.named(name).manifest
-            root = Path(manifest.images)
-            table: Table | None = None
-            lost = ""
-            if record := manifest.metadata:
-                try:
-                    table = read_table(Path(record.source))
-                except PokesimError as error:
-                    lost = f"; the metadata are lost: {error}"
-            done = embed_folder(
-                root,
-                folder.path,
-                find_model(manifest.embedder),
-                files=find_files(root),
-                normalize=manifest.embedder.normalized,
-                search=manifest.search.requested,
-                table=table,
-                key=record.key if table and record else None,
-            )
-            return f"repaired: embedded {done.embedded:,} pictures of {root} again{lost}"
-    raise IndexFolderError(f"Nothing of {folder.path} can be repaired; build the index again.")
+    newest = next(folder.readable_snapshots(), None)
+    if newest is None:
+        raise IndexFolderError(f"Nothing of {folder.path} can be repaired; build the index again.")
+    manifest = newest.manifest
+    root = Path(manifest.images)
+    if root == Path(root.anchor):
+        raise IndexFolderError(
+            f"Nothing of {folder.path} can be repaired, and the folder of its pictures is {root}, "
+            "all of this machine; build the index again."
+        )
+    table: Table | None = None
+    lost = ""
+    if record := manifest.metadata:
+        try:
+            table = read_table(Path(record.source))
+        except PokesimError as error:
+            lost = f"; the metadata are lost: {error}"
+    done = embed_folder(
+        root,
+        folder.path,
+        find_model(manifest.embedder),
+        files=find_files(root),
+        normalize=manifest.embedder.normalized,
+        search=manifest.search.requested,
+        table=table,
+        key=record.key if table and record else None,
+    )
+    return f"repaired: embedded {done.embedded:,} pictures of {root} again{lost}"

@@ -16,20 +16,36 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import os
+import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from pokesim.errors import CorruptIndexError, IncompatibleIndexError, IndexNotFoundError
-from pokesim.files import sha256_of
+from pokesim.errors import (
+    CorruptIndexError,
+    IncompatibleIndexError,
+    IndexFolderError,
+    IndexNotFoundError,
+)
+from pokesim.files import open_regular, sha256_of
+from pokesim.index.fields import parse_json
+from pokesim.index.folder.contents import check_contents
 from pokesim.index.folder.lock import SharedLock
 from pokesim.index.folder.reader import SnapshotReader
-from pokesim.index.manifest import FORMAT, MANIFEST_FILE, Manifest
+from pokesim.index.manifest import FORMAT, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest
 from pokesim.metric import PROJECTION_FILE, Projection
 
 CURRENT = "CURRENT"
 SNAPSHOTS = "snapshots"
+
+_NAME = re.compile(r"\d{8}T\d{6}(\.\d{6})?Z-[0-9a-f]{16}", re.ASCII)
+
+MOST_TRIED = 16
+"""How many snapshots are tried if the current one is damaged; an index has two, and those that
+readers keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +97,31 @@ class FolderSnapshot:
             yield f"{name}: {expected['bytes']:,} bytes, SHA-256 matches"
 
     def verify_file(self, name: str) -> None:
-        """Compare the SHA-256 of one file with the manifest. Raises CorruptIndexError."""
+        """Compare the size and SHA-256 of one file with the manifest. Raises CorruptIndexError."""
+        self.verify_size(name)
         try:
-            digest = sha256_of(self.file(name))
+            digest = sha256_of(self.file(name), follow_links=False)
         except OSError as error:
             raise _unreadable(self.file(name), error) from error
         if digest != self.manifest.files[name]["sha256"]:
             raise _damaged(self.file(name), "is damaged (its SHA-256 differs)")
+
+    def verify_sizes(self) -> None:
+        """Compare the sizes of all files with the manifest. Raises CorruptIndexError."""
+        for name in self.manifest.files:
+            self.verify_size(name)
+
+    def verify_size(self, name: str) -> None:
+        """Compare the size of one file with the manifest. Raises CorruptIndexError."""
+        file, expected = self.file(name), self.manifest.files[name]["bytes"]
+        try:
+            found = file.lstat()
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise _damaged(file, f"is {_kind(found)}, not a file")
+        if found.st_size != expected:
+            raise _damaged(file, f"has {found.st_size} bytes, not {expected}")
 
     def projection(self) -> Projection | None:
         """Return the learned metric of a tuned index, or None.
@@ -141,7 +175,8 @@ class IndexFolder:
         """
         pointer = self.path / CURRENT
         try:
-            name = pointer.read_text(encoding="ascii").strip()
+            with open_regular(pointer) as file:
+                name = file.read(200).decode("ascii").strip()
         except (FileNotFoundError, NotADirectoryError) as error:
             if self.names():
                 raise _unreadable(pointer, error) from error
@@ -151,23 +186,38 @@ class IndexFolder:
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise _unreadable(pointer, error) from error
-        if not name or "/" in name or "\\" in name or name.startswith("."):
+        if not _NAME.fullmatch(name):
             raise _damaged(pointer, "does not name a snapshot")
         return name
 
     def names(self) -> list[str]:
-        """List the names of all snapshots, newest first, intact or not."""
+        """List the names of all snapshots, newest first, intact or not; ignore anything else."""
         folder = self.path / SNAPSHOTS
-        if not folder.is_dir():
+        try:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                return []
+            with os.scandir(folder) as entries:
+                found = [
+                    entry.name
+                    for entry in entries
+                    if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+                ]
+        except OSError:
             return []
-        return sorted((one.name for one in folder.iterdir()), reverse=True)
+        return sorted(found, reverse=True)
+
+    def readable_snapshots(self, but: str = "") -> Iterator[FolderSnapshot]:
+        """Yield the newest snapshots whose manifest is intact, except the one called ``but``."""
+        for name in islice((one for one in self.names() if one != but), MOST_TRIED):
+            with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
+                yield self.named(name)
 
     def intact_snapshots(self, but: str = "") -> Iterator[FolderSnapshot]:
-        """Yield the snapshots that can be opened, newest first, except the one called ``but``."""
-        for name in self.names():
-            if name != but:
-                with contextlib.suppress(CorruptIndexError, IncompatibleIndexError):
-                    yield self._intact(name)
+        """Yield the newest snapshots that can be opened, except the one called ``but``."""
+        for snapshot in self.readable_snapshots(but):
+            with contextlib.suppress(CorruptIndexError):
+                snapshot.verify_sizes()
+                yield snapshot
 
     def named(self, name: str) -> FolderSnapshot:
         """Return a snapshot by its name; only its manifest is verified.
@@ -177,25 +227,35 @@ class IndexFolder:
             IncompatibleIndexError: its format is newer than this pokesim.
         """
         path = self.path / SNAPSHOTS / name
+        file = path / MANIFEST_FILE
+        for folder in (path.parent, path):
+            _check_folder(folder)
         try:
-            text = (path / MANIFEST_FILE).read_bytes()
+            with open_regular(file) as opened:
+                text = opened.read(MAX_MANIFEST_BYTES + 1)
         except OSError as error:
-            raise _unreadable(path / MANIFEST_FILE, error) from error
+            raise _unreadable(file, error) from error
         try:
-            found = json.loads(text).get("format")
-        except (ValueError, AttributeError) as error:
-            raise _damaged(path / MANIFEST_FILE, "is damaged") from error
-        if isinstance(found, int) and found > FORMAT:
+            data = parse_json(text, MAX_MANIFEST_BYTES)
+        except ValueError as error:
+            raise _damaged(file, "is damaged") from error
+        self._check_format(data)
+        if hashlib.sha256(text).hexdigest()[:16] != name.rsplit("-", 1)[-1]:
+            raise _damaged(file, "is not the one that was written")
+        try:
+            manifest = Manifest.from_fields(data)
+            check_contents(manifest)
+        except ValueError as error:
+            raise _damaged(file, f"is not valid: {error}") from error
+        return FolderSnapshot(path, manifest)
+
+    def _check_format(self, data: object) -> None:
+        found = data.get("format") if isinstance(data, dict) else None
+        if isinstance(found, int) and FORMAT < found < 1000:  # beyond that, it is damage
             raise IncompatibleIndexError(
                 f"{self.path} was written by a newer pokesim (format {found}, here {FORMAT}); "
                 "update pokesim, or replace the index with `pokesim build-index --rebuild`."
             )
-        if hashlib.sha256(text).hexdigest()[:16] != name.rsplit("-", 1)[-1]:
-            raise _damaged(path / MANIFEST_FILE, "is not the one that was written")
-        try:
-            return FolderSnapshot(path, Manifest.from_json(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path / MANIFEST_FILE, "has fields this pokesim does not know") from error
 
     def recovery_hint(self, damaged: str) -> str:
         """Say how to recover from a damaged snapshot, as a clause."""
@@ -207,14 +267,46 @@ class IndexFolder:
 
     def _intact(self, name: str) -> FolderSnapshot:
         snapshot = self.named(name)
-        for file, expected in snapshot.manifest.files.items():
-            try:
-                size = snapshot.file(file).stat().st_size
-            except OSError as error:
-                raise _unreadable(snapshot.file(file), error) from error
-            if size != expected["bytes"]:
-                raise _damaged(snapshot.file(file), f"has {size} bytes, not {expected['bytes']}")
+        snapshot.verify_sizes()
         return snapshot
+
+
+def check_links(folder: Path) -> None:
+    """Check that writing into an index, or into one of its snapshots, stays inside it.
+
+    An index has no links; in one that was received, a link may lead to any file of the user. What
+    is beside the snapshots of an index is never opened.
+
+    Raises:
+        IndexFolderError: something in it is neither a file nor a folder.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                found = path.lstat()
+                if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+                    raise IndexFolderError(
+                        f"{path} is {_kind(found)}, which no index has; remove it before you "
+                        "change the index."
+                    )
+        if SNAPSHOTS in folders:
+            folders.remove(SNAPSHOTS)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise CorruptIndexError if a folder is missing, or is something else, such as a link."""
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise _damaged(folder, f"is {_kind(found)}, not a folder")
+
+
+def _kind(found: os.stat_result) -> str:
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(found.st_mode), "a pipe, a socket or a device")
 
 
 def _unreadable(file: Path, error: OSError | ValueError) -> CorruptIndexError:
@@ -223,7 +315,7 @@ def _unreadable(file: Path, error: OSError | ValueError) -> CorruptIndexError:
 
 def _damaged(file: Path, what: str) -> CorruptIndexError:
     """Say what is wrong with a file; `IndexFolder.current` adds how to recover."""
-    with contextlib.suppress(OSError), file.open("rb") as opened:
+    with contextlib.suppress(OSError), open_regular(file) as opened:
         if opened.read(23) == b"version https://git-lfs":
             what = "is a Git LFS pointer, not the file itself (fetch it with `git lfs pull`)"
     return CorruptIndexError(f"{file} {what}")

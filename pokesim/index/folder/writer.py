@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError
-from pokesim.files import atomic_write, sha256_of, sync_file, sync_folder
+from pokesim.files import atomic_write, open_regular, sha256_of, sync_file, sync_folder
 from pokesim.index.folder.items import ITEMS_FILE, ItemWriter
 from pokesim.index.folder.lock import try_lock, write_lock
 from pokesim.index.folder.metadata import MetadataWriter
@@ -173,8 +172,7 @@ def _remove_old(index: IndexFolder) -> None:
         path = index.path / SNAPSHOTS / name
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError):  # it may be half removed already
-                handle = os.open(path / MANIFEST_FILE, os.O_RDONLY)
-                stack.callback(os.close, handle)
-                if not try_lock(handle, exclusive=True):
+                manifest = stack.enter_context(open_regular(path / MANIFEST_FILE))
+                if not try_lock(manifest.fileno(), exclusive=True):
                     continue
             shutil.rmtree(path, ignore_errors=True)

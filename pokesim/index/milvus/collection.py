@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import CorruptIndexError, PokesimError
+from pokesim.index.folder.contents import check_contents
 from pokesim.index.manifest import MANIFEST_FILE, Manifest, MetadataRecord
 from pokesim.index.metadata.table import Table, check_columns
 from pokesim.index.milvus.address import Address
@@ -40,8 +41,6 @@ BATCH_ROWS = 1024
 """The most rows that are fetched at a time."""
 
 _BATCH_BYTES = 8 << 20  # of vectors
-
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': (True|False), "
@@ -81,9 +80,11 @@ class Collection:
     def manifest(self) -> Manifest:
         """The manifest, as it was written. Raises CorruptIndexError."""
         try:
-            return Manifest.from_json(self.file(MANIFEST_FILE))
-        except _UNREADABLE as error:
-            raise self.damaged("has no manifest that this pokesim can read") from error
+            manifest = Manifest.from_json(self.file(MANIFEST_FILE))
+            check_contents(manifest, candidates=False)
+        except ValueError as error:
+            raise self.damaged(f"has a manifest that is not valid: {error}") from error
+        return manifest
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from pokesim.errors import CorruptIndexError, IndexNotFoundError, UsageError
-from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
+from pokesim.index.folder.snapshot import FolderSnapshot
+from pokesim.index.folder.store import FolderStore
 from pokesim.index.manifest import AUTO_SEARCH, FLAT
 from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client, NoCollectionError
@@ -60,7 +61,7 @@ class MilvusStore:
 
     def push(self, index: Path, on_progress: Progress) -> bool:
         """Upload the index of a folder; return False if the server already has the same, intact."""
-        snapshot = IndexFolder(index).current()
+        snapshot = FolderStore(index).snapshot()
         current = current_collection(self.client, self.address)
         if current and self._has(Collection(self.client, current), snapshot):
             return False
@@ -82,7 +83,8 @@ class MilvusStore:
 
     def pull(self, index: Path, on_progress: Progress) -> None:
         """Download the index into a folder."""
-        download(self._collection(), index, on_progress)
+        with FolderStore(index).folder(write=True) as folder:
+            download(self._collection(), folder, on_progress)
 
     def _collection(self) -> Collection:
         """Return the current collection. Raises IndexNotFoundError."""

@@ -110,7 +110,9 @@ def entry_cases() -> Iterator[Case]:
     """Yield cases in which something else is in the place of an entry of the folder."""
     for how, replace in REPLACEMENTS.items():
         for name in (*TOP, *INNER):
-            yield replaced(f"{name}: {how}", "tuned", lambda index, name=name: index / name, replace)
+            yield replaced(
+                f"{name}: {how}", "tuned", lambda index, name=name: index / name, replace
+            )
         for kind, names in FILES.items():
             for name in names:
                 yield replaced(
@@ -120,7 +122,12 @@ def entry_cases() -> Iterator[Case]:
 
 def moved_cases() -> Iterator[Case]:
     """Yield cases in which the real thing is outside, and a link to it in its place."""
-    for name in ("CURRENT", "snapshots", "snapshots/*", *(f"snapshots/*/{one}" for one in FILES["flat"])):
+    for name in (
+        "CURRENT",
+        "snapshots",
+        "snapshots/*",
+        *(f"snapshots/*/{one}" for one in FILES["flat"]),
+    ):
         yield Case(f"moved {name}", "flat", partial(_moved, name))
 
 
@@ -152,7 +159,9 @@ def snapshot_cases() -> Iterator[Case]:
         "links": lambda folder, world: [
             (folder / _named(n)).symlink_to(world.outside / "index") for n in range(2000)
         ],
-        "empty snapshots": lambda folder, world: [(folder / _named(n)).mkdir() for n in range(2000)],
+        "empty snapshots": lambda folder, world: [
+            (folder / _named(n)).mkdir() for n in range(2000)
+        ],
         "pipes": lambda folder, world: [_with_pipe(folder / _named(n)) for n in range(20)],
         "links in snapshots": lambda folder, world: [
             _with_link(folder / _named(n), world) for n in range(20)

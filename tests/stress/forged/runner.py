@@ -25,8 +25,9 @@ import pokesim
 from pokesim.errors import PokesimError
 from pokesim.samples import CREATURES, builtin_samples
 
-SECONDS = 10
-"""The longest that an operation may take."""
+CPU_SECONDS, SECONDS = 10, 60
+"""The longest that an operation may compute, and that it may take; it may wait for a busy machine,
+but not for ever."""
 
 MOST_BYTES = 1 << 30
 """The most memory that a process may have used at the end of a case."""
@@ -196,8 +197,10 @@ def attempt(world: World, case: Case, names: Iterable[str] | None = None) -> lis
                 note.write_text(name)
                 _prepare(world, case)
                 signal.alarm(SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
                 _judged(operation)
                 signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
         _clear(world)
 
     failure = in_a_fork(all_of_it, seconds=None)
@@ -246,7 +249,8 @@ def in_a_fork(work: Callable[[], object], seconds: int | None) -> str:
         code = 1
         try:
             os.close(reading)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            for timer in (signal.SIGALRM, signal.SIGPROF):
+                signal.signal(timer, signal.SIG_DFL)
             signal.alarm(seconds or 0)
             with open(os.devnull, "w") as nowhere:  # what C libraries say
                 os.dup2(nowhere.fileno(), 2)
@@ -262,7 +266,8 @@ def in_a_fork(work: Callable[[], object], seconds: int | None) -> str:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return "takes too long" if number == signal.SIGALRM else f"ended by signal {number}"
+        ends = {signal.SIGALRM: "waits for ever", signal.SIGPROF: "computes too long"}
+        return ends.get(number, f"ended by signal {number}")
     return failure or ("" if not status else f"ended with {status}")
 
 
