@@ -270,11 +270,13 @@ def test_every_public_method_of_an_index_is_called_above():
 NOISE = """
 import os, sys, threading
 from pathlib import Path
+import numpy as np
 from pokesim.embedders.litert import LiteRTEmbedder
 
 def load():
-    for _ in range(5):
-        LiteRTEmbedder(Path(sys.argv[1]))
+    for size in (1, 2, 3):
+        embedder = LiteRTEmbedder(Path(sys.argv[1]))
+        embedder.embed(np.zeros((size, embedder.side, embedder.side, 3), np.uint8))
 
 threads = [threading.Thread(target=load) for _ in range(8)]
 for thread in threads:
