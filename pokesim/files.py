@@ -1,15 +1,28 @@
-"""Files on disk: open and hash a file that others may have forged, replace a file atomically."""
+"""Files on disk: open one that others may have forged, write one that survives a power cut.
+
+A file is on the disk once its content is flushed, the folder that names it is flushed, and so are
+the folders above that are new. `atomic_path` does this for a file, `publish_folder` for a folder of
+files, `make_folder` for the folders above; nothing else in pokesim flushes anything.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
+import secrets
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def open_regular(path: Path, *, follow_links: bool = False) -> BufferedReader:
@@ -46,7 +59,7 @@ def sha256_of(path: Path, *, follow_links: bool = True) -> str:
 
 
 def atomic_write(path: Path, data: bytes) -> None:
-    """Replace a file's content atomically: a reader, or a crash, sees the old or the new content.
+    """Replace a file's content atomically: a reader, or a power cut, sees the old or the new one.
 
     Raises:
         OSError: the disk is full, or the folder is not writable; the file is unchanged.
@@ -55,36 +68,114 @@ def atomic_write(path: Path, data: bytes) -> None:
         part.write_bytes(data)
 
 
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as a ``.npy`` file; unlike `numpy.save`, its OSError says why."""
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    path.write_bytes(content.getbuffer())
+
+
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, follow_links: bool = False) -> Iterator[Path]:
     """Yield the path of a new file in the same folder, which replaces ``path`` when the block ends.
 
-    The new file has the same suffix. If the block raises, it is removed and ``path`` is unchanged.
+    The new file exists, is empty and has the same suffix, and the permissions of the file that it
+    replaces. If the block raises, it is removed and ``path`` is unchanged.
+
+    Args:
+        path: the file.
+        follow_links: whether to replace what a link points to, not the link, and to write a device
+            or a pipe in place. For files that the user named, such as ``/dev/stdout``.
 
     Raises:
         OSError: the disk is full, or the folder is not writable; ``path`` is unchanged.
     """
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    if follow_links:
+        if path.exists() and not path.is_file():
+            yield path  # a device or a pipe; opening a folder raises the right error
+            return
+        path = path.resolve()
+    part = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    os.close(create_new(part))
     try:
+        _copy_permissions(path, part)
         yield part
-        sync_file(part)
+        _sync_file(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Flush a file's content to the disk. Raises OSError."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _copy_permissions(source: Path, target: Path) -> None:
+    with suppress(FileNotFoundError):
+        found = source.lstat().st_mode
+        if stat.S_ISREG(found):
+            target.chmod(found & 0o777 | stat.S_IRUSR | stat.S_IWUSR)
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder to the disk, so that a rename survives a power cut. Raises OSError."""
+def create_new(path: Path) -> int:
+    """Create a file and open it for writing; whatever bears its name, even a link, is an error."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, and those above it, if necessary. Raises OSError."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_folder(path.parent)
+
+
+def publish_folder(draft: Path, target: Path) -> None:
+    """Move a folder of files to ``target``, which does not exist yet, with all that is in it.
+
+    After a power cut, ``target`` is missing or complete; once this returns, it is complete.
+
+    Raises:
+        OSError: the disk fails; ``target`` may exist or not.
+    """
+    for file in draft.iterdir():
+        _sync_file(file)
+    _sync_folder(draft)
+    make_folder(target.parent)
+    draft.rename(target)
+    _sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all that is in it, or a file; of a link, only the link.
+
+    What cannot be removed, or does not exist, is left.
+    """
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync_file(path: Path) -> None:
+    flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    _flush(path, flags)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the names in a folder: new ones, renamed ones, and that others are gone."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _flush(folder, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        if sys.platform == "darwin":
+            import fcntl
+
+            # There, fsync leaves the data in the drive's own cache, which a power cut empties.
+            with suppress(OSError):  # a network file system, which only knows fsync
+                fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import PokesimError
+from pokesim.files import save_array
 
 PROJECTION_FILE = "projection.npy"
 """Name of the projection's file in an index."""
@@ -52,7 +53,7 @@ class Projection:
 
     def save(self, path: Path) -> None:
         """Write the matrix as a ``.npy`` file. Raises OSError."""
-        np.save(path, self.matrix, allow_pickle=False)
+        save_array(path, self.matrix)
 
     @staticmethod
     def load(path: Path) -> Projection:

@@ -24,6 +24,7 @@ from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
+from pokesim.index.folder.lock import LABELLED
 from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
 from pokesim.index.folder.writer import new_snapshot
 from pokesim.index.manifest import Tuning
@@ -86,7 +87,7 @@ def tune_index(
                 f"No picture in {root} has the label of a picture in the index; "
                 "use --labels stem or --labels folder to learn from them anyway."
             )
-        x, y = _labelled_vectors(snapshot, folder / "labelled", root, pictures, progress)
+        x, y = _labelled_vectors(snapshot, folder / LABELLED, root, pictures, progress)
         base = BaseVectors(snapshot)
         names = sorted({*known, *y})
         number = {name: row for row, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,8 @@ from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, EmbedderRecord, Skipped
 from pokesim.index.metadata.table import Table, read_table
 from pokesim.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 def build_index(
@@ -136,7 +139,10 @@ def build_index(
             rebuild=rebuild,
             on_progress=progress or _ignore_progress,
         )
-        return run_build(options, lambda previous: plan_update(previous, root, files, skipped))
+        report = run_build(options, lambda previous: plan_update(previous, root, files, skipped))
+    if report.images_before:
+        log.info("The index covered %s; it now covers %s.", report.images_before, root.resolve())
+    return report
 
 
 def embed_folder(

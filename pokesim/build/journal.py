@@ -2,19 +2,20 @@
 
     .unfinished/
       vectors.f32      float32 rows, as embedded
-      journal.sqlite   the item of each row, and a checksum of each batch of rows
+      journal.sqlite   the item of each row, and a checksum of each batch of rows and items
 
 A batch is complete once its items are committed, which happens after its rows are written. However
-a build ends (Ctrl-C, kill -9, a full disk), at most the batch in flight is lost. The checksums
-detect rows that a power cut kept from reaching the disk.
+a build ends (Ctrl-C, kill -9, a full disk), at most the batch in flight is lost. After a power cut
+more may be lost, because nothing here is flushed to the disk: what is left is used up to the first
+batch whose checksum differs, and a journal that is damaged in any other way is discarded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
@@ -24,10 +25,12 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.files import remove
 from pokesim.index.folder.items import read_items
 from pokesim.index.item import COLUMNS, Item, named_bytes
 
-_VERSION = 1
+_VERSION = 2
+"""1: the checksums did not cover the items."""
 
 # The name of the column `afresh` (the build was a rebuild) is part of the format.
 _TABLES = f"""
@@ -55,11 +58,13 @@ class Journal:
         self._folder = folder
         self._width = 4 * dimension
         self.count = 0
+        if not _is_plain(folder):
+            remove(folder)
         try:
             self._open(made_by, rebuild)
         except sqlite3.OperationalError:
             raise  # the disk may be full; the journal itself may be intact
-        except (sqlite3.DatabaseError, ValueError):
+        except (sqlite3.DatabaseError, ValueError, TypeError):
             self.discard()
             self._open(made_by, rebuild)
 
@@ -81,6 +86,11 @@ class Journal:
                 self._db.execute("INSERT INTO builds VALUES (?, ?)", (made_by, rebuild))
         if self._db.execute("PRAGMA user_version").fetchone() != (_VERSION,):
             raise ValueError("the journal of another version")
+        found = [sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")]
+        if found != [one.strip() for one in _TABLES.split(";")[1:-1]]:  # a trigger is code
+            raise ValueError("other tables")
+        if self._db.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+            raise ValueError("a damaged journal")
         if self._db.execute("SELECT * FROM builds").fetchone() not in {
             (made_by, 1),
             (made_by, int(rebuild)),
@@ -94,13 +104,28 @@ class Journal:
 
     def _intact_rows(self) -> int:
         """Return the number of rows before the first batch whose checksum differs."""
+        there = self._rows.seek(0, os.SEEK_END) // self._width
         self._rows.seek(0)
         intact = 0
         for start, count, crc in self._db.execute("SELECT * FROM batches ORDER BY start"):
-            if start != intact or zlib.crc32(self._rows.read(count * self._width)) != crc:
+            if start != intact or not 0 < count <= there - intact:
+                break
+            data = self._rows.read(count * self._width)
+            if self._checksum(start, count, data) != crc:
                 break
             intact += count
         return intact
+
+    def _checksum(self, start: int, count: int, data: bytes) -> int:
+        """Return the CRC-32 of a batch: of its rows' bytes, then of its items as stored."""
+        crc = zlib.crc32(data)
+        items = self._db.execute(
+            f"SELECT {COLUMNS} FROM items WHERE id >= ? AND id < ? ORDER BY id",
+            (start, start + count),
+        )
+        for row in items:
+            crc = zlib.crc32(repr(row).encode(), crc)
+        return crc
 
     def find(self, path: str) -> Item | None:
         """Return the newest item with a path, or None."""
@@ -142,8 +167,10 @@ class Journal:
                     for at, item in enumerate(batch)
                 ),
             )
-            record = (self.count, len(batch), zlib.crc32(data))
-            self._db.execute("INSERT INTO batches VALUES (?, ?, ?)", record)
+            checksum = self._checksum(self.count, len(batch), data)
+            self._db.execute(
+                "INSERT INTO batches VALUES (?, ?, ?)", (self.count, len(batch), checksum)
+            )
         self.count += len(batch)
 
     @contextlib.contextmanager
@@ -158,9 +185,20 @@ class Journal:
         with contextlib.suppress(OSError):  # a full disk has already refused this
             self._rows.close()
         if not self.count:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
 
     def discard(self) -> None:
         """Close the journal and delete it."""
         self.count = 0
         self.close()
+
+
+def _is_plain(folder: Path) -> bool:
+    """Return True if a folder has only files, each of which no other path names.
+
+    A journal is written in place, so in an index from somebody else it could lead anywhere.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    found = [file.lstat() for file in folder.iterdir()]
+    return all(stat.S_ISREG(one.st_mode) and one.st_nlink == 1 for one in found)

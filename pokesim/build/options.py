@@ -31,6 +31,7 @@ class BuildReport:
         dropped: number of pictures of the previous snapshot that are no longer in the index.
         metadata: the metadata table as it was matched with the pictures, or None.
         changed: a new snapshot was committed; False means that the index was up to date.
+        images_before: the picture folder of the previous snapshot, if it was another one.
     """
 
     index: str
@@ -42,6 +43,7 @@ class BuildReport:
     dropped: int
     metadata: MetadataRecord | None
     changed: bool
+    images_before: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

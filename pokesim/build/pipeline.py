@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pokesim.build.embed import Embedded, embed_new
 from pokesim.build.journal import Journal
 from pokesim.build.options import BuildOptions, BuildReport
-from pokesim.build.plan import UpdatePlan
+from pokesim.build.plan import UpdatePlan, found
 from pokesim.build.previous import PreviousSnapshot, open_previous
 from pokesim.build.table import is_current, next_table
 from pokesim.errors import IndexFolderError
@@ -66,6 +66,7 @@ def run_build(
         stack.callback(journal.close)
         with _explained_interruption(journal, unread):
             embedded = embed_new(options, plan, previous, journal)
+            _check_still_there(options.root, plan, embedded)
             skipped = sorted([*plan.skipped, *embedded.skipped], key=lambda one: one.path)
             if not np.any(embedded.new >= 0) and (
                 current := _up_to_date(options, previous, embedded.kept, skipped, table)
@@ -75,12 +76,26 @@ def run_build(
             if not count:
                 raise no_pictures(options.root, skipped)
             manifest = _manifest(options, previous, count, skipped, metadata)
-            if existing and existing.snapshot.manifest.images != manifest.images:
-                before = existing.snapshot.manifest.images
-                log.info("The index covered %s; it now covers %s.", before, manifest.images)
             draft.commit(_with_tuning(draft, manifest, existing))
             journal.discard()
-        return _report(options, manifest, start, embedded)
+        before = existing.snapshot.manifest.images if existing else manifest.images
+        return replace(
+            _report(options, manifest, start, embedded),
+            images_before=before if before != manifest.images else None,
+        )
+
+
+def _check_still_there(root: Path, plan: UpdatePlan, embedded: Embedded) -> None:
+    """Raise IndexFolderError if the pictures vanished meanwhile, as when their disk is unmounted.
+
+    That some could not be read is usual; that all are gone must not empty the index.
+    """
+    inside = [path for path in plan.paths if not Path(path).is_absolute()]
+    if embedded.skipped and inside and not any(found(root / path) for path in inside):
+        raise IndexFolderError(
+            f"The pictures in {root} vanished while they were read; the index is unchanged. Once "
+            "they are back, the same command resumes."
+        )
 
 
 def no_pictures(root: Path, skipped: Iterable[Skipped]) -> IndexFolderError:

@@ -69,17 +69,18 @@ def plan_update(
     for at, path in enumerate(paths):  # a merge of two sorted lists
         while item and item.path < path:
             item = next(items, None)
-        found = _stat(root / path) if item and item.path == path else None
-        if not item or not found:
+        now = found(root / path) if item and item.path == path else None
+        if not item or not now:
             continue
         if item.mtime_ns == RACY:
             racy[path] = item
-        elif (item.size, item.mtime_ns) == (found.st_size, changed_ns(found)):
+        elif (item.size, item.mtime_ns) == (now.st_size, changed_ns(now)):
             kept[at] = item.id
     return UpdatePlan(paths, kept, tuple(skipped), racy)
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def found(path: Path) -> os.stat_result | None:
+    """Return the size and the times of a file, or None if it cannot be found."""
     try:
         return path.stat()
     except OSError:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from pokesim.build.build import embed_folder
 from pokesim.embedders.model_cache import find_model
 from pokesim.errors import CorruptIndexError, IncompatibleIndexError, IndexFolderError, PokesimError
-from pokesim.files import atomic_path
+from pokesim.files import atomic_path, remove
 from pokesim.images import find_files
 from pokesim.index import open_store
-from pokesim.index.folder.lock import write_lock
-from pokesim.index.folder.snapshot import (
-    MOST_TRIED,
-    SNAPSHOTS,
-    FolderSnapshot,
-    IndexFolder,
-    check_links,
-)
+from pokesim.index.folder.lock import SNAPSHOTS, write_lock
+from pokesim.index.folder.snapshot import MOST_TRIED, FolderSnapshot, IndexFolder, check_links
 from pokesim.index.folder.writer import new_snapshot, set_current
 from pokesim.index.metadata.table import Table, read_table
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
@@ -106,7 +99,7 @@ def _restore_snapshot(folder: IndexFolder) -> str:
             continue
         set_current(folder, name)
         for path in damaged:
-            shutil.rmtree(path)
+            remove(path)
         when = snapshot.manifest.created[:16].replace("T", " ")
         return (
             f"repaired: {projected}restored the index of {when} UTC, with "

@@ -35,7 +35,6 @@ class ItemWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         # No reader sees the file before its snapshot is published: a journal would protect nothing.
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = OFF")
@@ -54,12 +53,10 @@ class ItemWriter:
         )
 
     def finish(self) -> None:
-        """Flush everything to the disk."""
+        """Write what is left, and close the file."""
         self.db.execute("CREATE INDEX items_sha256 ON items (sha256)")
         self.db.execute("COMMIT")
         self.db.close()
-        with self._path.open("rb+") as file:
-            os.fsync(file.fileno())
 
     def close(self) -> None:
         """Close the file without finishing it."""

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
 import socket
 import sqlite3
+import stat
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pokesim.errors import IndexFolderError
+from pokesim.files import create_new, make_folder, open_regular, remove
+
+SNAPSHOTS = "snapshots"
+LABELLED = "labelled"
+"""Of an index that was tuned: the index of the pictures that its metric was learned from."""
 
 LOCK = "lock"
 _HOLDER = "lock.holder"
@@ -31,13 +38,14 @@ def write_lock(index: Path) -> Iterator[None]:
     import filelock  # not needed for a query
 
     try:
-        index.mkdir(parents=True, exist_ok=True)
+        make_folder(index)
+        _refuse_links(index)
         with filelock.FileLock(index / LOCK, timeout=0):
             _record_holder(index / _HOLDER)
             try:
                 yield
             finally:
-                (index / _HOLDER).unlink(missing_ok=True)
+                remove(index / _HOLDER)
     except filelock.Timeout as error:
         raise IndexFolderError(
             f"Another build{_holder(index / _HOLDER)} is writing {index}; wait for it, or use "
@@ -50,16 +58,36 @@ def write_lock(index: Path) -> Iterator[None]:
         ) from error
 
 
+def _refuse_links(index: Path) -> None:
+    """Refuse an index folder that leads elsewhere, as a received one may: nothing is written there.
+
+    Locking truncates the lock file, so that must be an empty file, as we left it.
+
+    Raises:
+        OSError: with the reason.
+    """
+    for name in (SNAPSHOTS, LABELLED):
+        if (index / name).is_symlink():
+            raise OSError(errno.ELOOP, f"{name} in it is a link, which is not followed")
+    with contextlib.suppress(FileNotFoundError):
+        found = (index / LOCK).lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size:
+            raise OSError(errno.EEXIST, f"{LOCK} in it is not an empty file; remove it")
+
+
 def _record_holder(path: Path) -> None:
     """Record the lock holder; if the disk is full, hold the lock without a record."""
     now = datetime.datetime.now(datetime.UTC)
-    with contextlib.suppress(OSError):
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now:%H:%M} UTC\n")
+    line = f"process {os.getpid()} on {socket.gethostname()} since {now:%H:%M} UTC\n"
+    remove(path)
+    with contextlib.suppress(OSError), os.fdopen(create_new(path), "w") as file:
+        file.write(line)
 
 
 def _holder(path: Path) -> str:
     try:
-        line = path.read_text().strip()
+        with open_regular(path) as file:
+            line = file.read(200).decode().strip()
     except (OSError, ValueError):
         return ""
     return f" ({line})" if line else ""
@@ -73,9 +101,9 @@ class SharedLock:
 
     def __init__(self, manifest: Path) -> None:
         """Acquire it. Raises OSError if the snapshot has been removed, or is being removed."""
-        handle = os.open(manifest, os.O_RDONLY)
-        self.release = weakref.finalize(self, os.close, handle)
-        if not try_lock(handle, exclusive=False):
+        file = open_regular(manifest)
+        self.release = weakref.finalize(self, file.close)
+        if not try_lock(file.fileno(), exclusive=False):
             raise OSError(f"{manifest.parent} is being removed")
 
 

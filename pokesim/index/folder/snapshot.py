@@ -33,13 +33,12 @@ from pokesim.errors import (
 from pokesim.files import open_regular, sha256_of
 from pokesim.index.fields import parse_json
 from pokesim.index.folder.contents import check_contents
-from pokesim.index.folder.lock import SharedLock
+from pokesim.index.folder.lock import SNAPSHOTS, SharedLock
 from pokesim.index.folder.reader import SnapshotReader
 from pokesim.index.manifest import FORMAT, MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest
 from pokesim.metric import PROJECTION_FILE, Projection
 
 CURRENT = "CURRENT"
-SNAPSHOTS = "snapshots"
 
 _NAME = re.compile(r"\d{8}T\d{6}(\.\d{6})?Z-[0-9a-f]{16}", re.ASCII)
 

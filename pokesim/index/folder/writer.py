@@ -1,7 +1,8 @@
 """Write a snapshot into an index folder and make it the current one, completely or not at all.
 
-A build writes into ``.building``, which `SnapshotDraft.commit` renames, so a reader never sees half
-a build, and a crash at any moment leaves the last good index in place.
+A build writes into ``.building``, which `SnapshotDraft.commit` flushes to the disk and renames. A
+reader never sees half a build, and a crash or a power cut at any moment leaves the last good index
+in place.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError
-from pokesim.files import atomic_write, open_regular, sha256_of, sync_file, sync_folder
+from pokesim.files import atomic_write, open_regular, publish_folder, remove, sha256_of
 from pokesim.index.folder.items import ITEMS_FILE, ItemWriter
-from pokesim.index.folder.lock import try_lock, write_lock
+from pokesim.index.folder.lock import SNAPSHOTS, try_lock, write_lock
 from pokesim.index.folder.metadata import MetadataWriter
-from pokesim.index.folder.snapshot import CURRENT, SNAPSHOTS, FolderSnapshot, IndexFolder
+from pokesim.index.folder.snapshot import CURRENT, FolderSnapshot, IndexFolder
 from pokesim.index.item import Item
 from pokesim.index.manifest import MANIFEST_FILE, Manifest, MetadataRecord, Tuning
 from pokesim.index.metadata.table import Table
@@ -58,7 +59,7 @@ class SnapshotWriter:
         self._vectors.add(rows)
 
     def finish(self) -> MetadataRecord | None:
-        """Flush everything to the disk; return the record of the table, if any. Raises OSError."""
+        """Write what is left and close; return the record of the table, if any. Raises OSError."""
         if self._metadata:
             self._metadata.finish()
         self._items.finish()
@@ -82,12 +83,18 @@ class SnapshotDraft:
         self._index, self.path = index, path
 
     def link(self, source: Path, name: str) -> None:
-        """Take over a file of an older snapshot, as a hard link if possible, under ``name``."""
+        """Take over a file of an older snapshot, as a hard link if possible, under ``name``.
+
+        Raises:
+            OSError: it is missing, or a link of another kind, or the disk is full.
+        """
         target = self.path / name
-        try:
-            target.hardlink_to(source)
-        except OSError:  # a file system without links
-            shutil.copyfile(source, target)
+        with open_regular(source) as file:
+            try:
+                target.hardlink_to(source)
+            except OSError:  # a file system without links
+                with target.open("xb") as copy:
+                    shutil.copyfileobj(file, copy)
 
     def project(self, manifest: Manifest, projection: Projection, tuning: Tuning) -> Manifest:
         """Project the draft's vectors, and keep the base vectors in another file.
@@ -116,7 +123,10 @@ class SnapshotDraft:
         search = build_candidates(self.path, manifest.count, manifest.dimension, requested)
         now = datetime.datetime.now(datetime.UTC)
         files = {
-            file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+            file.name: {
+                "bytes": file.stat().st_size,
+                "sha256": sha256_of(file, follow_links=False),
+            }
             for file in sorted(self.path.iterdir())
         }
         manifest = replace(
@@ -128,12 +138,9 @@ class SnapshotDraft:
         )
         text = manifest.to_json().encode()
         (self.path / MANIFEST_FILE).write_bytes(text)
-        sync_file(self.path / MANIFEST_FILE)
         name = f"{now:%Y%m%dT%H%M%S.%fZ}-{hashlib.sha256(text).hexdigest()[:16]}"
         path = self._index.path / SNAPSHOTS / name
-        path.parent.mkdir(exist_ok=True)
-        self.path.rename(path)
-        sync_folder(path.parent)
+        publish_folder(self.path, path)
         set_current(self._index, name)
         return FolderSnapshot(path, manifest)
 
@@ -147,12 +154,12 @@ def new_snapshot(index: IndexFolder) -> Iterator[SnapshotDraft]:
     """
     with write_lock(index.path):
         path = index.path / _BUILDING
-        shutil.rmtree(path, ignore_errors=True)  # from a build that was killed
+        remove(path)  # from a build that was killed
         path.mkdir()
         try:
             yield SnapshotDraft(index, path)
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
         _remove_old(index)
 
 
@@ -175,4 +182,4 @@ def _remove_old(index: IndexFolder) -> None:
                 manifest = stack.enter_context(open_regular(path / MANIFEST_FILE))
                 if not try_lock(manifest.fileno(), exclusive=True):
                     continue
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)

@@ -17,8 +17,8 @@ from pathlib import Path
 from pokesim.cache import COPIES, cache_dir
 from pokesim.errors import CorruptIndexError, IndexFolderError, IndexNotFoundError
 from pokesim.files import atomic_write
-from pokesim.index.folder.lock import write_lock
-from pokesim.index.folder.snapshot import SNAPSHOTS, IndexFolder
+from pokesim.index.folder.lock import SNAPSHOTS, write_lock
+from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, SearchRecord
 from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client

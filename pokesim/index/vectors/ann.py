@@ -95,9 +95,9 @@ def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
             f"FAISS cannot build {factory_string} from {flat.ntotal:,} vectors "
             f"({_last_words(error)}); choose another --search."
         ) from error
-    faiss.write_index(index, os.fspath(path))
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    with path.open("wb") as file:  # FAISS's own writing misses an error of its last flush
+        writer: Any = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
+        faiss.write_index(index, writer)
 
 
 def measure_recall(index: ApproximateIndex, flat: Any) -> float:

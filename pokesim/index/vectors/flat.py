@@ -51,11 +51,9 @@ class VectorWriter:
         self.count += len(rows)
 
     def finish(self) -> None:
-        """Write the count into the header and flush everything to the disk."""
+        """Write the count into the header, and close the file."""
         self._file.seek(0)
         self._file.write(header(self.dimension, self.count))
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
 
     def close(self) -> None:

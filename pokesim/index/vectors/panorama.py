@@ -17,7 +17,6 @@ faiss/impl/index_write.cpp, with n rounded up to whole batches in the two arrays
 from __future__ import annotations
 
 import math
-import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.files import save_array
 from pokesim.index.vectors.flat import rows_of, spread
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.selector import IdSelector
@@ -149,7 +149,7 @@ def write_panorama(folder: Path, flat: Any) -> None:
     import faiss
 
     rotation = _principal_directions(flat)
-    np.save(folder / ROTATION_FILE, rotation, allow_pickle=False)
+    save_array(folder / ROTATION_FILE, rotation)
     norms: list[NDArray[np.float32]] = []
     with (folder / SEARCH_FILE).open("wb") as file:
         file.write(_header(flat.ntotal, flat.d))
@@ -161,8 +161,6 @@ def write_panorama(folder: Path, flat: Any) -> None:
         file.write(struct.pack("<Q", sum(map(len, norms))))
         for block_norms in norms:
             file.write(block_norms.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _principal_directions(flat: Any) -> NDArray[np.float32]:
