@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pokesim.errors import IndexFolderError
 from pokesim.files import atomic_write, open_regular, publish_folder, remove, sha256_of
+from pokesim.index.folder.contents import check_contents
 from pokesim.index.folder.items import ITEMS_FILE, ItemWriter
 from pokesim.index.folder.lock import SNAPSHOTS, try_lock, write_lock
 from pokesim.index.folder.metadata import MetadataWriter
@@ -114,7 +115,8 @@ class SnapshotDraft:
             manifest: what the snapshot is; its time, version, files and search are filled in here.
 
         Raises:
-            PokesimError: FAISS cannot build the candidate index for these vectors.
+            PokesimError: FAISS cannot build the candidate index for these vectors, or the manifest
+                would be one that nothing opens.
             OSError: the disk is full, or the folder is not writable.
         """
         from importlib.metadata import version  # not needed for a query
@@ -137,6 +139,13 @@ class SnapshotDraft:
             files=files,
         )
         text = manifest.to_json().encode()
+        try:
+            check_contents(Manifest.from_json(text))
+        except ValueError as error:
+            raise IndexFolderError(
+                f"The index {self._index.path} cannot be written (of its manifest, {error}); what "
+                "was there before is unchanged."
+            ) from error
         (self.path / MANIFEST_FILE).write_bytes(text)
         name = f"{now:%Y%m%dT%H%M%S.%fZ}-{hashlib.sha256(text).hexdigest()[:16]}"
         path = self._index.path / SNAPSHOTS / name

@@ -1,5 +1,6 @@
 """Forged folders: links, pipes, folders and devices in place of files, and a wrong CURRENT."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -169,7 +170,7 @@ def snapshot_cases() -> Iterator[Case]:
         "odd names": lambda folder, world: [
             (folder / name).mkdir() for name in ("a\nb", "\x1b[2J", "..x", " ", "é", "x" * 250)
         ],
-        "name that is not UTF-8": lambda folder, world: os.mkdir(os.fsencode(folder) + b"/\xff"),
+        "name that is not UTF-8": lambda folder, world: (folder / "\udcff").mkdir(),
         "a loop": lambda folder, world: (folder / _named(1)).symlink_to(folder),
         "large manifests": lambda folder, world: [_with_manifest(folder, n) for n in range(12)],
     }
@@ -202,8 +203,6 @@ def _with_link(folder: Path, world: World) -> None:
 
 
 def _with_manifest(folder: Path, number: int) -> None:
-    import hashlib
-
     text = b'{"format": 1, "skipped": [' + b'"a",' * 2_000_000 + b"%d]}" % number
     name = f"20990101T000000.{number:06}Z-{hashlib.sha256(text).hexdigest()[:16]}"
     (folder / name).mkdir()

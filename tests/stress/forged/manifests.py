@@ -1,5 +1,6 @@
 """Forged manifests: wrong types, absurd values, paths that lead elsewhere, text that is no JSON."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -86,7 +87,7 @@ FIELDS: dict[Path, tuple[Any, ...]] = {
         "../../outside/victim",
     ),
     ("search", "used"): ("panorama", "flat, by Milvus", "IVF2,Flat", "HNSW32", "auto"),
-    ("search", "recall"): (2, -0.1, "1", 10**400 if False else 1e308),
+    ("search", "recall"): (2, -0.1, "1", 1e308),
     ("metadata",): ({"source": "/dev/zero"}, {"columns": {}}),
     ("runtime",): ("keras", "openvino", "tensorrt", "LITERT"),
     ("precision",): ("bfloat16", "float64", "int8"),
@@ -266,14 +267,23 @@ def _renamed(name: str, snapshot: Snapshot) -> None:
 
 def victim_cases() -> Iterator[Case]:
     """Yield cases that describe files outside rightly, as the stranger may know them."""
+    for kind in ("approximate", "panorama"):
+        yield changed("a load for the victim", kind, _loaded)
     for name in ("victim", "victim.csv", "index/CURRENT", "pipe"):
         for kind in ("flat", "tuned"):
             yield changed(f"right about {name}", kind, partial(_right_about, name))
 
 
-def _right_about(name: str, snapshot: Snapshot) -> None:
-    import hashlib
+def _loaded(snapshot: Snapshot) -> None:
+    """Name a file that, taken over into a new snapshot by its name, would land outside."""
+    load = b"what the stranger wants there"
+    (snapshot.index / "victim").write_bytes(load)
+    sha256 = hashlib.sha256(load).hexdigest()
+    snapshot.manifest["files"]["../../victim"] = {"bytes": len(load), "sha256": sha256}
+    snapshot.manifest["files"]["search.faiss"]["sha256"] = "0" * 64
 
+
+def _right_about(name: str, snapshot: Snapshot) -> None:
     path = snapshot.index.parents[1] / "outside" / name
     data = path.read_bytes() if path.is_file() else b""
     snapshot.manifest["files"][f"../../../../outside/{name}"] = {

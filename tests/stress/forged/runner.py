@@ -34,7 +34,7 @@ MOST_BYTES = 1 << 30
 
 KINDS = {
     "flat": {},
-    "described": {"metadata": True},
+    "described": {},
     "panorama": {"search": "panorama"},
     "approximate": {"search": "IVF2,Flat"},
     "tuned": {},
@@ -84,7 +84,7 @@ class World:
 def _hash(path: Path) -> bytes:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return os.fsencode(os.readlink(path))
+        return bytes(path.readlink())
     return hashlib.sha256(path.read_bytes()).digest() if stat.S_ISREG(mode) else b""
 
 
@@ -120,9 +120,8 @@ def _build(world: World) -> None:
     rows = (f"{name},{number},{'ab'[number % 2]}" for number, name in enumerate(CREATURES))
     table.write_text("\n".join(("name,number,type", *rows)))
     for kind, options in KINDS.items():
-        if "metadata" in options:
-            options = {"metadata": table}
-        pokesim.build_index(pictures, world.base(kind), embedder="compact", **options)
+        given = {"metadata": table} if kind == "described" else options
+        pokesim.build_index(pictures, world.base(kind), embedder="compact", **given)
     pokesim.tune_index(labelled, world.base("tuned"), dims=8, force=True)
     for kind in KINDS:
         for snapshot in (world.base(kind) / "snapshots").iterdir():
@@ -156,7 +155,7 @@ def operations(world: World) -> dict[str, Callable[[], object]]:
         "repair": command("check", "--repair"),
         "add": command("add", photo),
         "remove": command("remove", CREATURES[1]),
-        "build": command("build-index", home / "pictures"),
+        "build": command("build-index", home / "pictures", "--embedder", "compact"),
         "tune": command("tune", home / "labelled", "--force", "--dims", "4"),
         "duplicates": command("duplicates"),
         "map": command("map", "--save", home / "map.html", "--method", "pca"),
@@ -168,10 +167,12 @@ def _command(args: list[str]) -> None:
     from pokesim.cli.app import app
 
     logging.getLogger("pokesim").handlers.clear()
+    code: object = 0
     try:
         app(args, prog_name="pokesim")
     except SystemExit as ended:
-        assert ended.code in (None, 0, 1, 2), f"exit code {ended.code}"
+        code = ended.code
+    assert code in (None, 0, 1, 2), f"exit code {code}"
 
 
 def _opened_to_serve(index: Path) -> None:
@@ -252,8 +253,7 @@ def in_a_fork(work: Callable[[], object], seconds: int | None) -> str:
             for timer in (signal.SIGALRM, signal.SIGPROF):
                 signal.signal(timer, signal.SIG_DFL)
             signal.alarm(seconds or 0)
-            with open(os.devnull, "w") as nowhere:  # what C libraries say
-                os.dup2(nowhere.fileno(), 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C libraries say
             work()
             code = 0
         except BaseException:
