@@ -13,7 +13,7 @@ from pokesim.files import atomic_path, remove
 from pokesim.images import find_files
 from pokesim.index import open_store
 from pokesim.index.folder.lock import SNAPSHOTS, write_lock
-from pokesim.index.folder.snapshot import MOST_TRIED, FolderSnapshot, IndexFolder, check_links
+from pokesim.index.folder.snapshot import MOST_TRIED, FolderSnapshot, IndexFolder
 from pokesim.index.folder.writer import new_snapshot, set_current
 from pokesim.index.metadata.table import Table, read_table
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
@@ -122,7 +122,6 @@ def _project_again(snapshot: FolderSnapshot) -> str:
         return ""
     for name in (PROJECTION_FILE, BASE_FILE):
         snapshot.verify_file(name)
-    check_links(snapshot.path)
     projection = snapshot.projection()
     assert projection is not None
     with atomic_path(projected) as path:

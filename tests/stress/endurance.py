@@ -3,7 +3,7 @@
 Each part prints its counts and stops at the first failure.
 
     cd tests; python -m stress.endurance [kills] [damage] [fuzz] [update] [disk] [readers] [storm] \
-        [fuzz_where] [fuzz_tables]
+        [fuzz_where] [fuzz_tables] [forged] [fuzz_manifest]
 
 The test suite runs the same parts with smaller numbers.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from stress.forged.fuzzing import fuzz_manifests
 from stress.fuzz_metadata import fuzz_tables, fuzz_where
 from stress.storm import storm
 
@@ -368,6 +369,29 @@ def readers(home: Path, seconds: float, say: Say, processes: int = 8) -> None:
     assert min(queries, refreshes, builds) > 0
 
 
+def forged(home: Path, sample: int | None, say: Say) -> None:
+    """Try every operation on indexes as a stranger might forge them: no harm, one sentence."""
+    command = [sys.executable, "-m", "stress.forged", str(home)]
+    command += ["--sample", str(sample)] if sample else []
+    tests = Path(__file__).parents[1]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # more would only wait
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tests, env=os.environ | one_thread, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    say(done.stdout.strip())
+
+
+def fuzz_manifest(home: Path, seconds: float, say: Say) -> None:
+    """Change manifests at random: each is read, or refused in one sentence."""
+    samples = builtin_samples()
+    table = home / "table.csv"
+    table.write_text("name,number\n" + "\n".join(f"{name},1" for name in CREATURES))
+    pokesim.build_index(samples.images, home / "index", embedder="compact", metadata=table)
+    tried = fuzz_manifests(home / "index", seconds, seed=5)
+    say(f"fuzz_manifest: {tried:,} manifests read or refused in {seconds:.0f} s")
+
+
 def main() -> None:
     """Run the given parts, or all."""
     parts: dict[str, Callable[[Path], object]] = {
@@ -380,6 +404,8 @@ def main() -> None:
         "storm": lambda home: storm(home, 500, print),
         "fuzz_where": lambda home: fuzz_where(home, 600, print),
         "fuzz_tables": lambda home: fuzz_tables(home, 600, print),
+        "forged": lambda home: forged(home, None, print),
+        "fuzz_manifest": lambda home: fuzz_manifest(home, 600, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

@@ -24,12 +24,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pokesim.errors import (
-    CorruptIndexError,
-    IncompatibleIndexError,
-    IndexFolderError,
-    IndexNotFoundError,
-)
+from pokesim.errors import CorruptIndexError, IncompatibleIndexError, IndexNotFoundError
 from pokesim.files import open_regular, sha256_of
 from pokesim.index.fields import parse_json
 from pokesim.index.folder.contents import check_contents
@@ -268,29 +263,6 @@ class IndexFolder:
         snapshot = self.named(name)
         snapshot.verify_sizes()
         return snapshot
-
-
-def check_links(folder: Path) -> None:
-    """Check that writing into an index, or into one of its snapshots, stays inside it.
-
-    An index has no links; in one that was received, a link may lead to any file of the user. What
-    is beside the snapshots of an index is never opened.
-
-    Raises:
-        IndexFolderError: something in it is neither a file nor a folder.
-    """
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = Path(parent, name)
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                found = path.lstat()
-                if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-                    raise IndexFolderError(
-                        f"{path} is {_kind(found)}, which no index has; remove it before you "
-                        "change the index."
-                    )
-        if SNAPSHOTS in folders:
-            folders.remove(SNAPSHOTS)
 
 
 def _check_folder(folder: Path) -> None:

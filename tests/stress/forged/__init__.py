@@ -2,7 +2,8 @@
 
 - `sealing` changes an index and makes its hashes right again;
 - `manifests` and `folders` hold the forgeries, each with a name;
-- `runner` tries every operation on each of them.
+- `runner` tries every operation on each of them;
+- `fuzzing` changes manifests at random.
 """
 
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ crash, a hang or too much memory is that case's alone.
 
 import contextlib
 import hashlib
+import importlib
 import io
 import logging
 import os
@@ -41,6 +42,22 @@ KINDS = {
 }
 
 PICTURES = 12
+
+_IMPORTED = (
+    "faiss",
+    "ai_edge_litert.interpreter",
+    "pokesim.analysis.duplicates",
+    "pokesim.analysis.layout",
+    "pokesim.analysis.tune",
+    "pokesim.build.edit",
+    "pokesim.cli",
+    "pokesim.maintenance.check",
+    "pokesim.maintenance.repair",
+    "pokesim.show.map",
+    "pokesim.show.records",
+    "pokesim.web.service",
+)
+"""What the operations need, imported once."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +121,8 @@ def make_world(home: Path) -> World:
     os.environ["POKESIM_CACHE"] = str(world.home / "cache")
     failure = in_a_fork(lambda: _build(world), seconds=120)
     assert not failure, failure
+    for module in _IMPORTED:
+        importlib.import_module(module)
     return world
 
 
