@@ -10,6 +10,8 @@ Euclidean, so the search is still an exact L2 search, in a smaller space.
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import PokesimError
-from pokesim.files import save_array
+from pokesim.files import open_regular, save_array
 
 PROJECTION_FILE = "projection.npy"
 """Name of the projection's file in an index."""
@@ -25,6 +27,17 @@ PROJECTION_FILE = "projection.npy"
 SHRINKAGE = 2.0
 """Multiple of the mean within-class variance that is added to every direction before whitening;
 chosen on held-out species, where values from 1 to 3 do about equally well."""
+
+
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)(?P<text>\{'descr': '<f4', 'fortran_order': "
+    rb"(?P<order>True|False), 'shape': \((?P<rows>[1-9]\d{0,8}), (?P<columns>[1-9]\d{0,8})\), \}"
+    rb" *\n)",
+    re.DOTALL,
+)
+
+_HEADER_SIZE = 256
+"""More bytes than such a header has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +71,31 @@ class Projection:
     @staticmethod
     def load(path: Path) -> Projection:
         """Read a file that `save` wrote. Raises OSError or ValueError."""
-        matrix = np.load(path, allow_pickle=False)
-        if matrix.ndim != 2 or matrix.dtype != np.float32:
-            raise ValueError(f"{path} is not a float32 matrix")
-        return Projection(matrix)
+        return Projection(load_matrix(path))
+
+
+def load_matrix(path: Path) -> NDArray[np.float32]:
+    """Read a float32 matrix from a ``.npy`` file, as `numpy.save` writes it.
+
+    Its header is compared, not evaluated as `numpy.load` does.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file.
+        ValueError: it is not a finite float32 matrix.
+    """
+    with open_regular(path) as file:
+        data = file.read(_HEADER_SIZE)
+        found = _HEADER.match(data)
+        if not found or int.from_bytes(found["length"], "little") != len(found["text"]):
+            raise ValueError(f"{path.name} is not a float32 matrix")
+        rows, columns = int(found["rows"]), int(found["columns"])
+        size = os.fstat(file.fileno()).st_size
+        if size != found.end() + 4 * rows * columns:
+            raise ValueError(f"{path.name} is of another size than its header says")
+        values = np.frombuffer(data[found.end() :] + file.read(), "<f4")
+    if len(values) != rows * columns or not np.isfinite(values).all():
+        raise ValueError(f"{path.name} has values that are not finite")
+    return values.reshape((rows, columns), order="F" if found["order"] == b"True" else "C")
 
 
 def normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:

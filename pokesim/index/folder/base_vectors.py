@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pokesim.index.folder.snapshot import FolderSnapshot
 from pokesim.index.vectors.checks import checked_ids
-from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, open_vectors, rows_of
+from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, FlatVectors, rows_of
 from pokesim.metric import Projection
 
 Rows = NDArray[np.float32]
@@ -31,14 +31,13 @@ class BaseVectors:
         dimension = projection.base_dimension if projection else snapshot.manifest.dimension
         self.path = snapshot.file(name)
         self.manifest = replace(snapshot.manifest, dimension=dimension, tuning=None)
-        self._faiss = open_vectors(self.path, self.manifest.count, dimension)
+        self._vectors = FlatVectors(self.path, self.manifest.count, dimension)
 
     def blocks(self, projection: Projection | None = None) -> Iterator[Rows]:
         """Yield all vectors in blocks, float32 (≤ 8192, d), projected if a projection is given."""
-        for rows in rows_of(self._faiss):
+        for rows in rows_of(self._vectors):
             yield projection.apply(rows) if projection else rows
 
     def rows(self, ids: NDArray[np.int64]) -> Rows:
         """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
-        found: Rows = self._faiss.reconstruct_batch(checked_ids(ids, self.manifest.count))
-        return found
+        return self._vectors.reconstruct_batch(checked_ids(ids, self.manifest.count))

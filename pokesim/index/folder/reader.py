@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from pokesim.index.folder.lock import SharedLock
 from pokesim.index.manifest import MANIFEST_FILE, Manifest
 from pokesim.index.vectors.candidates import open_candidates
 from pokesim.index.vectors.checks import checked_ids
-from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors, rows_of
+from pokesim.index.vectors.flat import VECTORS_FILE, FlatVectors, rows_of
 from pokesim.index.vectors.knn import VectorView
 from pokesim.index.vectors.searcher import FlatSearcher
 from pokesim.index.vectors.selector import IdSelector
@@ -44,7 +44,7 @@ class SnapshotReader:
         count, dimension = manifest.count, manifest.dimension
         self._lock = SharedLock(path / MANIFEST_FILE)
         self._count, self._record = count, manifest.metadata
-        self._flat: Any = open_vectors(path / VECTORS_FILE, count, dimension)
+        self._flat = FlatVectors(path / VECTORS_FILE, count, dimension)
         self.projection = projection
         self._candidate_index = open_candidates(path, manifest.search, count, dimension)
         self.items = Items(path / ITEMS_FILE)
@@ -65,8 +65,7 @@ class SnapshotReader:
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of ids (n,). Raises UsageError for an unknown id."""
-        rows: NDArray[np.float32] = self._flat.reconstruct_batch(checked_ids(ids, self._count))
-        return rows
+        return self._flat.reconstruct_batch(checked_ids(ids, self._count))
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all vectors in the order of their ids, float32 (≤ 8192, d) at a time."""

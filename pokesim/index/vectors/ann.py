@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 from pokesim.errors import PokesimError
 from pokesim.index.vectors.checks import LARGEST, within_bounds
 from pokesim.index.vectors.factory import MAX_TRAINING_ROWS, parse_factory
-from pokesim.index.vectors.flat import rows_of, spread, spread_ids
+from pokesim.index.vectors.faiss_format import check_file
+from pokesim.index.vectors.flat import FlatVectors, rows_of, spread, spread_ids
 from pokesim.index.vectors.knn import candidate_count
+from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.panorama import SEARCH_FILE
 from pokesim.index.vectors.selector import IdSelector
 
@@ -33,16 +34,17 @@ class ApproximateIndex:
 
     exact = False
 
-    def __init__(self, folder: Path, count: int) -> None:
-        """Open it. Raises ValueError or RuntimeError if it is damaged, OSError if missing."""
-        import faiss
+    def __init__(self, folder: Path, count: int, dimension: int) -> None:
+        """Memory-map its file, which is checked before FAISS reads it.
 
-        with (folder / SEARCH_FILE).open("rb"):
-            pass  # FAISS does not distinguish a missing file from a damaged one
+        Raises:
+            ValueError, RuntimeError: it is not an index of such vectors of a supported kind.
+            OSError: it is missing or cannot be read.
+        """
         self.max_k = count
-        self._index: Any = faiss.read_index(os.fspath(folder / SEARCH_FILE), faiss.IO_FLAG_MMAP_IFC)
-        if self._index.ntotal != count:
-            raise ValueError
+        self._file = MappedFile(folder / SEARCH_FILE)
+        check_file(self._file.data, count, dimension)
+        self._index: Any = self._file.read_faiss()
 
     def candidates(
         self, xq: NDArray[np.float32], k: int, _selector: IdSelector
@@ -50,7 +52,9 @@ class ApproximateIndex:
         """Return squared distances and ids, (nq, k), of near vectors; id -1 pads a short row.
 
         Every vector is searched: `FlatSearcher` does not call this with a filter.
+        Raises CorruptIndexError if the file is truncated.
         """
+        self._file.check_size()
         D, I = self._index.search(xq, k)
         return D, I
 
@@ -70,7 +74,7 @@ def untrained_index(factory_string: str, dimension: int) -> Any:
     return index
 
 
-def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
+def write_approximate(path: Path, flat: FlatVectors, factory_string: str) -> None:
     """Train and write a FAISS index of a flat index's vectors.
 
     Raises:
@@ -93,14 +97,14 @@ def write_approximate(path: Path, flat: Any, factory_string: str) -> None:
     except RuntimeError as error:
         raise PokesimError(
             f"FAISS cannot build {factory_string} from {flat.ntotal:,} vectors "
-            f"({_last_words(error)}); choose another --search."
+            f"({last_words(error)}); choose another --search."
         ) from error
     with path.open("wb") as file:  # FAISS's own writing misses an error of its last flush
         writer: Any = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
         faiss.write_index(index, writer)
 
 
-def measure_recall(index: ApproximateIndex, flat: Any) -> float:
+def measure_recall(index: ApproximateIndex, flat: FlatVectors) -> float:
     """Return the share of the true nearest vectors that are among the candidates.
 
     The queries are vectors of the index; a query itself is not counted.
@@ -122,6 +126,6 @@ def measure_recall(index: ApproximateIndex, flat: Any) -> float:
     return found / (k * len(ids))
 
 
-def _last_words(error: Exception) -> str:
+def last_words(error: Exception) -> str:
     """Cut FAISS's "Error in <C++ signature> at <file>: …" down to its message."""
     return str(error).splitlines()[-1].rsplit(": ", 1)[-1].strip(" .")

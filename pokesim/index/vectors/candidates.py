@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pokesim.arguments import text
-from pokesim.errors import IndexFolderError
+from pokesim.errors import CorruptIndexError, PokesimError
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, SearchRecord
 from pokesim.index.vectors.ann import (
     ApproximateIndex,
+    last_words,
     measure_recall,
     write_approximate,
 )
 from pokesim.index.vectors.factory import parse_factory
-from pokesim.index.vectors.flat import VECTORS_FILE, open_vectors
+from pokesim.index.vectors.faiss_format import FormatError
+from pokesim.index.vectors.flat import VECTORS_FILE, FlatVectors
 from pokesim.index.vectors.panorama import ROTATION_FILE, SEARCH_FILE, Panorama, write_panorama
 
 PANORAMA_BYTES = 64 << 20
@@ -41,7 +43,7 @@ def open_candidates(
     """Open the candidate index of a snapshot; None if it has none.
 
     Raises:
-        IndexFolderError: a file is damaged.
+        CorruptIndexError: a file is damaged.
         OSError: a file is missing or cannot be read.
     """
     if record.used == FLAT:
@@ -49,11 +51,11 @@ def open_candidates(
     try:
         if record.used == PANORAMA:
             return Panorama(folder, count, dimension)
-        return ApproximateIndex(folder, count)
+        return ApproximateIndex(folder, count, dimension)
     except (ValueError, RuntimeError) as error:
-        raise IndexFolderError(
+        raise CorruptIndexError(
             f"{folder / SEARCH_FILE} is not the candidate index of {count} vectors of dimension "
-            f"{dimension}; build the index again."
+            f"{dimension} ({last_words(error)}); build the index again."
         ) from error
 
 
@@ -80,9 +82,15 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
     record = SearchRecord(requested, used)
     if used == FLAT:
         return record
-    flat = open_vectors(folder / VECTORS_FILE, count, dimension)
+    flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
     if used == PANORAMA:
         write_panorama(folder, flat)
         return record
     write_approximate(folder / SEARCH_FILE, flat, used)
-    return replace(record, recall=measure_recall(ApproximateIndex(folder, count), flat))
+    try:
+        index = ApproximateIndex(folder, count, dimension)
+    except FormatError as error:
+        raise PokesimError(
+            f"--search {used} makes an index that could not be opened ({error}); choose another."
+        ) from error
+    return replace(record, recall=measure_recall(index, flat))

@@ -11,7 +11,6 @@ Layout (little-endian), after faiss/impl/index_write.cpp:
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.errors import IndexFolderError
+from pokesim.errors import CorruptIndexError
+from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.metric import Projection
-from pokesim.timing import span
 
 VECTORS_FILE = "vectors.faiss"
 
@@ -61,36 +60,80 @@ class VectorWriter:
         self._file.close()
 
 
-def open_vectors(path: Path, count: int, dimension: int) -> Any:
-    """Memory-map a flat index; its header is checked before FAISS reads the file.
+class FlatVectors:
+    """The opened vectors of an index, memory-mapped; the file may be removed while they are used.
 
-    Raises:
-        IndexFolderError: the file is not a flat L2 index of ``count`` × ``dimension``.
+    Attributes:
+        ntotal, d: their number and dimension, called as FAISS calls them.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEADER.size)
-    size = _HEADER.size + 4 * count * dimension
-    if head != header(dimension, count) or path.stat().st_size != size:
-        raise IndexFolderError(
-            f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
-            "build the index again."
-        )
-    with span("import FAISS"):
-        import faiss
 
-    return faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+    def __init__(self, path: Path, count: int, dimension: int) -> None:
+        """Map a file; its header and size are checked before FAISS reads it.
+
+        Raises:
+            CorruptIndexError: the file is not a flat L2 index of ``count`` × ``dimension``.
+            OSError: it is missing, cannot be read, or is not a regular file.
+        """
+        self.ntotal, self.d = count, dimension
+        expected = header(dimension, count)
+        try:
+            self._file = MappedFile(path)
+        except ValueError:
+            size, head = 0, b""
+        else:
+            size, head = len(self._file.data), bytes(self._file.data[: _HEADER.size])
+        if head != expected or size != _HEADER.size + 4 * count * dimension:
+            raise CorruptIndexError(
+                f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
+                "build the index again."
+            )
+        self._index = self._file.read_faiss()
+
+    def search(
+        self, xq: NDArray[np.float32], k: int, params: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return squared distances and ids, both (nq, k), of the nearest vectors of (nq, d).
+
+        ``params`` are FAISS's search parameters. Raises CorruptIndexError if the file is truncated.
+        """
+        self._file.check_size()
+        D, I = self._index.search(xq, k, params=params)
+        return D, I
+
+    def reconstruct_batch(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of ids (n,).
+
+        Raises:
+            CorruptIndexError: there is no such id, or the file is truncated.
+        """
+        self._file.check_size()
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self.ntotal:
+            raise CorruptIndexError(
+                f"{self._file.path} has {self.ntotal} vectors, but another file of the index "
+                "refers to more; build the index again."
+            )
+        rows: NDArray[np.float32] = self._index.reconstruct_batch(ids)
+        return rows
+
+    def reconstruct_n(self, start: int, count: int) -> NDArray[np.float32]:
+        """Return ``count`` vectors from ``start`` on, float32 (count, d).
+
+        Raises CorruptIndexError if the file is truncated.
+        """
+        self._file.check_size()
+        rows: NDArray[np.float32] = self._index.reconstruct_n(start, count)
+        return rows
 
 
-def rows_of(index: Any, size: int = 8192) -> Iterator[NDArray[np.float32]]:
+def rows_of(index: FlatVectors, size: int = 8192) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of an opened index in blocks, float32 (≤ size, d)."""
     for start in range(0, index.ntotal, size):
         yield index.reconstruct_n(start, min(size, index.ntotal - start))
 
 
-def spread(index: Any, limit: int) -> NDArray[np.float32]:
+def spread(index: FlatVectors, limit: int) -> NDArray[np.float32]:
     """Return an evenly spaced sample of an index's vectors, float32 (≤ limit, d)."""
-    rows: NDArray[np.float32] = index.reconstruct_batch(spread_ids(index.ntotal, limit))
-    return rows
+    return index.reconstruct_batch(spread_ids(index.ntotal, limit))
 
 
 def spread_ids(count: int, limit: int) -> NDArray[np.int64]:
@@ -100,7 +143,7 @@ def spread_ids(count: int, limit: int) -> NDArray[np.int64]:
 
 def project_file(base: Path, out: Path, count: int, projection: Projection) -> None:
     """Write the projected vectors of one file to another; memory does not grow with them."""
-    source = open_vectors(base, count, projection.base_dimension)
+    source = FlatVectors(base, count, projection.base_dimension)
     with contextlib.closing(VectorWriter(out, projection.dimension)) as writer:
         for rows in rows_of(source):
             writer.add(projection.apply(rows))

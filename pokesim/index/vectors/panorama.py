@@ -27,9 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.files import save_array
-from pokesim.index.vectors.flat import rows_of, spread
+from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
 from pokesim.index.vectors.knn import merge_nearest
+from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.selector import IdSelector
+from pokesim.metric import load_matrix
 from pokesim.threads import usable_cores
 
 SEARCH_FILE = "search.faiss"
@@ -67,17 +69,19 @@ class Panorama:
         """
         self.max_k = min(count, _BATCH)
         self._count, self._dimension = count, dimension
-        self._map = np.memmap(folder / SEARCH_FILE, mode="r")
-        self._rotation = np.load(folder / ROTATION_FILE, mmap_mode="r", allow_pickle=False)
-        head = _header(count, dimension)
+        self._file = MappedFile(folder / SEARCH_FILE)
+        self._rotation = load_matrix(folder / ROTATION_FILE)
+        data, head = self._file.data, _header(count, dimension)
         rows, norms = _sizes(count, dimension)
+        norms_at = len(head) + rows
         if (
-            bytes(self._map[: len(head)]) != head
-            or len(self._map) != len(head) + rows + 8 + 4 * norms
-            or self._rotation.shape != (dimension + 1, dimension)
-            or self._rotation.dtype != np.float32
+            bytes(data[: len(head)]) != head
+            or len(data) != norms_at + 8 + 4 * norms
+            or bytes(data[norms_at : norms_at + 8]) != struct.pack("<Q", norms)
         ):
-            raise ValueError
+            raise ValueError("its header or its size differs")
+        if self._rotation.shape != (dimension + 1, dimension):
+            raise ValueError(f"{ROTATION_FILE} is of another dimension")
 
     def candidates(
         self, xq: NDArray[np.float32], k: int, selector: IdSelector
@@ -85,7 +89,9 @@ class Panorama:
         """Return squared float32 distances, ascending, and ids, both (nq, k), of the nearest.
 
         ``selector`` must select at least k vectors.
+        Raises CorruptIndexError if the file is truncated.
         """
+        self._file.check_size()
         xq = _rotated(xq, self._rotation)
         found = self._pool.map(lambda shard: shard.candidates(xq, k, selector), self._shards)
         return merge_nearest(list(found), k)
@@ -96,7 +102,13 @@ class Panorama:
         batches = math.ceil(self._count / _BATCH)
         share = math.ceil(batches / usable_cores()) * _BATCH
         return [
-            _Shard(self._map, self._count, self._dimension, start, min(start + share, self._count))
+            _Shard(
+                self._file.data,
+                self._count,
+                self._dimension,
+                start,
+                min(start + share, self._count),
+            )
             for start in range(0, self._count, share)
         ]
 
@@ -138,7 +150,7 @@ class _Shard:
         return D, I + self._start
 
 
-def write_panorama(folder: Path, flat: Any) -> None:
+def write_panorama(folder: Path, flat: FlatVectors) -> None:
     """Write the candidate index of a flat index's vectors, block by block.
 
     Memory grows only with the norms: 4 bytes for each 64 coordinates of a vector.
@@ -163,7 +175,7 @@ def write_panorama(folder: Path, flat: Any) -> None:
             file.write(block_norms.tobytes())
 
 
-def _principal_directions(flat: Any) -> NDArray[np.float32]:
+def _principal_directions(flat: FlatVectors) -> NDArray[np.float32]:
     """Return the content of `ROTATION_FILE`, fitted to a sample: any rotation keeps distances."""
     x = spread(flat, _MAX_PCA_ROWS)
     mean = x.mean(axis=0)
