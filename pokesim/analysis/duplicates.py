@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.arguments import finite_number
 from pokesim.embedders.catalog import BUNDLED
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, open_store
@@ -78,7 +79,7 @@ def find_duplicates(
         UsageError: the threshold is out of range, or the filter is not valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
-    if threshold is not None and not 0 < threshold <= 100:
+    if threshold is not None and not 0 < finite_number("The threshold", threshold) <= 100:
         raise UsageError(
             f"The threshold must be above 0 and at most 100 percent, not {threshold:g}."
         )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pokesim.analysis.labels import Labelled, Labels, labelled_files
 from pokesim.analysis.ranking import IntArray, first_right_ranks
+from pokesim.arguments import choice, file_path, iterable, whole_number
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
 from pokesim.index import DEFAULT_INDEX
@@ -114,15 +115,17 @@ def evaluate_index(
             `pokesim.index.metadata.filter_parser`.
 
     Raises:
-        UsageError: a k is below 1, or the filter is not valid for this index.
+        UsageError: a k is below 1, there are no such labels, or the filter is not valid for this
+            index.
         PokesimError: no photo has the label of a candidate, or the index cannot be used.
     """
-    how = Labels(labels)
-    if not ks or min(ks) < 1:
-        raise UsageError("Every k must be at least 1.")
+    how, folder = choice("labels", labels, Labels), file_path("The folder of photos", queries)
+    ks = [whole_number("Every k", k) for k in iterable("ks", ks)]
+    if not ks:
+        raise UsageError("At least one k is needed.")
     with open_index(index) as opened:
         candidates = _candidates(opened, where)
-        photos = labelled_files(Path(queries), how, {item.label for item in candidates.items})
+        photos = labelled_files(folder, how, {item.label for item in candidates.items})
         vectors, photos, skipped = _embedded(opened, photos)
         ranked = _ranked(candidates, vectors, photos) if photos else []
         embedder = opened.manifest.embedder.name

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.errors import UsageError
+from pokesim.arguments import choice, whole_number
+from pokesim.errors import CorruptIndexError, UsageError
 from pokesim.index import DEFAULT_INDEX
+from pokesim.index.vectors.checks import within_bounds
 from pokesim.index.vectors.flat import spread_ids
 from pokesim.search.index import open_index
 
@@ -58,19 +60,23 @@ def layout_pictures(
             `pokesim.index.metadata.filter_parser`.
 
     Raises:
-        UsageError: the method is unknown or needs a package that is not installed, or the filter
+        UsageError: ``most`` is below 1, the method is unknown or needs a package that is not installed, or the filter
             is not valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
-    if method not in list(Method):
-        raise UsageError(f"Unknown method {method}; choose one of {', '.join(Method)}.")
+    most, chosen = whole_number("most", most), choice("method", method, Method)
     with open_index(index) as opened:
         ids = np.arange(len(opened)) if where is None else opened.select(where)
         ids = ids[spread_ids(len(ids), most)]
-        reduce = _REDUCERS[_resolved(Method(method), len(ids))]
+        reduce = _REDUCERS[_resolved(chosen, len(ids))]
         if not len(ids):
             return []
-        xy = _in_unit_square(reduce(opened.vectors(ids)))
+        x = opened.vectors(ids)
+        if not within_bounds(x):
+            raise CorruptIndexError(f"{index} has vectors that are not finite; build it again.")
+        # Equal pictures have no directions that they differ in.
+        points = reduce(x) if np.ptp(x, axis=0).any() else np.zeros((len(x), 2))
+        xy = _in_unit_square(points)
         items = [opened.items[item_id] for item_id in ids.tolist()]
         root = Path(opened.manifest.images)
         return [
@@ -111,6 +117,8 @@ def _tsne(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return a t-SNE embedding, float64 (n, 2), initialized by PCA."""
     from openTSNE import TSNE
 
+    if x.shape[1] == 1:  # openTSNE starts from two principal components
+        x = np.pad(x, ((0, 0), (0, 1)))
     perplexity = min(30.0, (len(x) - 1) / 3)
     points = TSNE(perplexity=perplexity, initialization="pca", random_state=0).fit(x)
     return np.asarray(points, np.float64)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from pokesim.analysis.labels import Labelled, Labels, labelled_files
 from pokesim.analysis.ranking import IntArray, first_right_ranks
+from pokesim.arguments import choice, file_path, truth, whole_number
 from pokesim.build.build import embed_folder
 from pokesim.embedders.model_cache import find_model
-from pokesim.errors import PokesimError, UsageError
+from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
@@ -68,19 +69,22 @@ def tune_index(
         the number of labels and pictures, and R@1 and R@5 on held-out labels, before and after.
 
     Raises:
+        UsageError: ``dims`` is below 1, or there are no such labels.
         PokesimError: there are too few pictures, the metric does not help, or the index cannot be
             read or written. The index is then unchanged.
     """
-    root = Path(labelled)
-    if dims < 1:
-        raise UsageError(f"The dimension must be at least 1, not {dims}.")
+    root, how = (
+        file_path("The folder of labelled pictures", labelled),
+        choice("labels", labels, Labels),
+    )
+    dims, force = whole_number("dims", dims), truth("force", force)
     store = open_store(index)
     store.snapshot()  # raises an error if there is no index, before a folder is created
     with store.folder(write=True) as folder, new_snapshot(IndexFolder(folder)) as draft:
         snapshot = IndexFolder(folder).current()
         known = _labels_of(snapshot)
-        pictures = labelled_files(root, Labels(labels), known)
-        if labels == Labels.AUTO:
+        pictures = labelled_files(root, how, known)
+        if how is Labels.AUTO:
             pictures = [picture for picture in pictures if picture.label in set(known)]
         if not pictures:
             raise PokesimError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pokesim.arguments import file_path
+
 if TYPE_CHECKING:
     from pokesim.index.store import Store
 
@@ -20,9 +22,11 @@ def open_store(index: str | Path) -> Store:
     """Return the store of an index, given its folder or its address.
 
     Raises:
-        UsageError: it looks like an address, but is not a valid one; or no folder can be called so.
+        UsageError: it is no path, or looks like an address, but is not a valid one; or no folder
+            can be called so.
         IndexFolderError: the folder cannot be reached.
     """
+    file_path("The index", index)
     if "://" in str(index):
         from pokesim.index.milvus.address import Address
         from pokesim.index.milvus.store import MilvusStore

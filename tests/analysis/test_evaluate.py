@@ -117,7 +117,7 @@ def test_the_misses_are_drawn(run, index_path, styles, tmp_path):
         (["empty"], 1, "There is no picture in empty."),
         (["strange"], 1, "No photo in strange has the label of a picture in"),
         (["strange", "-k", "one"], 2, "-k takes numbers"),
-        (["strange", "-k", "0"], 2, "Every k must be at least 1."),
+        (["strange", "-k", "0"], 2, "Every k must be at least 1, not 0."),
         (["strange", "--save", "sheet.txt"], 2, "--save writes PNG or JPEG"),
     ],
 )

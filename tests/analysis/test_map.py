@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from support.indexes import index_of
 
 from pokesim.analysis.layout import layout_pictures
-from pokesim.errors import UsageError
+from pokesim.errors import CorruptIndexError, UsageError
 from pokesim.samples import CREATURES
 
 ODD = "</script><script>alert(1)&amp;"
@@ -58,7 +59,7 @@ def test_a_map_as_a_picture(run, index_path, tmp_path):
         wrong = run("map", "--save", *args, "--index", index_path)
         assert wrong.returncode
         assert message in wrong.stderr
-    with pytest.raises(UsageError, match="Unknown method umap"):
+    with pytest.raises(UsageError, match="method must be one of auto, pca, tsne"):
         layout_pictures(index_path, method="umap")
 
 
@@ -91,3 +92,30 @@ def test_without_opentsne_auto_uses_pca_and_tsne_says_what_to_install(index_path
         [sys.executable, "-c", code, str(index_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "t-SNE needs openTSNE: pip install 'pokesim[map]'.\n"
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_equal_pictures_are_in_the_middle(tmp_path, method):
+    index_of(tmp_path / "same", np.full((9, 4), 0.1, np.float32)).close()
+    placed = layout_pictures(tmp_path / "same", method=method)
+    assert {(one.x, one.y) for one in placed} == {(0.5, 0.5)}
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize(
+    "rows",
+    [np.arange(12)[:, None], np.repeat([[0, 1], [1, 0]], 6, axis=0), np.eye(9, 1), np.eye(1, 3)],
+)
+def test_few_directions_are_enough(tmp_path, rows, method):
+    index_of(tmp_path / "i", rows.astype(np.float32)).close()
+    placed = layout_pictures(tmp_path / "i", method=method)
+    assert len(placed) == len(rows)
+    assert all(0 <= one.x <= 1 and 0 <= one.y <= 1 for one in placed)
+
+
+def test_vectors_that_are_not_finite_are_one_message(tmp_path):
+    rows = np.eye(5, dtype=np.float32)
+    rows[2, 2] = np.nan
+    index_of(tmp_path / "i", rows).close()
+    with pytest.raises(CorruptIndexError, match="vectors that are not finite"):
+        layout_pictures(tmp_path / "i")
