@@ -22,8 +22,8 @@ from pokesim.errors import UsageError, did_you_mean
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """Return a whole number, also one of NumPy's, of at least ``least``. Raises UsageError."""
+def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number, also one of NumPy's, within bounds. Raises UsageError."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -32,6 +32,8 @@ def whole_number(name: str, value: object, least: int = 1) -> int:
         raise UsageError(f"{name} must be a whole number, not {shown(value)}.") from error
     if number < least:
         raise UsageError(f"{name} must be at least {least}, not {shown(number)}.")
+    if most is not None and number > most:
+        raise UsageError(f"{name} must be at most {most:,}, not {shown(number)}.")
     return number
 
 

@@ -60,8 +60,8 @@ def layout_pictures(
             `pokesim.index.metadata.filter_parser`.
 
     Raises:
-        UsageError: ``most`` is below 1, the method is unknown or needs a package that is not installed, or the filter
-            is not valid for this index.
+        UsageError: ``most`` is below 1, the method is unknown or needs a package that is not
+            installed, or the filter is not valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
     most, chosen = whole_number("most", most), choice("method", method, Method)

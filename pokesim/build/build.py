@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pokesim.arguments import file_path, finite_number, text, truth, whole_number
 from pokesim.build.batches import EmbedBatches, Workers, embed_locally
 from pokesim.build.options import BuildOptions, BuildReport
 from pokesim.build.pipeline import no_pictures, run_build
@@ -41,6 +42,9 @@ from pokesim.index.metadata.table import Table, read_table
 from pokesim.progress import Progress
 
 log = logging.getLogger(__name__)
+
+MAX_BATCH_SIZE = 4096
+"""More pictures at a time would only take more memory, 600 MB for each thousand."""
 
 
 def build_index(
@@ -101,19 +105,28 @@ def build_index(
             written.
         KeyboardInterrupt: with a message that says how to resume.
     """
-    root = Path(images)
+    root = file_path("The picture folder", images)
+    text("embedder", embedder)
+    text("search", search)
+    rebuild, strict = truth("rebuild", rebuild), truth("strict", strict)
+    normalize = None if normalize is None else truth("normalize", normalize)
+    weights = None if weights is None else file_path("The weights file", weights)
+    key = None if key is None else text("key", key)
+    if metadata is not None and metadata is not False:
+        metadata = file_path("The table", metadata)
+    batch_size = whole_number("The batch size", batch_size, most=MAX_BATCH_SIZE)
+    max_pixels = whole_number("max_pixels", max_pixels)
+    file_seconds = finite_number("file_seconds", file_seconds)
     files, skipped = _find_pictures(root)
-    if batch_size < 1:
-        raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     if key is not None and not metadata:
         raise UsageError(f"The key {key} is a column of a table; give the table too (--metadata).")
-    table = read_table(Path(metadata)) if isinstance(metadata, str | Path) else metadata
+    table = read_table(metadata) if isinstance(metadata, Path) else metadata
     compute = Compute.named(runtime, precision)
     store = open_store(index)
     with store.folder(write=True) as path:
         folder = IndexFolder(path)
         existing = None if rebuild else made_by(folder)
-        model = _model_for(embedder, Path(weights) if weights else None, existing, str(index))
+        model = _model_for(embedder, weights, existing, str(index))
         if normalize is None:
             normalize = existing.normalized if existing else True
         dimension = spec_of(model.name).dimension

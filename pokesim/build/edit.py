@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pokesim.arguments import file_path, iterable
 from pokesim.build.batches import embed_locally
 from pokesim.build.options import BuildOptions, BuildReport
 from pokesim.build.pipeline import run_build
@@ -30,6 +31,7 @@ def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX)
     Raises:
         PokesimError: a picture cannot be read, or the index cannot be read or written.
     """
+    files = [file_path("Each picture", file) for file in iterable("files", files)]
     for file in files:
         if Path(file).is_dir():
             raise UsageError(f"{file} is a folder; `pokesim build-index` takes folders.")
@@ -50,6 +52,7 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
         PokesimError: there is no such picture, or none would be left, or the index cannot be read
             or written.
     """
+    names = [str(file_path("Each name", name)) for name in iterable("names", names)]
 
     def make_plan(previous: PreviousSnapshot | None) -> UpdatePlan:
         previous = _required(previous)

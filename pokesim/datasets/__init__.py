@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pokesim import net
+from pokesim.arguments import file_path, text, whole_number
 from pokesim.datasets import kaggle
 from pokesim.datasets.archives import ArchiveError, TooLargeError, unpack, write_files
 from pokesim.errors import DatasetError, UsageError
@@ -81,8 +82,8 @@ def fetch_dataset(
     """
     import filelock
 
-    name = _kaggle_name(source)
-    folder = Path(folder)
+    name, folder = _kaggle_name(text("source", source)), file_path("The folder", folder)
+    max_bytes = whole_number("max_bytes", max_bytes)
     if existing := _existing(source, folder):
         return existing
     target = folder.resolve()

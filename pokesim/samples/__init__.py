@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pokesim.arguments import file_path
+
 __all__ = ["CREATURES", "PHOTOGRAPHED", "Samples", "builtin_samples", "write_samples"]
 
 
@@ -35,7 +37,8 @@ def write_samples(directory: str | Path) -> Samples:
     Creates missing folders and overwrites existing samples. Raises OSError if a file cannot be
     written.
     """
-    samples = Samples(images=Path(directory, "images"), photos=Path(directory, "photos"))
+    folder = file_path("The folder", directory)
+    samples = Samples(images=folder / "images", photos=folder / "photos")
     for source, target in ((_BUILTIN.images, samples.images), (_BUILTIN.photos, samples.photos)):
         target.mkdir(parents=True, exist_ok=True)
         for path in source.iterdir():

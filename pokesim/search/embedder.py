@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.arguments import shown
+from pokesim.arguments import iterable, shown
 from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.litert import BATCH_SIZE
@@ -160,6 +160,11 @@ class IndexEmbedder:
 
     def embed_loaded(self, photos: Sequence[LoadedPhoto]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of loaded photos, embedded as one batch."""
+        for photo in iterable("photos", photos):
+            if not isinstance(photo, LoadedPhoto) or (photo.pixels is None) is (
+                photo.item_id is None
+            ):
+                raise UsageError(f"photos must come from `load`, not {shown(photo)}.")
         rows = np.empty((len(photos), self._manifest.dimension), np.float32)
         pixels = {at: one.pixels for at, one in enumerate(photos) if one.pixels is not None}
         ids = {at: one.item_id for at, one in enumerate(photos) if one.item_id is not None}
@@ -181,6 +186,8 @@ class IndexEmbedder:
                 return photo, self.load(photo)
             except PictureError as error:
                 return photo, type(error)(name_of(given), error.reason)  # not that of its bytes
+            except OSError as error:  # such as a name that is too long
+                return photo, PictureError(name_of(given), error.strerror or str(error))
 
         loaded = read_ahead(load, photos, 2 * BATCH_SIZE)
         while batch := _next_batch(loaded):

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 
+from pokesim.arguments import file_path, text
 from pokesim.errors import CorruptIndexError, IndexNotFoundError, UsageError
 from pokesim.index.folder.snapshot import FolderSnapshot
 from pokesim.index.folder.store import FolderStore
@@ -115,8 +116,8 @@ def push_index(index: str | Path, address: str, *, progress: Progress | None = N
         PokesimError: the index or the server cannot be used, or a path or the metadata of a
             picture are longer than Milvus allows; the server's index is unchanged.
     """
-    store = MilvusStore(Address.of(address))
-    return store.push(Path(index), progress or (lambda done, total: None))
+    store = MilvusStore(Address.of(text("The address", address)))
+    return store.push(file_path("The index", index), progress or (lambda done, total: None))
 
 
 def pull_index(address: str, index: str | Path, *, progress: Progress | None = None) -> None:
@@ -133,5 +134,5 @@ def pull_index(address: str, index: str | Path, *, progress: Progress | None = N
     Raises:
         PokesimError: the server cannot be queried, or the folder cannot be written.
     """
-    store = MilvusStore(Address.of(address))
-    store.pull(Path(index), progress or (lambda done, total: None))
+    store = MilvusStore(Address.of(text("The address", address)))
+    store.pull(file_path("The index", index), progress or (lambda done, total: None))

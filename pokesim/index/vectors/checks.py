@@ -45,8 +45,11 @@ def checked_queries(xq: ArrayLike, dimension: int) -> NDArray[np.float32]:
         UsageError: they are not numbers, have another dimension, or are not within `LARGEST`.
     """
     try:
+        given = np.asarray(xq)
+        if given.dtype.kind not in "iuf":
+            raise TypeError
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-            rows = np.atleast_2d(np.ascontiguousarray(xq, dtype=np.float32))
+            rows = np.atleast_2d(np.ascontiguousarray(given, dtype=np.float32))
     except (ValueError, TypeError) as error:
         raise UsageError(
             f"Query vectors must be (n, {dimension}) numbers, not {shown(xq)}."
