@@ -101,8 +101,8 @@ def test_a_query_fetches_each_vector_once(kinds, samples, monkeypatch):
         calls.append(list(ids))
         return vectors(reader, ids)
 
+    monkeypatch.setattr(SnapshotReader, "vectors", counted)
     with pokesim.open_index(kinds) as index:
-        monkeypatch.setattr(SnapshotReader, "vectors", counted)
         index.query(next(samples.photos.iterdir()), k=5)
         sample = sample_ids(len(index)).tolist()  # for the usual distance
     fetched = [item_id for ids in calls if ids != sample for item_id in ids]
