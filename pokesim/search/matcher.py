@@ -38,7 +38,7 @@ class Matcher:
     """
 
     def __init__(self, searcher: ExactSearcher, reader: Reader, manifest: Manifest) -> None:
-        self.searcher, self.items, self._metadata = searcher, reader.items, reader.metadata
+        self.searcher, self.items = searcher, reader.items
         self._reader, self._root = reader, Path(manifest.images)
 
     def matches(
@@ -69,7 +69,8 @@ class Matcher:
             ]
 
     def _match(self, rank: int, hit: _Hit, near: int | None, resembles: bool) -> Match:
-        metadata = self._metadata.row(hit.item.id) if self._metadata else {}
+        table = self._reader.metadata  # read on first use
+        metadata = table.row(hit.item.id) if table else {}
         path = self._root / hit.item.path
         found = (hit.label, path, hit.distance, hit.similarity, hit.item.id)
         return Match(rank, *found, resembles, metadata, near)
@@ -85,7 +86,7 @@ class Matcher:
             return lambda item: item.label
         if label == FOLDER:
             return lambda item: PurePosixPath(item.path).parent.name or self._root.name
-        metadata = self._metadata
+        metadata = self._reader.metadata
         columns = metadata.record.columns if metadata else {}
         if metadata is None or label not in columns:
             hint = did_you_mean(label, [STEM, FOLDER, *columns])
