@@ -190,7 +190,7 @@ def test_an_index_can_be_closed_while_others_search(tmp_path, search):
 
         def use(index=index, expected=expected, began=began) -> None:
             began.wait()
-            with pytest.raises(UsageError, match="is closed; open it again"):
+            with pytest.raises(UsageError, match="is closed; open"):
                 use_forever(index, expected)
 
         def close(index=index, began=began) -> None:
