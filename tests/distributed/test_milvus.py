@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
-from milvus_process import TOKEN, Server, behind_tls
+from milvus_process import TOKEN, Server, behind_tls, wait_until
 from pymilvus import MilvusClient
 from support.filters import TYPES, filters
 from support.indexes import index_of
@@ -392,6 +392,7 @@ def test_a_push_over_a_damaged_index_repairs_it(milvus, client, tmp_path, caplog
     assert not pokesim.push_index(tmp_path / "index", address)
     found = open_store(address).snapshot().collection
     client.upsert(found.name, [{**found.client.query(found.name, "id == 0", ["*"])[0], "size": 7}])
+    wait_until(lambda: found.rows("id == 0", ["size"]) == [{"id": 0, "size": 7}])
     with caplog.at_level("INFO", "pokesim"):
         assert pokesim.push_index(tmp_path / "index", address)
     assert "has rows that differ from those written; it is sent again." in caplog.text
@@ -415,7 +416,7 @@ def test_numbers_and_many_values_select_what_a_folder_selects(milvus, tmp_path):
     here = index_of(tmp_path / "index", xb, table=tmp_path / "t.csv")
     pokesim.push_index(tmp_path / "index", f"{AT}/numbers")
     there = pokesim.open_index(f"{AT}/numbers")
-    for number in NUMBERS:
+    for number in random.Random(3).sample(NUMBERS, 16):
         for mark in ("=", "!=", "<", "<=", ">", ">="):
             where = f"x {mark} {number}"
             assert there.select(where).tolist() == here.select(where).tolist(), where
@@ -439,10 +440,10 @@ def test_the_longest_metadata_that_milvus_takes(milvus, tmp_path):
     index_of(tmp_path / "index", np.eye(2, dtype=np.float32), table=tmp_path / "t.jsonl")
     assert pokesim.push_index(tmp_path / "index", f"{AT}/long")
     assert pokesim.open_index(f"{AT}/long").metadata.row(1)["Text"] == rows[1]["Text"]
-    rows[1]["Text"] += "é" * 60
+    rows[1]["Text"] += "é" * 61
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
     index_of(tmp_path / "more", np.eye(2, dtype=np.float32), table=tmp_path / "t.jsonl")
-    with pytest.raises(pokesim.PokesimError, match=r"1\.png has 65,536|1\.png has 65,5"):
+    with pytest.raises(pokesim.PokesimError, match=r"1\.png has 65,538; shorten"):
         pokesim.push_index(tmp_path / "more", f"{AT}/long")
     assert pokesim.open_index(f"{AT}/long").metadata.row(1)["Text"] == "é" * 32_700
 

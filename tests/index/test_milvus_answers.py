@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -350,5 +351,31 @@ def test_the_message_of_a_server_is_printable_and_short():
         client.collections()
 
 
-def test_an_answer_has_a_largest_size():
-    assert 1024 * 80_000 < milvus_client._ANSWER_BYTES < 1 << 30
+@pytest.fixture
+def talkative():
+    """The address of a server that describes a collection at great length."""
+    pytest.importorskip("pymilvus")
+    import grpc
+    from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
+
+    class Service(milvus_pb2_grpc.MilvusServiceServicer):
+        def Connect(self, request, context):  # noqa: N802 gRPC's name
+            return milvus_pb2.ConnectResponse()
+
+        def DescribeCollection(self, request, context):  # noqa: N802 gRPC's name
+            answer = milvus_pb2.DescribeCollectionResponse()
+            answer.schema.description = "x" * (1 << 20)
+            return answer
+
+    running = grpc.server(ThreadPoolExecutor(2))
+    port = running.add_insecure_port("127.0.0.1:0")
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Service(), running)
+    running.start()
+    yield f"milvus://127.0.0.1:{port}/talkative"
+    running.stop(None).wait()
+
+
+def test_an_answer_has_a_largest_size(talkative, monkeypatch):
+    monkeypatch.setattr(milvus_client, "_ANSWER_BYTES", 1 << 19)
+    with pytest.raises(pokesim.PokesimError, match=r"message to or from .* is too large\."):
+        pokesim.open_index(talkative)

@@ -26,6 +26,8 @@ _CONNECT_SECONDS, _SECONDS = 10, 60
 _ANSWER_BYTES = 256 << 20
 """The largest answer; 1024 rows with 64 KiB of metadata, the most that we request, are smaller."""
 
+_LIMIT = b"grpc.max_receive_message_length"  # in bytes, as pymilvus's own, which it replaces
+
 _SHOWN = 300  # characters of a server's message
 
 _NO_CONNECTION, _NO_COLLECTION, _NOT_LOADED = 2, 100, 101  # pymilvus's codes
@@ -68,7 +70,7 @@ class Client:
                 f"{scheme}://{address.server}",
                 token=os.environ.get(TOKEN, ""),
                 timeout=_CONNECT_SECONDS,
-                grpc_options={"grpc.max_receive_message_length": _ANSWER_BYTES},
+                grpc_options={_LIMIT: _ANSWER_BYTES},
             )
 
     def __str__(self) -> str:
@@ -207,29 +209,26 @@ class Client:
         """Turn an error of pymilvus into one of ours, whose message says what to do."""
         try:
             yield
-        except self._error as error:
-            raise self._translated(error) from error
         except PokesimError:
             raise
         except Exception as error:  # pymilvus does not check what it unpacks
-            raise PokesimError(
-                f"The Milvus server {self} gave an answer that cannot be read "
-                f"({type(error).__name__})."
-            ) from error
+            raise self._translated(error) from error
 
-    def _translated(self, error: Any) -> PokesimError:
-        if error.code == _NO_COLLECTION:
+    def _translated(self, error: Exception) -> PokesimError:
+        code = code_of = getattr(error, "code", None)  # gRPC's own errors have a method
+        if code == _NO_COLLECTION:
             return NoCollectionError(
                 f"The open snapshot of {self._address} has since been removed; open it again."
             )
-        cause = error.__cause__ or error.__context__
-        status = cause.code().name if hasattr(cause, "code") and callable(cause.code) else ""
+        if not callable(code):
+            code_of = getattr(error.__cause__ or error.__context__, "code", None)
+        status = code_of().name if callable(code_of) else ""
         if status in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
             return PokesimError(
                 f"The Milvus server {self} denies access; put its token, "
                 f"such as user:password, into {TOKEN}."
             )
-        if error.code == _NO_CONNECTION or status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+        if code == _NO_CONNECTION or status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
             # pymilvus does not say whether TLS is what failed.
             tls = (
                 f"that its certificate is trusted here or named by {_ROOTS}"
@@ -242,6 +241,11 @@ class Client:
             )
         if status == "RESOURCE_EXHAUSTED":
             return PokesimError(f"A message to or from the Milvus server {self} is too large.")
-        lines = str(error.message or error).strip().splitlines() or ["an unknown error"]
+        if not isinstance(error, self._error):
+            return PokesimError(
+                f"The Milvus server {self} gave an answer that cannot be read "
+                f"({type(error).__name__})."
+            )
+        lines = str(getattr(error, "message", "") or error).strip().splitlines() or ["an error"]
         message = "".join(filter(str.isprintable, lines[0]))[:_SHOWN].rstrip(".")
         return PokesimError(f"The Milvus server {self} reports: {message}.")

@@ -128,9 +128,11 @@ class Collection:
         if not isinstance(rows, list) or not all(_is_table_row(row, record) for row in rows):
             raise self.damaged(f"has a {TABLE_FILE} of another kind")
         try:
-            check_columns(record.source, [record.key, *(record.columns.keys() - {record.key})])
+            check_columns(record.source, list(record.columns))
         except PokesimError as error:
             raise self.damaged("has a table with impossible columns") from error
+        if record.key not in record.columns:
+            raise self.damaged("has a table without its key")
         return Table(
             record.source, record.sha256, record.key, record.columns, [tuple(row) for row in rows]
         )
