@@ -59,7 +59,8 @@ def numbers(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         connected(patch)
         pokesim.push_index(folder / "index", AT)
-        yield here, pokesim.open_index(AT)
+        there = pokesim.open_index(AT)
+    return here, there
 
 
 @settings(max_examples=300, deadline=None)
