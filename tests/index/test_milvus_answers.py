@@ -293,12 +293,15 @@ def test_a_damaged_file_is_reported(pushed, tmp_path, name, content):
 
 def test_a_search_that_faiss_does_not_know_is_refused(pushed, tmp_path):
     collection = open_store(AT).snapshot().collection
-    text = collection.file("manifest.json").decode().replace('"asked": "flat"', '"asked": "XYZ"')
+    manifest = json.loads(collection.file("manifest.json"))
+    manifest["search"] |= {"asked": "XYZ", "used": "XYZ"}
     (at,) = [
         at for at, row in pushed.rows[f"{collection.name}_files"].items()
         if row["name"] == "manifest.json"
     ]  # fmt: skip
-    pushed.rows[f"{collection.name}_files"][at]["data"] = base64.b64encode(text.encode()).decode()
+    pushed.rows[f"{collection.name}_files"][at]["data"] = base64.b64encode(
+        json.dumps(manifest).encode()
+    ).decode()
     with pytest.raises(CorruptIndexError, match="a search that FAISS does not know"):
         pokesim.pull_index(AT, tmp_path / "pulled")
 

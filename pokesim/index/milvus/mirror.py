@@ -106,26 +106,26 @@ class Mirror:
             if snapshot.name != self._state().snapshot:
                 log.info("Sending %s pictures to %s.", snapshot.manifest.count, self._address)
                 # The copy itself is always flat, because nobody searches it.
-                requested = self._requested(current) if search == AUTO_SEARCH else search
-                manifest = replace(snapshot.manifest, search=SearchRecord(requested))
+                record = self._search(current) if search == AUTO_SEARCH else SearchRecord(search)
                 collection = upload(
                     self._client,
                     self._address,
-                    replace(snapshot, manifest=manifest),
+                    snapshot,
                     current,
                     lambda done, total: None,
+                    record,
                 )
                 self._save(_State(collection, snapshot.name))
             for name in index.names():
                 if name != snapshot.name:
                     shutil.rmtree(self.folder / SNAPSHOTS / name, ignore_errors=True)
 
-    def _requested(self, current: str | None) -> str:
-        """Return the search that is requested for copies of the server's index."""
+    def _search(self, current: str | None) -> SearchRecord:
+        """Return the search of copies of the server's index."""
         with contextlib.suppress(CorruptIndexError):
             if current is not None:
-                return Collection(self._client, current).manifest.search.requested
-        return FLAT
+                return replace(Collection(self._client, current).manifest.search, recall=None)
+        return SearchRecord(FLAT)
 
     def _exists(self) -> bool:
         try:

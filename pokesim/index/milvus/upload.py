@@ -26,7 +26,7 @@ from pokesim.errors import IndexFolderError, PokesimError
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.reader import SnapshotReader
 from pokesim.index.folder.snapshot import FolderSnapshot
-from pokesim.index.manifest import MANIFEST_FILE, Manifest
+from pokesim.index.manifest import MANIFEST_FILE, Manifest, SearchRecord
 from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client
 from pokesim.index.milvus.collection import FACTS_FILE, TABLE_FILE, current_collection
@@ -61,6 +61,7 @@ def upload(
     snapshot: FolderSnapshot,
     current: str | None,
     on_progress: Progress,
+    search: SearchRecord | None = None,
 ) -> str:
     """Copy a snapshot to a server and make it the current one.
 
@@ -70,6 +71,7 @@ def upload(
         snapshot: of a folder.
         current: the current collection on the server, if any; it is kept, older ones are dropped.
         on_progress: called with (pictures sent, all pictures).
+        search: the search to record for copies; None: the snapshot's own.
 
     Returns:
         the new collection.
@@ -84,7 +86,7 @@ def upload(
     collection = f"{address.name}_{now:%Y%m%dT%H%M%S%f}"
     try:
         with snapshot.locked(), contextlib.closing(snapshot.open()) as reader:
-            _send(client, collection, snapshot, reader, on_progress)
+            _send(client, collection, snapshot, reader, on_progress, search)
         if current_collection(client, address) != current:
             raise IndexFolderError(
                 f"Someone else has built {address} meanwhile; repeat the command to start from "
@@ -112,13 +114,15 @@ def _send(
     snapshot: FolderSnapshot,
     reader: SnapshotReader,
     on_progress: Progress,
+    search: SearchRecord | None,
 ) -> None:
     """Fill the collections of a snapshot, index and load them, and count the rows."""
     manifest = snapshot.manifest
     _check_sizes(reader)
     facts = _send_items(client, collection, manifest, reader, on_progress)
+    sent_manifest = replace(manifest, search=search or manifest.search)
     files = {
-        MANIFEST_FILE: without_candidate_index(manifest).to_json().encode(),
+        MANIFEST_FILE: without_candidate_index(sent_manifest).to_json().encode(),
         FACTS_FILE: json.dumps(facts).encode(),
     }
     if reader.metadata:
