@@ -154,7 +154,7 @@ def _existing(source: str, folder: Path) -> Dataset | None:
         if record["source"] == source:
             return _dataset(record, folder, is_new=False)
         problem = f"holds {record['source']}"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         problem = "contains other files"
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             if folder.resolve() != Path.cwd():
@@ -194,10 +194,10 @@ def _from_url(
         net.download(url, archive, progress)
     try:
         return unpack(archive, folder, max_bytes)
-    except TooLargeError:
-        raise  # the next call may raise the limit
-    except ArchiveError:
-        archive.unlink()
+    except (TooLargeError, OSError):
+        raise  # the next call may raise the limit, or find more space
+    except Exception:
+        archive.unlink()  # the next call downloads it again
         raise
 
 

@@ -32,6 +32,16 @@ _BLOCK = 4096  # minimum size of a file on disk, so that empty files count too
 
 _HEADER_LIMIT = 1 << 20  # more than any sensible header of a tar entry
 
+_DIRECTORY_LIMIT = 1 << 27  # bytes of a zip archive's list of entries, which is read at once
+
+_MAX_ENTRIES = 2_000_000
+
+_MAX_DEPTH = 64  # folders within each other
+
+_MAX_NAME = 255  # bytes of a file's name, on nearly every file system
+
+_MAX_PATH = 1000  # bytes of an entry's path; systems allow 4096 with the folder's own
+
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -42,9 +52,10 @@ _DAMAGE = (
     NotImplementedError,  # a compression method that zipfile does not support
     ValueError,
     OverflowError,
-    FileExistsError,  # one name for both a file and a folder
+    FileExistsError,  # one name for two entries
     IsADirectoryError,
     NotADirectoryError,
+    RecursionError,  # tarfile follows a chain of headers by calling itself
 )
 
 _OPENERS: dict[bytes, Callable[..., Any]] = {
@@ -77,7 +88,7 @@ def unpack(archive: Path, folder: Path, max_bytes: int) -> tuple[int, int]:
 
     Raises:
         ArchiveError: it is not an archive, is damaged, encrypted or too large, or has an entry that
-            is not a file or folder, or lies outside the folder.
+            is not a file or folder, lies outside the folder, or has the name of another.
         OSError: a file cannot be written.
     """
     try:
@@ -98,7 +109,9 @@ def write_files(entries: Iterable[Entry], folder: Path, max_bytes: int) -> tuple
     folder.mkdir()
     files = total = 0
     room = max_bytes
-    for name, source in entries:
+    for number, (name, source) in enumerate(entries, 1):
+        if number > _MAX_ENTRIES:
+            raise ArchiveError(f"it has more than {_MAX_ENTRIES:,} entries")
         path = _relative_path(name)
         size = _copy(source, folder / path if path else None, room) if source else 0
         if source and path:
@@ -116,7 +129,8 @@ def _copy(source: IO[bytes], path: Path | None, room: int) -> int:
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
     size = 0
-    with (path or Path(os.devnull)).open("wb") as target:
+    # A second entry of the same name, or where the file system ignores case, is an error.
+    with path.open("xb") if path else Path(os.devnull).open("wb") as target:
         while chunk := source.read(_CHUNK):
             size += len(chunk)
             if size > room:
@@ -129,14 +143,27 @@ def _relative_path(name: str) -> PurePosixPath | None:
     """Return the path of an entry below the folder, or None if it is skipped."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
-        raise ArchiveError(f"its entry {name} would be written outside the folder")
+        raise ArchiveError(f"its entry {_short(name)} would be written outside the folder")
+    if len(path.parts) > _MAX_DEPTH:
+        raise ArchiveError(f"its entry {_short(name)} lies in more than {_MAX_DEPTH} folders")
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > _MAX_NAME or len(os.fsencode(path)) > _MAX_PATH:
+        raise ArchiveError(f"its entry {_short(name)} has too long a name")
     skipped = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return None if skipped else path
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:80]}…"
+
+
 def _zip_entries(archive: Path) -> Generator[Entry, None, None]:
-    with zipfile.ZipFile(archive) as opened:
+    with archive.open("rb") as raw, _LimitedStream(raw, _DIRECTORY_LIMIT) as stream:
+        opened = zipfile.ZipFile(stream)
+        stream.left = None
         for info in opened.infolist():
+            if not info.filename:
+                raise ArchiveError("it is damaged (an entry without a name)")
             if info.flag_bits & 1:
                 raise ArchiveError("it is encrypted")
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -153,7 +180,7 @@ def _tar_entries(archive: Path) -> Generator[Entry, None, None]:
         start = file.read(6)
     opener = next((_OPENERS[magic] for magic in _OPENERS if start.startswith(magic)), Path.open)
     with opener(archive, "rb") as raw:
-        stream = _LimitedStream(raw)
+        stream = _LimitedStream(raw, _HEADER_LIMIT)
         try:
             opened = tarfile.open(mode="r|", fileobj=stream, tarinfo=_StrictHeader)  # noqa: SIM115
         except tarfile.ReadError as error:
@@ -162,7 +189,7 @@ def _tar_entries(archive: Path) -> Generator[Entry, None, None]:
             raise ArchiveError("it contains no tar archive, or is damaged") from error
         with opened:
             while info := opened.next():
-                if not (info.isreg() or info.isdir()):
+                if not (info.isreg() or info.isdir()) or info.issparse():
                     raise _unsupported(info.name)
                 stream.left = None
                 yield info.name, opened.extractfile(info)
@@ -189,29 +216,43 @@ class _StrictHeader(tarfile.TarInfo):
 
 
 class _LimitedStream(io.RawIOBase):
-    """A stream that reads at most ``left`` bytes, because a header may declare any length.
+    """A stream that reads at most ``left`` bytes, because an archive may declare any length.
 
     Attributes:
         left: the number of bytes that may still be read, or None for no limit.
     """
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: IO[bytes], left: int) -> None:
         super().__init__()
         self._raw = raw
-        self.left: int | None = _HEADER_LIMIT
+        self.left: int | None = left
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
-        chunk = self._raw.read(size)
-        if self.left is not None:
-            self.left -= len(chunk)
-            if self.left < 0:
-                raise ArchiveError(f"it is damaged (a header of more than {_HEADER_LIMIT:,} bytes)")
+        if self.left is None:
+            return self._raw.read(size)
+        chunk = self._raw.read(self.left + 1 if size < 0 else min(size, self.left + 1))
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise ArchiveError("it is damaged (its headers are too long)")
         return chunk
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to another place."""
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the current place."""
+        return self._raw.tell()
+
+    def seekable(self) -> bool:
+        """Return whether `seek` works."""
+        return self._raw.seekable()
 
 
 def _unsupported(name: str) -> ArchiveError:
-    return ArchiveError(f"its entry {name} is a link or a device, which is never unpacked")
+    what = "a link, a device or a sparse file"
+    return ArchiveError(f"its entry {_short(name)} is {what}, which is never unpacked")
 
 
 def _too_large() -> TooLargeError:

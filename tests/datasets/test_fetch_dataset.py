@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from support.dataset_server import sample_pngs, serving, tarred, zipped
 
 import pokesim
+from pokesim.datasets import archives
 from pokesim.errors import DatasetError, UsageError
 
 FILES = {"a.png": b"one", "b/c.jpg": b"two" * 1000}
@@ -222,6 +224,47 @@ def encrypted_zip():
     return bytes(data)
 
 
+def zip_without_a_name():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        info = zipfile.ZipInfo("a")
+        info.filename = ""
+        with archive.open(info, "w") as file:
+            file.write(b"x")
+    return buffer.getvalue()
+
+
+def zip_of_many(names):
+    """A zip archive with several entries of the same name, as no dictionary holds them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            archive.writestr(name, b"x")
+    return buffer.getvalue()
+
+
+def sparse_tar():
+    """A tar archive of 2 kB whose only file declares a petabyte of zeros."""
+    body = b"1\n0\n1\n".ljust(512, b"\0") + b"x".ljust(512, b"\0")
+    info = tarfile.TarInfo("s.png")
+    info.size = len(body)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    info.pax_headers |= {"GNU.sparse.name": "s.png", "GNU.sparse.realsize": str(10**15)}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(body))
+    return buffer.getvalue()
+
+
+def chained_headers():
+    """A tar archive whose entry has a thousand extended headers, one for the next."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 12
+    record = header.tobuf(tarfile.USTAR_FORMAT) + b"12 path=abc\n".ljust(512, b"\0")
+    return record * 1000 + tarred({"a.png": b"x"})
+
+
 def flipped(data, at):
     return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
 
@@ -258,6 +301,16 @@ HOSTILE = {
     "nothing": (b"", "not a zip or tar archive"),
     "empty zip": (zipped({}), "no files"),
     "only hidden": (zipped({".a.png": b"x"}), "no files"),
+    "without a name": (zip_without_a_name(), "an entry without a name"),
+    "tar file named .": (tarred({".": b"x"}), "damaged"),
+    "deep": (zipped({"a/" * 1500 + "x.png": b"x"}), "lies in more than 64 folders"),
+    "deep folder": (tarred({"a/" * 1500: b""}), "lies in more than 64 folders"),
+    "long": (zipped({"ä" * 128 + ".png": b"x"}), "has too long a name"),
+    "long path": (tarred({f"{'a' * 250}/" * 5 + "x.png": b"x"}), "has too long a name"),
+    "twice": (zip_of_many(["a.png", "a.png"]), "File exists"),
+    "twice in effect": (tarred({"a//b.png": b"x", "a/./b.png": b"x"}), "File exists"),
+    "sparse": (sparse_tar(), "a sparse file, which is never unpacked"),
+    "chained headers": (chained_headers(), "damaged"),
     "gz of no tar": (b"\x1f\x8b nonsense", "damaged"),
 }
 
@@ -268,6 +321,43 @@ def test_a_bad_archive_is_a_one_line_error_and_leaves_no_files(server, name):
     message = refused(server, match)
     assert message.startswith(f"{server.url}/set: ")
     assert message.endswith("; set is unchanged.")
+
+
+def test_a_bad_archive_is_downloaded_again(server):
+    server.files["/set"] = zip_without_a_name()
+    refused(server, "without a name")
+    server.files["/set"] = zipped(FILES)
+    pokesim.fetch_dataset(f"{server.url}/set", "set")
+    assert contents("set") == FILES
+
+
+def test_an_archive_of_too_many_entries_is_refused(server, monkeypatch):
+    monkeypatch.setattr(archives, "_MAX_ENTRIES", 100)
+    server.files["/set"] = zipped({f"{number}.png": b"x" for number in range(101)})
+    refused(server, "more than 100 entries")
+    server.files["/set"] = zipped({f"{number}.png": b"x" for number in range(100)})
+    assert pokesim.fetch_dataset(f"{server.url}/set", "set").files == 100
+
+
+def test_a_long_list_of_entries_is_not_read_into_memory(server, monkeypatch):
+    monkeypatch.setattr(archives, "_DIRECTORY_LIMIT", 100_000)
+    server.files["/set"] = zipped({f"{number}.png": b"x" for number in range(2000)})
+    refused(server, "headers are too long")
+
+
+def test_names_that_only_differ_in_case_or_control_a_terminal_are_kept(run, server):
+    names = {"a.png": b"1", "A.png": b"2", "\x1b[31m\n.csv": b"3"}
+    server.files["/set"] = tarred(names)
+    done = run("fetch-dataset", f"{server.url}/set", "set")
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1
+    assert contents("set") == names
+
+
+@pytest.mark.parametrize("url", ["http://h:99999/x", "http://[bad/x", "http:///x", "http://h:²/x"])
+def test_a_url_with_a_bad_host_or_port_is_a_usage_error(url):
+    with pytest.raises(UsageError, match="is not a valid URL"):
+        pokesim.fetch_dataset(url)
 
 
 @settings(
@@ -332,7 +422,7 @@ def long_header():
         (tarred({".a": bytes(2_000_000)}, "bz2"), "its files are larger than the limit"),
         (random.Random(4).randbytes(2_000_000), "its archive is larger than the limit"),
         (lying_zip(), "damaged"),
-        (long_header(), "header of more than"),
+        (long_header(), "its headers are too long"),
     ],
     ids=["zip", "gz", "many", "folders", "hidden", "archive", "lie", "header"],
 )
