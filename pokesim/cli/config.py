@@ -29,7 +29,7 @@ _KINDS = {
     list: "a list",
     dict: "a table",
     int: "a number",
-    float: "a number",
+    float: "a number with a fraction",
 }
 
 
@@ -113,7 +113,7 @@ def _converted_one(key: str, option: Any, value: Any) -> Any:
     wanted, types = _expected(option)
     # True is an int in Python.
     if not isinstance(value, types) or (isinstance(value, bool) and types != (bool, str)):
-        kind = _KINDS.get(type(value), f"a {type(value).__name__}")
+        kind = _KINDS.get(type(value), "a date")
         raise UsageError(f"{key} must be {wanted}, not {kind}.")
     try:
         converted = option.type.convert(value, None, None)

@@ -238,7 +238,9 @@ class _LimitedStream(io.RawIOBase):
         return chunk
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to another place."""
+        """Move to another place. Raises ValueError if a damaged archive places it before 0."""
+        if whence == os.SEEK_SET and offset < 0:
+            raise ValueError("an offset is negative")
         return self._raw.seek(offset, whence)
 
     def tell(self) -> int:

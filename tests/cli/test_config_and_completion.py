@@ -43,6 +43,20 @@ def test_defaults_come_from_the_line_then_the_environment_then_the_file(
         ("[query]\nkk = 1", "query has no option kk. Did you mean k?"),
         ("[query]\nk = 'many'", "[query] k: 'many' is not a whole number."),
         ("k =", "pokesim.toml cannot be read"),
+        ("k = " + "[" * 5000, "pokesim.toml cannot be read"),
+        ("[query]\nk = true", "pokesim.toml: [query] k must be a whole number, not true or false."),
+        ("[query]\nk = 1.5", "pokesim.toml: [query] k must be a whole number, not a number with a"),
+        ("[query]\nk = 0", "pokesim.toml: [query] k must be at least 1, not 0."),
+        ("[query]\nk = 1000000000000000000", "pokesim.toml: [query] k must be at most 1,000,000,"),
+        ("[query]\nmax-distance = nan", "[query] max-distance must be a finite number, not nan."),
+        ("[query]\nmax-distance = 1e999", "[query] max-distance must be a finite number, not inf."),
+        ("[query.save]\nk = 1", "pokesim.toml: [query] save must be text, not a table."),
+        ("[query]\nsave = 2026-11-26", "pokesim.toml: [query] save must be text, not a date."),
+        ("[query]\ngroup = 2", "pokesim.toml: [query] group must be true or false, not a number."),
+        ("[query]\nwhere = [1, [2]]", "pokesim.toml: [query] where must be text, not a list."),
+        ("index = ['a']", "pokesim.toml: index must be text, not a list."),
+        ("index = ''", "pokesim.toml: index must not be empty."),
+        ('index = "a\\u0000b"', "pokesim.toml: index must not contain a null character."),
     ],
 )
 def test_a_default_that_means_nothing_is_one_message(run, tmp_path, text, message):
@@ -50,6 +64,7 @@ def test_a_default_that_means_nothing_is_one_message(run, tmp_path, text, messag
     done = run("query", "x.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+    assert done.stderr.count("pokesim: ") == 1
 
 
 def test_a_broken_file_of_another_program_is_ignored(run, tmp_path):
@@ -57,6 +72,8 @@ def test_a_broken_file_of_another_program_is_ignored(run, tmp_path):
     assert "There is no index" in run("info").stderr
     (tmp_path / "pyproject.toml").write_text("tool = 3")
     assert "There is no index" in run("info").stderr
+    (tmp_path / "pyproject.toml").write_text("[tool]\npokesim = 3")
+    assert "pyproject.toml: [tool.pokesim] must be a table." in run("info").stderr
 
 
 def test_quiet_prints_results_and_errors_only(run, samples, tmp_path):

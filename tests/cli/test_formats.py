@@ -141,6 +141,26 @@ def test_plan(both):
     assert float(rows[0]["memory"]) == found["set_ups"][0]["memory"]
 
 
+def test_all_of_several_filters_must_hold(both, run, described, samples, tmp_path):
+    photo = next(iter(samples.photos.iterdir()))
+
+    def labels(*filters):
+        words = [word for one in filters for word in ("--where", one)]
+        (answer,), _ = both("query", photo, "-k", "9", *words)
+        return sorted(match["label"] for match in answer["matches"])
+
+    some = sorted([CREATURES[2], CREATURES[4]])
+    assert labels("Kind=wet", "HP>0", "HP<9") == some
+    assert labels("Kind=wet or Kind=warm", "HP=2 or HP=4") == some
+    (tmp_path / "pokesim.toml").write_text('[query]\nwhere = ["Kind=wet", "HP in 2,4"]\n')
+    assert labels() == some
+    assert labels("HP=1") == [CREATURES[1]]
+    (tmp_path / "pokesim.toml").write_text('where = "HP in 2,4"\n')
+    assert labels() == some
+    empty = run("query", photo, "-i", described, "--where", "HP=1", "--where", "HP=2")
+    assert "no picture passes --where '(HP=1) and (HP=2)'." in empty.stderr
+
+
 def test_a_map_of_the_pictures_that_pass_a_filter(run, described, tmp_path):
     options = ("-i", described, "--where", "Kind=warm", "--method", "pca")
     done = run("map", "--save", "map.html", *options)

@@ -2,14 +2,14 @@
 
 Each part prints its counts and stops at the first failure.
 
-    cd tests; python -m stress.endurance [kills] [damage] [fuzz] [update] [disk] [readers] [storm] \
-        [fuzz_where] [fuzz_tables] [forged] [fuzz_manifest]
+    cd tests; python -m stress.endurance [PART …]
 
 The test suite runs the same parts with smaller numbers.
 """
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import random
@@ -17,10 +17,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +34,7 @@ from stress.fuzz_metadata import fuzz_tables, fuzz_where
 from stress.storm import storm
 
 import pokesim
+from pokesim.datasets.archives import ArchiveError, unpack
 from pokesim.errors import IndexFolderError
 from pokesim.samples import CREATURES, builtin_samples
 
@@ -392,6 +397,78 @@ def fuzz_manifest(home: Path, seconds: float, say: Say) -> None:
     say(f"fuzz_manifest: {tried:,} manifests read or refused in {seconds:.0f} s")
 
 
+def fuzz_archives(home: Path, seconds: float, say: Say) -> None:
+    """Unpack archives of hostile names and flipped bytes: written below the folder, or refused."""
+    chance = random.Random(5)
+    parts = [
+        "a",
+        "B",
+        "b.png",
+        "..",
+        ".",
+        "",
+        "C:",
+        "\\",
+        "ä",
+        "\x1b[31m",
+        "\n",
+        "x" * 256,
+        "__MACOSX",
+    ]
+    parts += ["/".join("a" * 70), "con", ".h", "\udcff", " ", "%00", "~"]
+    seen: Counter[str] = Counter()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        names = [
+            "/".join(chance.choice(parts) for _ in range(chance.randrange(1, 5)))
+            for _ in range(chance.randrange(1, 6))
+        ]
+        data = bytearray(chance.choice(PACKERS)(names))
+        for _ in range(chance.choice((0, 0, 1, 2, 8))):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        del data[chance.choice((len(data), len(data), chance.randrange(len(data)))) :]
+        inside = home / "parent"
+        inside.mkdir()
+        (home / "archive").write_bytes(data)
+        try:
+            unpack(home / "archive", inside / "set", 1_000_000)
+            seen["unpacked"] += 1
+        except ArchiveError:
+            seen["refused"] += 1
+        assert {path.name for path in home.iterdir()} == {"archive", "parent"}
+        assert {path.name for path in inside.iterdir()} <= {"set"}
+        assert not any(path.is_symlink() for path in inside.rglob("*"))
+        shutil.rmtree(inside)
+    say(
+        f"archives: {seen.total():,} fuzzed, {seen['unpacked']:,} unpacked below their folder, "
+        f"{seen['refused']:,} refused with a reason, 0 other errors"
+    )
+    assert seen["unpacked"] > 0
+    assert seen["refused"] > 0
+
+
+def zip_named(names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of two entries of one name
+        for name in names:
+            archive.writestr(os.fsencode(name).decode("latin-1") or "x", os.fsencode(name * 9))
+    return buffer.getvalue()
+
+
+def tar_named(names: list[str], how: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{how}") as archive:
+        for name in names:
+            info, data = tarfile.TarInfo(name), os.fsencode(name * 9)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+PACKERS = [zip_named, *(partial(tar_named, how=how) for how in ("", "gz", "bz2", "xz"))]
+
+
 def main() -> None:
     """Run the given parts, or all."""
     parts: dict[str, Callable[[Path], object]] = {
@@ -406,6 +483,7 @@ def main() -> None:
         "fuzz_tables": lambda home: fuzz_tables(home, 600, print),
         "forged": lambda home: forged(home, None, print),
         "fuzz_manifest": lambda home: fuzz_manifest(home, 600, print),
+        "fuzz_archives": lambda home: fuzz_archives(home, 600, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

@@ -39,6 +39,10 @@ def test_damaged_tables_are_read_or_refused(tmp_path):
     endurance.fuzz_tables(tmp_path, 3, print)
 
 
+def test_fuzzed_archives_are_unpacked_or_refused(tmp_path):
+    endurance.fuzz_archives(tmp_path, 2, print)
+
+
 def test_a_full_disk_is_reported_in_one_line(tmp_path):
     probe = tmp_path / "probe"
     probe.mkdir()
