@@ -400,22 +400,8 @@ def fuzz_manifest(home: Path, seconds: float, say: Say) -> None:
 def fuzz_archives(home: Path, seconds: float, say: Say) -> None:
     """Unpack archives of hostile names and flipped bytes: written below the folder, or refused."""
     chance = random.Random(5)
-    parts = [
-        "a",
-        "B",
-        "b.png",
-        "..",
-        ".",
-        "",
-        "C:",
-        "\\",
-        "ä",
-        "\x1b[31m",
-        "\n",
-        "x" * 256,
-        "__MACOSX",
-    ]
-    parts += ["/".join("a" * 70), "con", ".h", "\udcff", " ", "%00", "~"]
+    parts = ["a", "b", "B", "c.png", "d.png", "ä", "con", " ", "~", "\x1b[31m", "\n"] * 4
+    parts += ["..", ".", "", "C:", "\\", "x" * 256, "__MACOSX", ".h", "\udcff", "/".join("a" * 70)]
     seen: Counter[str] = Counter()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
