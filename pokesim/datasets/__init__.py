@@ -220,8 +220,9 @@ def _unwrap(folder: Path) -> None:
         _unwrap(folder)
         return
     for entry in entries:
-        while entry.is_dir() and [inner.name for inner in entry.iterdir()] == [entry.name]:
-            _move_up(entry / entry.name)
+        inner = entry / entry.name
+        while inner.is_dir() and list(entry.iterdir()) == [inner]:
+            _move_up(inner)
 
 
 def _move_up(folder: Path) -> None:

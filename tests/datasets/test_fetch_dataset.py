@@ -121,7 +121,13 @@ def test_only_wrapping_folders_are_removed(server):
     found = pokesim.fetch_dataset(f"{server.url}/set", "set")
     assert found.files == 2
     assert contents("set") == FILES
-    kept = {"train/cat/1.png": b"1", "test/cat/2.png": b"2", "t.csv": b"", "u.TSV": b""}
+    kept = {
+        "a/a": b"no folder",
+        "train/cat/1.png": b"1",
+        "test/cat/2.png": b"2",
+        "t.csv": b"",
+        "u.TSV": b"",
+    }
     server.files["/other"] = tarred(kept)
     found = pokesim.fetch_dataset(f"{server.url}/other", "deep/down/other")
     assert contents("deep/down/other") == kept
