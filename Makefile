@@ -10,7 +10,7 @@ K      ?= 5
 INDEX  ?= indexes/default
 
 .DEFAULT_GOAL := help
-.PHONY: help install setup demo article index query test test-distributed chromium iproute2 lint bench pictures endurance clean
+.PHONY: help install setup demo article index query test test-distributed chromium strace iproute2 lint bench pictures endurance clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ index: install  ## build an index of IMAGES at INDEX
 query: install  ## search INDEX with PHOTO for K matches
 	$(BIN)/pokesim query $(PHOTO) -k $(K) --index $(INDEX)
 
-test: setup chromium  ## run the tests
+test: setup chromium strace  ## run the tests
 	$(BIN)/pytest -n auto --dist worksteal
 
 test-distributed: setup .venv/milvus iproute2  ## run the tests on a real dask cluster and a real Milvus server
@@ -79,6 +79,12 @@ chromium:
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y chromium; } \
 		|| echo "The program chromium is missing and cannot be installed: the page is not tested."
 
+# Power cuts are tested from the system calls of a build. Without strace, these tests are skipped.
+strace:
+	@command -v strace > /dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq -y strace; } \
+		|| echo "The program strace is missing and cannot be installed: no power cut is tested."
+
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -98,7 +104,7 @@ pictures: setup  ## draw the pictures of the README, from the sample pictures
 	$(BIN)/python -c "from PIL import Image; \
 		Image.open('.demo/matches-desk-light.png').convert('RGB').save('.github/page.jpg', quality=85)"
 
-endurance: setup  ## kill builds, damage files, fuzz pictures, fill disks, storm the server, for half an hour
+endurance: setup strace  ## kill builds, cut the power, damage files, fill disks, storm the server, for an hour
 	cd tests && ../$(BIN)/python -m stress.endurance
 
 clean:  ## remove .venv, caches, and what demo and article made

@@ -31,6 +31,8 @@ import numpy as np
 from PIL import Image, features
 from stress.forged.fuzzing import fuzz_manifests
 from stress.fuzz_metadata import fuzz_tables, fuzz_where
+from stress.faults import ALL, faults
+from stress.powercut import power_cuts
 from stress.storm import storm
 
 import pokesim
@@ -470,6 +472,8 @@ def main() -> None:
         "forged": lambda home: forged(home, None, print),
         "fuzz_manifest": lambda home: fuzz_manifest(home, 600, print),
         "fuzz_archives": lambda home: fuzz_archives(home, 600, print),
+        "powercut": lambda home: power_cuts(home, print, seeds=40),
+        "faults": lambda home: faults(home, ALL, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

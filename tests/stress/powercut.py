@@ -26,6 +26,9 @@ from pokesim.errors import IndexFolderError, IndexNotFoundError
 
 Say = Callable[[str], object]
 
+_REDUNDANT = {"tune": ["index"]}
+"""When `labelled` is made in it; publishing the index flushes its folder again anyway."""
+
 OPERATIONS = ("build", "add", "remove", "tune", "rebuild", "pull")
 
 _COLOURS = ("red", "green", "blue", "gold", "black", "white")
@@ -75,30 +78,40 @@ class Operation:
     made_by: str
 
 
-def operation(name: str, home: Path) -> Operation:
-    """Record a command on a small index; ``home`` is a folder for all operations."""
+def small_index(home: Path) -> Path:
+    """Make a few pictures and an index of them, once; return the index."""
     pictures = home / "pictures"
     if not pictures.exists():
         _draw(pictures)
         pokesim.build_index(pictures, home / "base", embedder="compact")
         pokesim.build_index(pictures / "more", home / "other", embedder="compact")
+    return home / "base"
+
+
+def command(name: str, home: Path, index: Path) -> list[str]:
+    """Return the command of an operation."""
+    own = [sys.executable, "-m", "pokesim"]
+    options = ["--index", str(index)]
+    build = [*own, "build-index", str(home / "pictures"), *options, "--embedder", "compact"]
+    return {
+        "build": [*build, "--batch-size", "2"],
+        "add": [*own, "add", str(home / "extra.png"), *options],
+        "remove": [*own, "remove", "red", *options],
+        "tune": [*own, "tune", str(home / "labelled"), *options, "--dims", "3", "--force"],
+        "rebuild": [*build, "--batch-size", "2", "--rebuild", "--search", "IVF2,Flat"],
+        "pull": [sys.executable, "-c", PULL, str(home / "other"), str(index)],
+    }[name]
+
+
+def operation(name: str, home: Path) -> Operation:
+    """Record a command on a small index; ``home`` is a folder for all operations."""
+    base = small_index(home)
     folder = home / name
     folder.mkdir()
     index = folder / ("new/parents/index" if name == "build" else "index")
     if name != "build":
-        shutil.copytree(home / "base", index)
-    pokesim_ = [sys.executable, "-m", "pokesim"]
-    options = ["--index", str(index)]
-    build = ["build-index", str(pictures), *options, "--embedder", "compact", "--batch-size", "2"]
-    commands = {
-        "build": [*pokesim_, *build],
-        "add": [*pokesim_, "add", str(home / "extra.png"), *options],
-        "remove": [*pokesim_, "remove", "red", *options],
-        "tune": [*pokesim_, "tune", str(home / "labelled"), *options, "--dims", "3", "--force"],
-        "rebuild": [*pokesim_, *build, "--rebuild", "--search", "IVF2,Flat"],
-        "pull": [sys.executable, "-c", PULL, str(home / "other"), str(index)],
-    }
-    recording = record(folder, commands[name], home / f"{name}.strace")
+        shutil.copytree(base, index)
+    recording = record(folder, command(name, home, index), home / f"{name}.strace")
     with pokesim.open_index(index) as opened:
         manifest = opened.manifest
         vectors = opened.vectors(np.arange(len(opened)))
@@ -144,7 +157,7 @@ class Verifier:
         if key not in self._known:
             shutil.rmtree(self._scratch, ignore_errors=True)
             write_tree(relevant, self._scratch)
-            self._known[key] = _content(self._scratch)
+            self._known[key] = content(self._scratch)
             self.checked += 1
         return self._known[key]
 
@@ -178,12 +191,13 @@ def _photo() -> bytes:
     return photo.getvalue()
 
 
-def _content(index: Path) -> object:
+def content(index: Path) -> object:
+    """Verify, open and query an index; return its content, None without one, or its error."""
     if not (index / "CURRENT").exists() and list(index.glob("snapshots/*/manifest.json")):
         # A first build that ended between its last two steps: the message names this remedy.
         with contextlib.suppress(pokesim.PokesimError):
             list(pokesim.repair_index(index))
-        return "to repair", _content(index) if (index / "CURRENT").exists() else None
+        return "to repair", content(index) if (index / "CURRENT").exists() else None
     try:
         list(pokesim.check_index(index))
         with pokesim.open_index(index) as opened:
@@ -262,10 +276,10 @@ def power_cuts(
         assert not wrong, f"{name}: {wrong}"
         ours = [one for one in made.recording.flushes if "/.unfinished" not in one[1]]
         unnoticed = [path for at, path in ours if not broken(made, verify, seeds=0, without=at)]
-        assert not unnoticed, f"{name}: nothing notices that these are not flushed: {unnoticed}"
+        assert unnoticed == _REDUNDANT.get(name, []), f"{name}: may be left out: {unnoticed}"
         say(
             f"power cuts: {name}: {made.recording.end} system calls, {verify.checked} different "
-            f"states, all whole; each of {len(ours)} fsyncs is necessary"
+            f"states, all whole; {len(ours) - len(unnoticed)} of {len(ours)} fsyncs are necessary"
         )
         for _, path in ours:
             say(f"  fsync {path}")
