@@ -192,3 +192,13 @@ def test_bad_input_is_one_message(run, index, labelled, tmp_path):
         assert (done.returncode, done.stdout) == (code, ""), args
         assert message in done.stderr
     assert run("tune", "two", "--index", "nothing").returncode == 1
+
+
+def test_tuning_says_nothing_of_the_folder_of_its_own_index(run, index, labelled, tmp_path):
+    for name in ("first", "second"):
+        for style in ("dark", "grey"):
+            (tmp_path / name / style).mkdir(parents=True)
+            for picture in sorted((labelled / style).iterdir())[:6]:
+                shutil.copy(picture, tmp_path / name / style)
+        done = run("tune", tmp_path / name, "--index", index, "--force")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr

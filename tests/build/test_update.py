@@ -384,6 +384,37 @@ def test_an_empty_folder_leaves_the_index_unchanged(folder, index):
     assert len(pokesim.open_index(index)) == 20
 
 
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_folder_that_vanishes_during_a_build_leaves_the_index_unchanged(
+    folder, tmp_path, all_of_it
+):
+    pictures = sorted(folder.glob("*.webp"))
+    held = [(path, path.read_bytes()) for path in pictures]
+    for path in pictures[3:]:
+        path.unlink()
+    pokesim.build_index(folder, tmp_path / "i", embedder="compact")
+    before = contents(tmp_path / "i")
+    for path, data in held:
+        path.write_bytes(data)
+
+    def unmount(done, total):
+        if done == 4:
+            for path in pictures:
+                path.unlink()
+            if all_of_it:
+                shutil.rmtree(folder)
+
+    with pytest.raises(IndexFolderError, match="vanished while they were read; the index is un"):
+        pokesim.build_index(
+            folder, tmp_path / "i", embedder="compact", batch_size=2, rebuild=True, progress=unmount
+        )
+    assert contents(tmp_path / "i") == before
+    folder.mkdir(exist_ok=True)
+    for path, data in held:
+        path.write_bytes(data)
+    assert pokesim.build_index(folder, tmp_path / "i").indexed == 20
+
+
 def test_items_hold_the_hash_of_the_file(folder, index):
     with pokesim.open_index(index) as opened:
         for item in opened.items:

@@ -99,22 +99,19 @@ def faults(home: Path, some: Sequence[Fault], say: Say) -> None:
                 break
             what = (fault, nth, done.stderr)
             assert "Traceback" not in done.stderr, what
-            if fault.operation == "pull":
-                failed += done.returncode != 0
-            elif done.returncode == 0:  # something that may fail, such as the name of the holder
+            if done.returncode == 0:  # something that may fail, such as the name of the holder
                 survived += 1
                 assert isinstance(content(index), tuple), what
                 continue
-            else:
-                failed += 1
-                lines = [one for one in done.stderr.splitlines() if one.startswith("pokesim:")]
-                assert (done.returncode, len(lines)) == (1, 1), what
-                assert "Unexpected" not in done.stderr, what
+            failed += 1
+            lines = [one for one in done.stderr.splitlines() if one.startswith("pokesim:")]
+            assert (done.returncode, len(lines)) == (1, 1), what
+            assert "Unexpected" not in done.stderr, what
             now = content(index)
             if now != before:  # it failed after the new index was complete
                 after = after or _after(fault, home)
                 assert now in (after, ("to repair", after)), what
-        if fault.operation != "pull" and index.exists():
+        if index.exists():
             again = subprocess.run(
                 command(fault.operation, home, index), capture_output=True, text=True, check=False
             )

@@ -55,7 +55,10 @@ class FakeCollection:
     def check_rows(self, digest): pass
     def check_file(self, name, digest): pass
 
-download(FakeCollection(Path(sys.argv[1])), Path(sys.argv[2]), lambda done, total: None)
+try:
+    download(FakeCollection(Path(sys.argv[1])), Path(sys.argv[2]), lambda done, total: None)
+except pokesim.PokesimError as error:
+    sys.exit(f"pokesim: {error}")
 """
 
 
