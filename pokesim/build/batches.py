@@ -64,7 +64,7 @@ def embed_locally(
     """
     embedder = load()
     with contextlib.closing(
-        read_ahead(loader, paths, 2 * batch_size, seconds=loader.seconds, late=loader.late)
+        read_ahead(loader, paths, 2 * batch_size, seconds=loader.hangs_after, late=loader.late)
     ) as reads:
         for batch in batches(reads, batch_size, lambda read: read.pixels is not None):
             pixels = [read.pixels for read in batch if read.pixels is not None]

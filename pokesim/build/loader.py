@@ -6,12 +6,19 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pokesim.errors import NotAPictureError, PictureError
 from pokesim.files import sha256_of
-from pokesim.images import Pixels, has_picture_ending, head_of, pixels_of
+from pokesim.images import (
+    Pixels,
+    SlowPictureError,
+    Wanted,
+    as_pixels,
+    has_picture_ending,
+    read_isolated,
+)
 from pokesim.index.item import RACY, Item, changed_ns
 from pokesim.index.manifest import Skipped
 
@@ -40,11 +47,13 @@ class LoadedFile:
 class FileLoader:
     """Reads the files of a folder; safe to call from several threads.
 
+    Pictures are decoded in other processes, so that a file which takes too long can be given up.
+
     Attributes:
         root: the folder; absolute paths are read as given.
         side: side of the embedder's square input, in pixels.
         max_pixels: cap on a picture's width × height.
-        seconds: time limit for one file.
+        seconds: time limit for reading a file's header, and then its pixels.
         explicit: the user named each file, so one that is not a picture is reported too.
         is_known: returns whether the vector of an item is known, in which case its pixels are not
             loaded; None means that no vector is known.
@@ -57,19 +66,26 @@ class FileLoader:
     explicit: bool
     is_known: Callable[[Item], bool] | None = None
 
+    @property
+    def hangs_after(self) -> float:
+        """Seconds after which a file is given up even if the file system hangs."""
+        return 3 * self.seconds + 10
+
     def __call__(self, path: str) -> LoadedFile:
         """Read one file; any problem becomes the reason to skip it."""
         full = self.root / path
+        header = Wanted(max_pixels=self.max_pixels)
+        square = replace(header, width=self.side, height=self.side)
         try:
             before = full.stat()
             if not stat.S_ISREG(before.st_mode):  # opening a pipe may block forever
                 return LoadedFile(skipped=Skipped(path, "not a regular file"))
-            head_of(full, self.max_pixels)  # fails before a large file that is no picture is hashed
+            read_isolated(full, header, self.seconds)  # fails before a large other file is hashed
             now = time.time_ns()
             item = _item(path, before, sha256_of(full), now)
             if self.is_known and self.is_known(item):
                 return LoadedFile(item, known=True)
-            pixels = pixels_of(full, self.side, self.max_pixels)
+            _, picture = read_isolated(full, square, self.seconds)
             after = full.stat()
         except NotAPictureError as error:
             if not (self.explicit or has_picture_ending(path)):
@@ -78,17 +94,18 @@ class FileLoader:
                 skipped=Skipped(path, error.reason if before.st_size else "empty file")
             )
         except PictureError as error:
-            return LoadedFile(skipped=Skipped(path, error.reason))
+            option = " (--file-seconds)" if isinstance(error, SlowPictureError) else ""
+            return LoadedFile(skipped=Skipped(path, error.reason + option))
         except OSError as error:  # removed, or no longer readable, since the folder was listed
             return LoadedFile(skipped=Skipped(path, error.strerror or str(error)))
         if (after.st_size, changed_ns(after)) != (before.st_size, changed_ns(before)):
             return LoadedFile(skipped=Skipped(path, "the file changed while it was read"))
-        return LoadedFile(item, pixels)
+        return LoadedFile(item, as_pixels(picture))
 
     def late(self, path: str) -> LoadedFile:
-        """Skip a file that took too long."""
+        """Skip a file on a file system that hangs."""
         return LoadedFile(
-            skipped=Skipped(path, f"reading it took over {self.seconds:g} s (--file-seconds)")
+            skipped=Skipped(path, f"it could not be read within {self.hangs_after:g} s")
         )
 
 

@@ -1,0 +1,188 @@
+"""Find the pictures in a folder; read a picture from any source into the pixels of a network.
+
+A light picture, such as a normal photo, is read in this process, and any other in one that can be
+ended and whose memory is limited. For pictures from strangers, `read_isolated` leaves nothing to
+this process.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from PIL import Image
+
+from pokesim.errors import NotAPictureError, PictureError
+from pokesim.files import open_regular
+from pokesim.images import decode
+from pokesim.images.decode import (
+    LIGHT_BYTES,
+    MAX_PIXELS,
+    READING,
+    Head,
+    HeavyError,
+    UnknownFormatError,
+    UnreadableError,
+    Wanted,
+)
+from pokesim.images.find import find_files, has_picture_ending
+from pokesim.images.process import PictureProcesses, TooSlowError
+from pokesim.images.source import MAX_BYTES, PictureSource, in_memory, is_file, name_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "FILE_SECONDS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "READING",
+    "Head",
+    "HeavyError",
+    "PictureProcesses",
+    "PictureSource",
+    "Pixels",
+    "SlowPictureError",
+    "Wanted",
+    "as_pixels",
+    "find_files",
+    "has_picture_ending",
+    "head_of",
+    "in_memory",
+    "name_of",
+    "pixels_of",
+    "read_isolated",
+    "thumbnail_of",
+]
+
+Pixels: TypeAlias = "NDArray[np.uint8]"
+"""RGB, 0..255, shape (height, width, 3)."""
+
+FILE_SECONDS = 60.0
+"""Default time limit for reading one picture."""
+
+_processes = PictureProcesses()
+
+
+class SlowPictureError(PictureError):
+    """Reading a picture took longer than allowed."""
+
+
+def pixels_of(source: PictureSource, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read one picture into a (side, side, 3) uint8 RGB array.
+
+    Args:
+        source: what to read; see `PictureSource`.
+        side: side of the square, in pixels.
+        max_pixels: limit on the picture's width × height, checked before it is decoded.
+
+    Raises:
+        NotAPictureError: the source is not an image.
+        PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
+    """
+    return as_pixels(_read(source, Wanted(side, side, max_pixels=max_pixels))[1])
+
+
+def head_of(source: PictureSource, max_pixels: int = MAX_PIXELS) -> Head:
+    """Read a picture's header, without decoding the picture.
+
+    Raises:
+        NotAPictureError, PictureError: as `pixels_of` does, except for damage after the header.
+    """
+    return _read(source, Wanted(max_pixels=max_pixels))[0]
+
+
+def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
+    """Read one picture as RGB, scaled in proportion to fit ``width`` × ``height`` pixels.
+
+    Raises:
+        PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
+    """
+    picture = _read(source, Wanted(width, height, proportional=True))[1]
+    assert picture
+    return picture
+
+
+def as_pixels(picture: Image.Image | None) -> Pixels:
+    """Return an RGB picture as an array."""
+    import numpy as np  # takes longer to import than this module
+
+    assert picture
+    return np.asarray(picture)
+
+
+def read_isolated(
+    source: Path | bytes,
+    wanted: Wanted,
+    seconds: float,
+    processes: PictureProcesses = _processes,
+    *,
+    cpu_seconds: float = 0,
+) -> tuple[Head, Image.Image | None]:
+    """Read a file or an encoded picture in another process, whatever it is.
+
+    Args:
+        source: what to read.
+        wanted: what to read of it.
+        seconds: time limit.
+        processes: the processes to use.
+        cpu_seconds: limit on the processor time; 0 means none.
+
+    Raises:
+        NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond a time limit.
+        HeavyError: the picture is not light, and must be.
+    """
+    try:
+        given = source if isinstance(source, bytes) else str(source.absolute())
+        return processes.read(given, wanted, seconds, cpu_seconds)
+    except TooSlowError as error:
+        raise SlowPictureError(name_of(source), f"reading it took over {seconds:g} s") from error
+    except (UnreadableError, OSError) as error:
+        raise _picture_error(source, error) from error
+
+
+def _read(source: PictureSource, wanted: Wanted) -> tuple[Head, Image.Image | None]:
+    """Read a picture in this process if it is light, else in another."""
+    if not is_file(source):
+        source = in_memory(source)
+    try:
+        if isinstance(source, Image.Image):
+            return decode.read_opened(source, wanted)
+        encoded = source if isinstance(source, bytes) else Path(source)
+        if data := encoded if isinstance(encoded, bytes) else _content(encoded):
+            return decode.read(io.BytesIO(data), replace(wanted, light=True))
+    except HeavyError:
+        pass
+    except (UnreadableError, OSError) as error:
+        raise _picture_error(source, error) from error
+    return read_isolated(encoded, wanted, FILE_SECONDS)
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file; nothing if it is too large for a light picture."""
+    with open_regular(path, follow_links=True) as file:
+        return b"" if os.fstat(file.fileno()).st_size > LIGHT_BYTES else file.read()
+
+
+def _picture_error(source: PictureSource, error: Exception) -> PictureError:
+    """Return an error that names the picture and says in a few words what is wrong."""
+    match error:
+        case UnknownFormatError():
+            return NotAPictureError(name_of(source), str(error))
+        case FileNotFoundError():
+            reason = "no such file"
+        case PermissionError():
+            reason = "no permission to read it"
+        case OSError(errno=errno.EINVAL):
+            is_folder = isinstance(source, str | Path) and Path(source).is_dir()
+            reason = "a folder, not a picture" if is_folder else "not a regular file"
+        case OSError():
+            reason = error.strerror or str(error)
+        case _:
+            reason = str(error)
+    return PictureError(name_of(source), reason)

@@ -1,0 +1,79 @@
+"""Where a picture comes from: a file, a URL, standard input, or memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TypeAlias
+
+from PIL import Image
+
+from pokesim.errors import PictureError
+
+PictureSource: TypeAlias = str | Path | bytes | Image.Image
+"""A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, or a Pillow image."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""Size limit for a picture from a URL or standard input."""
+
+
+class _Received(bytes):
+    """A picture's bytes that know where they came from.
+
+    Attributes:
+        filename: the name, as that of a Pillow image.
+    """
+
+    filename: str
+
+
+def in_memory(source: PictureSource) -> PictureSource:
+    """Load a source that can be read only once (standard input, a pipe) or slowly (a URL).
+
+    Returns:
+        its bytes; any other source unchanged.
+
+    Raises:
+        PictureError: the source is empty, larger than `MAX_BYTES`, or cannot be fetched.
+    """
+    if not is_file(source):
+        data = sys.stdin.buffer.read(MAX_BYTES + 1) if source == "-" else _fetched(str(source))
+    elif isinstance(source, str | Path) and _is_stream(Path(source)):
+        with Path(source).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    else:
+        return source
+    if not 0 < len(data) <= MAX_BYTES:
+        reason = f"larger than {MAX_BYTES >> 20} MiB" if data else "empty"
+        raise PictureError(name_of(source), reason)
+    received = _Received(data)
+    received.filename = name_of(source)
+    return received
+
+
+def is_file(source: PictureSource) -> bool:
+    """Return False for standard input and for a URL, True for any other source."""
+    return not (
+        isinstance(source, str)
+        and (source == "-" or source.lower().startswith(("http://", "https://")))
+    )
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _fetched(url: str) -> bytes:
+    from pokesim import net  # urllib takes longer to import than this module
+
+    try:
+        return net.fetch(url, MAX_BYTES)
+    except net.NetError as error:
+        raise PictureError(url, str(error)) from error
+
+
+def name_of(source: PictureSource) -> str:
+    """Return the name of a picture source for messages and results."""
+    if isinstance(source, str | Path):
+        return "standard input" if source == "-" else str(source)
+    return str(getattr(source, "filename", "") or "picture in memory")

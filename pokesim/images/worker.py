@@ -1,0 +1,102 @@
+"""A process that reads pictures, one after another, for the process that started it.
+
+It imports no more than Pillow, so it starts in less than a tenth of a second. Its memory is limited
+while it reads a picture, and so is its processor time if that is asked for.
+
+It writes an empty line when it is ready. A request on standard input, and a response on standard
+output, are one line of JSON followed by ``bytes`` bytes: the encoded picture, or RGB pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pokesim.files import open_regular
+from pokesim.images.decode import HeavyError, UnknownFormatError, UnreadableError, Wanted, read
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+_KEPT_BYTES = 256 * 1024 * 1024
+"""A process that has used more memory than this ends, as the allocator would keep some of it."""
+
+
+def main() -> None:
+    """Answer requests until standard input ends or another process would be better."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    requests, responses = sys.stdin.buffer, sys.stdout.buffer
+    responses.write(b"\n")  # ready: the time limits of the first request begin now
+    responses.flush()
+    last = False
+    while not last and (line := requests.readline()):
+        request = json.loads(line)
+        data = requests.read(request["bytes"])
+        response, pixels = _answer(request, data)
+        last = _peak() > _KEPT_BYTES
+        response |= {"bytes": len(pixels), "last": last}
+        responses.write(json.dumps(response).encode() + b"\n" + pixels)
+        responses.flush()
+
+
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    wanted = Wanted(**request["wanted"])
+    try:
+        with _limits(wanted.memory, request["cpu_seconds"]):
+            with _opened(request["path"], data) as file:
+                head, picture = read(file, wanted)
+            size, pixels = (picture.size, picture.tobytes()) if picture else ((0, 0), b"")
+    except HeavyError:
+        return {"error": "heavy"}, b""
+    except UnknownFormatError as error:
+        return {"error": "unknown", "reason": str(error)}, b""
+    except UnreadableError as error:
+        return {"error": "unreadable", "reason": str(error)}, b""
+    except OSError as error:
+        return {"error": "file", "errno": error.errno, "reason": error.strerror}, b""
+    return {"head": head, "size": size}, pixels
+
+
+def _opened(path: str | None, data: bytes) -> BinaryIO:
+    return io.BytesIO(data) if path is None else open_regular(Path(path), follow_links=True)
+
+
+@contextmanager
+def _limits(memory: int, cpu_seconds: float) -> Iterator[None]:
+    """Limit the additional memory, and end this process after some processor time (0: never)."""
+    if resource:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + memory, hard))
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+    try:
+        yield
+    finally:
+        if resource:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+
+
+def _data_bytes() -> int:
+    """Return the size of this process's private writable memory; 0 where it is not known."""
+    try:
+        pages = Path("/proc/self/statm").read_bytes().split()[5]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak() -> int:
+    """Return the largest resident memory so far, in bytes."""
+    if not resource:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
