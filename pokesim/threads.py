@@ -86,23 +86,25 @@ def call_within(seconds: float, call: Callable[[], Result]) -> Result:
 
 
 class Threads:
-    """A pool with one thread for each core, which replaces threads that hang.
+    """A pool of threads, which replaces those that hang.
 
     A thread cannot be stopped from outside, so one that hangs is abandoned and a new one replaces
     it. All are daemon threads: one that hangs does not keep the process alive.
     """
 
-    def __init__(self, max_abandoned: float = math.inf) -> None:
+    def __init__(self, count: int | None = None, max_abandoned: float = math.inf) -> None:
         """Start the threads.
 
         Args:
+            count: number of threads; by default, one for each core.
             max_abandoned: while more threads than this hang, they are not replaced.
         """
+        self._count = count or usable_cores()
         self._max_abandoned = max_abandoned
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._working = self._abandoned = 0
-        for _ in range(usable_cores()):
+        for _ in range(self._count):
             self._start()
 
     def submit(self, call: Callable[[], Result]) -> Job[Result]:
@@ -136,7 +138,7 @@ class Threads:
             with self._lock:
                 if job.abandoned:
                     self._abandoned -= 1
-                    if self._working >= usable_cores():
+                    if self._working >= self._count:
                         return
                     self._working += 1
         self._jobs.put(None)  # for the next thread

@@ -134,14 +134,16 @@ class _Api:
 
     async def card(self, request: Request) -> Response:
         """Draw a photo, or a picture of the index, and its matches."""
-        async with self._result(request, request.query_params.get("item")) as found:
+        item = request.query_params.get("item")
+        async with self._result(request, item, drawn=True) as found:
             if not found.answer.matches:
                 raise RequestError(404, "There are no matches, so there is no card to draw.")
             return await self._drawn("pokesim", found.answer, partial(card, found.answer))
 
     async def explain(self, request: Request) -> Response:
         """Draw where a photo, or a picture of the index, and one of its matches are alike."""
-        async with self._result(request, request.query_params.get("item")) as found:
+        shown = request.query_params.get("item")
+        async with self._result(request, shown, drawn=True) as found:
             item = item_of(
                 found.index, request, request.query_params.get("match", ""), "match_sha256"
             )
@@ -149,12 +151,12 @@ class _Api:
             if not matches:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
-            return await self._drawn(
-                "pokesim-why", answer, partial(_explained, found.index, answer)
-            )
+            return await self._drawn("pokesim-why", answer, partial(_explained, found, answer))
 
     @asynccontextmanager
-    async def _result(self, request: Request, item: str | None) -> AsyncIterator[SearchResult]:
+    async def _result(
+        self, request: Request, item: str | None, *, drawn: bool = False
+    ) -> AsyncIterator[SearchResult]:
         """Yield the matches of an item, by id, or else of the photo in the request's body."""
         options = query_options_of(request)
         if item is not None:
@@ -165,7 +167,7 @@ class _Api:
             raise RequestError(400, "sha256 is only valid together with the id of a picture.")
         async with self._uploads.received(request) as body:
             content_type = request.headers.get("content-type", "")
-            yield await self._service.find(body, content_type, options)
+            yield await self._service.find(body, content_type, options, drawn=drawn)
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
         png = await self._service.drawing.do("The picture", lambda: png_of(draw()))
@@ -190,8 +192,8 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
     return answer
 
 
-def _explained(index: Index, answer: Answer) -> Image.Image:
-    return card(answer, index.explain(answer.photo, answer.matches[0].path))
+def _explained(found: SearchResult, answer: Answer) -> Image.Image:
+    return card(answer, found.index.explain(found.embedded, answer.matches[0].path))
 
 
 def _info(index: Index, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +19,30 @@ DRAWINGS = 256
 READ_SECONDS = 10.0
 """Time limit for reading or drawing a picture."""
 
+WAIT_SECONDS = 10.0
+"""How long a call may wait for a thread."""
+
 Result = TypeVar("Result")
 
 Thing = TypeVar("Thing")
 
 
 class BoundedPool:
-    """Threads with a bound on the number of calls that wait for them."""
+    """Threads with bounds on the number of calls that wait for them, and on their time."""
 
-    def __init__(self, max_pending: int) -> None:
-        self._threads = Threads(max_abandoned=usable_cores())
+    def __init__(
+        self, max_pending: int, threads: int | None = None, seconds: float | None = None
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            max_pending: maximum number of calls that run or wait for a thread.
+            threads: number of threads; by default, one for each core.
+            seconds: time limit for a call; by default, `READ_SECONDS`.
+        """
+        self._threads = Threads(threads, max_abandoned=usable_cores())
         self._max_pending = max_pending
+        self._seconds = seconds or READ_SECONDS
         self._pending = 0
 
     async def do(self, what: str, call: Callable[[], Result]) -> Result:
@@ -39,7 +53,7 @@ class BoundedPool:
             call: the call.
 
         Raises:
-            RequestError: too many calls are pending, or this one takes over `READ_SECONDS`.
+            RequestError: too many calls are pending, or this one waits or takes too long.
         """
         if self._pending >= self._max_pending:
             raise busy(1)
@@ -50,13 +64,15 @@ class BoundedPool:
             self._pending -= 1
 
     async def _result(self, what: str, call: Callable[[], Result]) -> Result:
-        job = self._threads.submit(call)
+        job, submitted = self._threads.submit(call), time.monotonic()
         future = asyncio.wrap_future(job.future)
-        while not (await asyncio.wait([future], timeout=min(READ_SECONDS, 1.0)))[0]:
-            if job.overdue(READ_SECONDS):
+        while not (await asyncio.wait([future], timeout=min(self._seconds, 1.0)))[0]:
+            if job.overdue(self._seconds):
                 self._threads.abandon(job)
                 future.cancel()
-                raise RequestError(400, f"{what}: reading it took over {READ_SECONDS:g} s.")
+                raise RequestError(400, f"{what}: reading it took over {self._seconds:g} s.")
+            if time.monotonic() - submitted > WAIT_SECONDS and job.future.cancel():
+                raise busy(WAIT_SECONDS / 2)
         return future.result()
 
     def close(self) -> None:

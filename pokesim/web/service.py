@@ -21,21 +21,29 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.errors import PictureError
+from pokesim.images import PictureSource, Wanted
 from pokesim.index.item import Item
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
 from pokesim.search.matches import Answer, Match, QueryOptions
+from pokesim.show.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
-from pokesim.web.responses import RequestError, busy
-from pokesim.web.uploads import Upload, photo_of
+from pokesim.web.reading import PhotoReader
+from pokesim.web.responses import busy
 
 QUEUE = 2 * BATCH_SIZE
 """Maximum number of photos in progress; further ones are rejected."""
 
+ANSWER_SECONDS = 30.0
+"""How long a photo that has been read may wait for its matches."""
+
 REFRESH_SECONDS = 1.0
+
+_DRAWN = Wanted(2 * HEIGHT, 2 * HEIGHT, proportional=True)
+"""A photo to be drawn on a card: large enough to stay sharp after its margin is cut off."""
 
 _Matches: TypeAlias = tuple[list[Match], int, list[Item]]
 """Matches, the number of pictures that were searched, and the item of each match."""
@@ -45,11 +53,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """An answer, the item of each match, and the index they come from."""
+    """An answer, and what it comes from.
+
+    Attributes:
+        answer: the answer.
+        items: the item of each match.
+        index: the index that was searched.
+        embedded: the photo again, of which embedding gives the same vector.
+    """
 
     answer: Answer
     items: list[Item]
     index: Index
+    embedded: PictureSource
 
 
 @dataclass(slots=True)
@@ -96,7 +112,7 @@ class SearchService:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.drawing = BoundedPool(DRAWINGS)
-        self._reading = BoundedPool(QUEUE)
+        self._reader = PhotoReader(QUEUE)
         self._searching = BoundedPool(QUEUE)
         self._embedder = DynamicBatcher[_PendingSearch]("pokesim-embed", self._embed)
         self._searcher = DynamicBatcher[_Embedded]("pokesim-search", _search)
@@ -112,8 +128,9 @@ class SearchService:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-            for pool in (self.drawing, self._reading, self._searching):
+            for pool in (self.drawing, self._searching):
                 pool.close()
+            self._reader.close()
             for batcher in (self._embedder, self._searcher):
                 batcher.close()
 
@@ -121,8 +138,16 @@ class SearchService:
         """Load the model and embed once."""
         _warm(self.index)
 
-    async def find(self, body: bytes, content_type: str, options: QueryOptions) -> SearchResult:
+    async def find(
+        self, body: bytes, content_type: str, options: QueryOptions, *, drawn: bool = False
+    ) -> SearchResult:
         """Return the matches of the photo in a request's body.
+
+        Args:
+            body: the request's body.
+            content_type: its type.
+            options: options of the query.
+            drawn: the answer's photo will be drawn, so it is a picture, and not bytes.
 
         Raises:
             RequestError: the body has no photo, or too many are in progress.
@@ -130,12 +155,20 @@ class SearchService:
         """
         index = self.index
         with self._slot():
-            reading = partial(_read, index, body, content_type)
-            upload, photo = await self._reading.do("The photo", reading)
+            upload = await self._reader.received(body, content_type)
+            photo = await self._reader.load(index, upload)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
             self._embedder.put([_PendingSearch(index, photo, options, answer)])
-            matches, searched, items = await answer
-        return SearchResult(Answer(upload.name, upload.data, matches, searched), items, index)
+            try:
+                matches, searched, items = await asyncio.wait_for(answer, ANSWER_SECONDS)
+            except TimeoutError:
+                raise busy(self._batch_seconds) from None
+            shown: PictureSource = upload.data
+            if drawn and matches:
+                shown = await self._reader.read(upload, _DRAWN)
+        result = Answer(upload.name, shown, matches, searched)
+        square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
+        return SearchResult(result, items, index, square)
 
     async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
         """Return the matches of an item of an index, without the item; needs no model.
@@ -159,7 +192,8 @@ class SearchService:
     def _embed(self, batch: list[_PendingSearch]) -> None:
         """Embed photos, one batch for each index, and pass them to the searching thread."""
         start = time.monotonic()
-        for group in _groups(batch, lambda pending: id(pending.index)):
+        waiting = [pending for pending in batch if not pending.answer.cancelled()]
+        for group in _groups(waiting, lambda pending: id(pending.index)):
             try:
                 vectors = group[0].index.embed_loaded([pending.photo for pending in group])
             except Exception as error:
@@ -194,14 +228,6 @@ def _warm(index: Index) -> None:
     index.embed(np.zeros((1, side, side, 3), np.uint8))
 
 
-def _read(index: Index, body: bytes, content_type: str) -> tuple[Upload, LoadedPhoto]:
-    upload = photo_of(body, content_type)
-    try:
-        return upload, index.load(upload.data)
-    except PictureError as error:
-        raise RequestError(400, f"{upload.name}: {error.reason}.") from error
-
-
 def _search(batch: list[_Embedded]) -> None:
     """Search with vectors, one batch for each index and options, and resolve the answers."""
     for group in _groups(batch, lambda one: (id(one[0].index), one[0].options)):
@@ -227,8 +253,9 @@ def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[l
 def _similar(index: Index, item: Item, options: QueryOptions) -> SearchResult:
     (matches,) = index.matches(index.vectors([item.id]), options, [{item.id}])
     name = index.label_of(item, options.label)
-    answer = Answer(name, index.path_of(item), matches, index.count(options.where))
-    return SearchResult(answer, _items(index, matches), index)
+    path = index.path_of(item)
+    answer = Answer(name, path, matches, index.count(options.where))
+    return SearchResult(answer, _items(index, matches), index, path)
 
 
 def _items(index: Index, matches: Sequence[Match]) -> list[Item]:

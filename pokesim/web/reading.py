@@ -1,0 +1,102 @@
+"""Uploaded photos → pixels, read in other processes: light photos apart from heavy ones.
+
+A photo may be made to be slow. So each is read as a light one first, with a limit on the processor
+time; if it is not light, it waits for one of few processes with a low priority, which leave the
+processor to the searches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+
+from PIL import Image
+
+from pokesim.errors import PictureError
+from pokesim.images import (
+    HeavyError,
+    PictureProcesses,
+    SlowPictureError,
+    Wanted,
+    as_pixels,
+    read_isolated,
+)
+from pokesim.search.embedder import LoadedPhoto
+from pokesim.search.index import Index
+from pokesim.threads import usable_cores
+from pokesim.web.batching import READ_SECONDS, BoundedPool
+from pokesim.web.responses import RequestError
+from pokesim.web.uploads import Upload, photo_of
+
+LIGHT_CPU_SECONDS = 0.5
+"""Limit on the processor time for a light photo."""
+
+HEAVY = 8
+"""Maximum number of heavy photos that are read or wait for it."""
+
+_WHAT = "The photo"
+
+_HANGS = 5.0  # seconds beyond the time limit; the process has been killed by then
+
+
+class PhotoReader:
+    """Reads uploaded photos."""
+
+    def __init__(self, max_pending: int) -> None:
+        """Start the processes for light photos.
+
+        Args:
+            max_pending: maximum number of light photos that are read or wait for it.
+        """
+        cores = usable_cores()
+        self._light, self._heavy = PictureProcesses(), PictureProcesses(niceness=19)
+        self._light.start(cores)
+        self._reading = BoundedPool(max_pending, cores, READ_SECONDS + _HANGS)
+        self._heavy_reading = BoundedPool(HEAVY, max(1, cores // 2), READ_SECONDS + _HANGS)
+
+    async def received(self, body: bytes, content_type: str) -> Upload:
+        """Return the photo in a request's body. Raises RequestError."""
+        return await self._reading.do(_WHAT, partial(photo_of, body, content_type))
+
+    async def load(self, index: Index, upload: Upload) -> LoadedPhoto:
+        """Return a photo, ready to be embedded.
+
+        Raises:
+            RequestError: it cannot be read, or too many photos are waiting.
+        """
+        item_id = await self._reading.do(_WHAT, partial(_item_id, index, upload.data))
+        if item_id is not None:
+            return LoadedPhoto(item_id=item_id)
+        side = index.manifest.embedder.side
+        return LoadedPhoto(as_pixels(await self.read(upload, Wanted(side, side))))
+
+    async def read(self, upload: Upload, wanted: Wanted) -> Image.Image:
+        """Return a photo's pixels as wanted. Raises RequestError as `load` does."""
+        data = upload.data
+        light = Wanted(wanted.width, wanted.height, wanted.proportional, uploaded=True, light=True)
+        heavy = Wanted(wanted.width, wanted.height, wanted.proportional, uploaded=True)
+        read = partial(read_isolated, data, light, READ_SECONDS, self._light)
+        try:
+            try:
+                _, picture = await self._reading.do(
+                    _WHAT, partial(read, cpu_seconds=LIGHT_CPU_SECONDS)
+                )
+            except (HeavyError, SlowPictureError):
+                read = partial(read_isolated, data, heavy, READ_SECONDS, self._heavy)
+                _, picture = await self._heavy_reading.do(_WHAT, read)
+        except PictureError as error:
+            raise RequestError(400, f"{upload.name}: {error.reason}.") from error
+        assert picture
+        return picture
+
+    def close(self) -> None:
+        """Stop the threads and processes after their photos."""
+        for pool in (self._reading, self._heavy_reading):
+            pool.close()
+        for processes in (self._light, self._heavy):
+            processes.close()
+
+
+def _item_id(index: Index, data: bytes) -> int | None:
+    """Return the id of the indexed picture with the same bytes, if any."""
+    return index.items.find(hashlib.sha256(data).hexdigest())
