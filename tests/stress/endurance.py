@@ -29,9 +29,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from stress.faults import ALL, faults
 from stress.forged.fuzzing import fuzz_manifests
 from stress.fuzz_metadata import fuzz_tables, fuzz_where
-from stress.faults import ALL, faults
 from stress.powercut import power_cuts
 from stress.storm import storm
 

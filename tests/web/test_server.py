@@ -176,7 +176,13 @@ def test_info_describes_the_index_and_its_options(server):
 
 REJECTED = [
     ("POST", "/api/search", b"", 400, "There is no photo in the request."),
-    ("POST", "/api/search", b"words", 400, "photo: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 image."),
+    (
+        "POST",
+        "/api/search",
+        b"words",
+        400,
+        "photo: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 image.",
+    ),
     ("POST", "/api/search?k=0", b"x", 400, "k must be a number from 1 to 100."),
     ("POST", "/api/search?k=ten", b"x", 400, "k must be a number from 1 to 100."),
     ("POST", "/api/search?group=yes", b"x", 400, "group must be true or false."),
