@@ -51,6 +51,8 @@ class FakeCollection:
     def in_order(self, fields, size):
         yield [asdict(item) | {"vector": self.index.vectors([item.id])[0], "metadata": {}}
                for item in self.index.items]
+    def vectors_of(self, rows, dimension):
+        return np.array([row["vector"] for row in rows], np.float32)
     def projection(self): return None
     def check_rows(self, digest): pass
     def check_file(self, name, digest): pass
