@@ -291,10 +291,10 @@ def test_a_damaged_file_is_reported(pushed, tmp_path, name, content):
     assert "push the index again, or build it with --rebuild." in str(error.value)
 
 
-def test_a_search_that_faiss_does_not_know_is_refused(pushed, tmp_path):
+def test_a_search_that_does_not_fit_the_vectors_is_refused(pushed, tmp_path):
     collection = open_store(AT).snapshot().collection
     manifest = json.loads(collection.file("manifest.json"))
-    manifest["search"] |= {"asked": "XYZ", "used": "XYZ"}
+    manifest["search"] |= {"asked": "PQ3x8", "used": "PQ3x8"}
     (at,) = [
         at for at, row in pushed.rows[f"{collection.name}_files"].items()
         if row["name"] == "manifest.json"
@@ -302,7 +302,7 @@ def test_a_search_that_faiss_does_not_know_is_refused(pushed, tmp_path):
     pushed.rows[f"{collection.name}_files"][at]["data"] = base64.b64encode(
         json.dumps(manifest).encode()
     ).decode()
-    with pytest.raises(CorruptIndexError, match="a search that FAISS does not know"):
+    with pytest.raises(CorruptIndexError, match="a search that does not fit its vectors"):
         pokesim.pull_index(AT, tmp_path / "pulled")
 
 

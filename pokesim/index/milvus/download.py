@@ -44,7 +44,7 @@ def download(
     try:
         check_search(requested, manifest.dimension)
     except UsageError as error:
-        raise collection.damaged("requests a search that FAISS does not know") from error
+        raise collection.damaged("requests a search that does not fit its vectors") from error
     with new_snapshot(IndexFolder(index)) as draft:
         metadata = _download_rows(collection, draft.path, on_progress)
         if projection := collection.projection():
