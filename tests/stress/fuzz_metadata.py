@@ -127,7 +127,7 @@ def drawn_table(chance: random.Random) -> tuple[dict[str, bool], list[dict]]:
 
 
 def check_sentence(error: pokesim.PokesimError) -> None:
-    assert 20 < len(str(error)) < 2000
+    assert 10 < len(str(error)) < 2000
     assert str(error).endswith((".", "?"))
 
 
