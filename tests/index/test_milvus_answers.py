@@ -302,7 +302,7 @@ def test_a_search_that_does_not_fit_the_vectors_is_refused(pushed, tmp_path):
     pushed.rows[f"{collection.name}_files"][at]["data"] = base64.b64encode(
         json.dumps(manifest).encode()
     ).decode()
-    with pytest.raises(CorruptIndexError, match="search (that does not|is not one)"):
+    with pytest.raises(CorruptIndexError, match=r"search (that does not|is not one)"):
         pokesim.pull_index(AT, tmp_path / "pulled")
 
 
