@@ -149,6 +149,7 @@ def _reasons(wanted: Wanted) -> Iterator[None]:
     if wanted.max_pixels > MAX_PIXELS:
         # The caller chose a higher limit; Pillow would raise an error at twice its own.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, wanted.max_pixels)
+    option = "" if wanted.uploaded else " (--max-pixels raises the limit)"
     try:
         yield
     except (UnreadableError, HeavyError):
@@ -160,13 +161,18 @@ def _reasons(wanted: Wanted) -> Iterator[None]:
         reason = f"not {accepted if wanted.uploaded else 'an image pokesim can read'}"
         raise UnknownFormatError(reason) from error
     except Image.DecompressionBombError as error:
-        raise UnreadableError("too many pixels (--max-pixels raises the limit)") from error
+        raise UnreadableError(f"too many pixels{option}") from error
     except MemoryError as error:
-        limit = f"decoding it takes over {wanted.memory // 1_000_000} MB of memory"
-        raise UnreadableError(f"{limit} (--max-pixels raises the limit)") from error
+        raise UnreadableError(f"{_too_much(wanted)}{option}") from error
     except Exception as error:
         detail = (str(error) or type(error).__name__).splitlines()[0]
+        if detail == "could not create decoder object":  # of a WebP, for either reason
+            raise UnreadableError(f"damaged, or {_too_much(wanted)}{option}") from error
         raise UnreadableError(f"damaged or unsupported ({detail})") from error
+
+
+def _too_much(wanted: Wanted) -> str:
+    return f"decoding it takes over {wanted.memory // 1_000_000} MB of memory"
 
 
 def _check(picture: Image.Image, wanted: Wanted) -> None:
@@ -177,7 +183,8 @@ def _check(picture: Image.Image, wanted: Wanted) -> None:
         raise UnreadableError("EPS is a program, not an image; convert it to PNG")
     if picture.width * picture.height > wanted.max_pixels:
         size = f"{picture.width} × {picture.height} pixels"
-        raise UnreadableError(f"{size} exceed the limit of {wanted.max_pixels} (--max-pixels)")
+        option = "" if wanted.uploaded else " (--max-pixels)"
+        raise UnreadableError(f"{size} exceed the limit of {wanted.max_pixels}{option}")
 
 
 def _is_light(picture: ImageFile.ImageFile, file: BinaryIO) -> bool:

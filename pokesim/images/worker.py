@@ -95,8 +95,10 @@ def _data_bytes() -> int:
 
 
 def _peak() -> int:
-    """Return the largest resident memory so far, in bytes."""
-    if not resource:
+    """Return the largest resident memory so far, in bytes; 0 where it is not known."""
+    try:
+        # Not ru_maxrss, which begins with that of the process that started this one.
+        status = Path("/proc/self/status").read_text()
+    except OSError:
         return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
