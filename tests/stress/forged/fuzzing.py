@@ -1,5 +1,6 @@
 """Change manifests at random: each is read and is what it says, or is refused with ValueError."""
 
+import copy
 import json
 import random
 import time
@@ -69,7 +70,8 @@ def _changed_fields(text: bytes, chance: random.Random) -> bytes:
         place = chance.choice(places)
         value = _value_at(data, chance.choice(places))  # that of another field, or a wrong one
         if chance.random() < 0.7:
-            value = chance.choice((*ANY, *CONTAINERS, chance.randrange(-(2**65), 2**65), MISSING))
+            value = chance.choice((*ANY, *CONTAINERS, chance.randrange(-(2**65), 2**65)))
+            value = value if value is MISSING else copy.deepcopy(value)
         put(data, place, value)
         if not data:
             break
