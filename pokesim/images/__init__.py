@@ -158,7 +158,7 @@ def _read(source: PictureSource, wanted: Wanted) -> tuple[Head, Image.Image | No
             return decode.read(io.BytesIO(data), replace(wanted, light=True))
     except HeavyError:
         pass
-    except (UnreadableError, OSError) as error:
+    except (UnreadableError, OSError, TypeError, ValueError) as error:  # or it is no path
         raise _picture_error(source, error) from error
     return read_isolated(encoded, wanted, FILE_SECONDS)
 

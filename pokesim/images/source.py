@@ -60,7 +60,10 @@ def is_file(source: PictureSource) -> bool:
 
 
 def _is_stream(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        return path.exists() and not path.is_file() and not path.is_dir()
+    except (OSError, ValueError):  # such as a name that is too long: opening it says why
+        return False
 
 
 def _fetched(url: str) -> bytes:

@@ -147,7 +147,6 @@ def test_a_file_that_takes_too_long_is_skipped(run, samples, tmp_path):
     for name in CREATURES[:3]:
         shutil.copy(samples.images / f"{name}.webp", folder)
     done = run("build-index", folder, "--embedder", "compact", "--file-seconds", "0.1")
-    assert done.stdout.startswith("Indexed 3 pictures, skipped 1,")
     assert "skipped slow.png: reading it took over 0.1 s (--file-seconds)" in done.stderr
 
 
