@@ -123,7 +123,7 @@ class _Process:
         requests, responses = self._pipes()
         if not self._is_ready:
             self._is_ready = bool(responses.readline())
-        timer = threading.Timer(max(0.0, seconds), self._end_late)
+        timer = threading.Timer(min(max(0.0, seconds), threading.TIMEOUT_MAX), self._end_late)
         timer.daemon = True
         timer.start()
         try:
