@@ -91,7 +91,9 @@ def find_duplicates(
             ids = np.arange(base.manifest.count) if where is None else _matching(folder, where)
             parent = _parents(base, ids, least / 100, progress or (lambda done, total: None))
             root = Path(snapshot.manifest.images)
-            with contextlib.closing(Items(snapshot.file(ITEMS_FILE))) as items:
+            with contextlib.closing(
+                Items(snapshot.file(ITEMS_FILE), snapshot.manifest.count)
+            ) as items:
                 return [_group(ids[rows], base, items, root) for rows in _members(parent)]
 
 

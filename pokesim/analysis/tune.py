@@ -125,7 +125,7 @@ def reset_index(index: str | Path = DEFAULT_INDEX) -> None:
 
 
 def _labels_of(snapshot: FolderSnapshot) -> list[str]:
-    with contextlib.closing(Items(snapshot.file(ITEMS_FILE))) as items:
+    with contextlib.closing(Items(snapshot.file(ITEMS_FILE), snapshot.manifest.count)) as items:
         return [item.label for item in items]
 
 

@@ -30,7 +30,7 @@ class PreviousSnapshot:
             snapshot.verify_file(name)
         self.snapshot = snapshot
         self.is_current = is_current
-        self.items = Items(snapshot.file(ITEMS_FILE))
+        self.items = Items(snapshot.file(ITEMS_FILE), snapshot.manifest.count)
         self.base = BaseVectors(snapshot)
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,35 @@ COLUMNS = ", ".join(field.name for field in fields(Item))
 RACY = -1
 """In place of ``mtime_ns``: the file had changed so shortly before it was read that a later change
 may have the same time. Only its SHA-256 shows whether it has changed since."""
+
+
+_MAX_NAME = 32_768
+"""The most characters of a path; no system takes longer ones."""
+
+_MAX_HASH = 64
+
+
+def checked(item: Item) -> Item:
+    """Return an item that was read from a file, if its values are such as a build writes.
+
+    Raises:
+        ValueError: a value is of another type or absurd; or the path leads out of the picture
+            folder by "..", which no build records.
+    """
+    names = (item.path, item.label)
+    if not all(isinstance(name, str) and len(name) <= _MAX_NAME for name in (*names, item.sha256)):
+        raise ValueError(f"item {item.id} has a name that is none")
+    if not item.path or "\0" in item.path + item.label or ".." in PurePath(item.path).parts:
+        raise ValueError(f"item {item.id} has a path that no picture has")
+    numbers = (item.size, item.mtime_ns)
+    if (
+        not all(isinstance(number, int) for number in numbers)
+        or min(item.size, item.mtime_ns + 1) < 0
+    ):
+        raise ValueError(f"item {item.id} has a size or a time that no picture has")
+    if len(item.sha256) > _MAX_HASH:
+        raise ValueError(f"item {item.id} has a SHA-256 that is none")
+    return item
 
 
 def changed_ns(found: os.stat_result) -> int:

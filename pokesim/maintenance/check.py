@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pokesim.embedders.model_cache import find_model
-from pokesim.errors import IndexFolderError, ModelError
+from pokesim.errors import CorruptIndexError, IndexFolderError, ModelError
 from pokesim.files import sha256_of
 from pokesim.index import open_store
+from pokesim.index.folder.base_vectors import BaseVectors
+from pokesim.index.folder.snapshot import FolderSnapshot
 from pokesim.index.manifest import EmbedderRecord
 from pokesim.index.store import Reader, Snapshot
+from pokesim.index.vectors.checks import within_bounds
+
+_LENGTH_ERROR = 1e-3
+"""How much the length of a normalized vector may differ from 1; arithmetic in bfloat16 included."""
 
 
 def check_index(index: str | Path) -> Iterator[str]:
@@ -44,25 +51,44 @@ def _contents(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _rows(snapshot: Snapshot, reader: Reader) -> Iterator[str]:
-    count, record = snapshot.manifest.count, snapshot.manifest.metadata
-    ids = [item.id for item in reader.items]
-    if ids != list(range(count)):
-        raise IndexFolderError(
-            f"{snapshot.location} has {len(ids)} items but {count} vectors; build the index again."
+    manifest = snapshot.manifest
+    count, record = manifest.count, manifest.metadata
+    found = sum(1 for _ in reader.items)  # reading them checks them
+    if found != count:
+        raise CorruptIndexError(
+            f"{snapshot.location} has {found} items but {count} vectors; build the index again."
         )
     yield f"items: {count:,}, numbered like the vectors"
     if record and reader.metadata:
         if not reader.metadata.fits(count):
-            raise IndexFolderError(
+            raise CorruptIndexError(
                 f"{snapshot.location} has metadata of other pictures; build the index again."
             )
+        reader.metadata.table()  # likewise
         yield f"metadata: for {record.described:,} pictures"
-    for rows in reader.blocks():
-        if not np.isfinite(rows).all():
-            raise IndexFolderError(
-                f"{snapshot.location} has a vector that is not finite; build the index again."
+    normalized = manifest.embedder.normalized
+    _check_vectors(snapshot, reader.blocks(), normalized or manifest.tuning is not None)
+    if isinstance(snapshot, FolderSnapshot) and manifest.tuning:
+        _check_vectors(snapshot, BaseVectors(snapshot).blocks(), normalized)
+    yield f"vectors: {count:,} × {manifest.dimension}, all finite"
+
+
+def _check_vectors(
+    snapshot: Snapshot, blocks: Iterable[NDArray[np.float32]], normalized: bool
+) -> None:
+    """Check that vectors, float32 (n, d) at a time, can be compared, and have their length."""
+    for rows in blocks:
+        if not within_bounds(rows):
+            raise CorruptIndexError(
+                f"{snapshot.location} has a vector that is not finite, or far too long; build the "
+                "index again."
             )
-    yield f"vectors: {count:,} × {snapshot.manifest.dimension}, all finite"
+        lengths = np.linalg.norm(rows, axis=1)  # a vector of zeros cannot be scaled
+        if normalized and not ((lengths == 0) | (abs(lengths - 1) < _LENGTH_ERROR)).all():
+            raise CorruptIndexError(
+                f"{snapshot.location} has a vector that is not of length 1, as its manifest says; "
+                "build the index again."
+            )
 
 
 def _embedder(record: EmbedderRecord) -> str:

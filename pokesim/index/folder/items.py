@@ -5,21 +5,36 @@ It is an SQLite file, so that a query reads only the rows that it shows, however
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
+import re
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pokesim.errors import CorruptIndexError, UsageError
-from pokesim.index.item import COLUMNS, Item, named_bytes
+from pokesim.errors import CorruptIndexError
+from pokesim.index.folder.database import Database
+from pokesim.index.item import COLUMNS, Item, checked, named_bytes
 
 ITEMS_FILE = "items.sqlite"
+
+_TABLE = (
+    "CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL, label TEXT NOT NULL,"
+    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
+)
+
+_BY_HASH = "CREATE INDEX items_sha256 ON items (sha256)"
+
+_SCHEMA = {
+    "items": re.escape(_TABLE),
+    "items_sha256": re.escape(_BY_HASH),
+    "metadata": r'CREATE TABLE metadata \(" row" INTEGER PRIMARY KEY(, "(?:[^"]|"")+")+\)',
+    "described": r"CREATE TABLE described \(rows BLOB NOT NULL\)",
+}
+"""Regular expressions for what the file may hold; `metadata` writes the last two."""
 
 _BLOCK = 1024  # items that an iteration reads at a time
 
@@ -39,10 +54,7 @@ class ItemWriter:
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.execute("PRAGMA journal_mode = OFF")
         self.db.execute("PRAGMA synchronous = OFF")
-        self.db.execute(
-            "CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL, label TEXT NOT NULL,"
-            " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL)"
-        )
+        self.db.execute(_TABLE)
         self.db.execute("BEGIN")
 
     def add(self, items: Iterable[Item]) -> None:
@@ -54,7 +66,7 @@ class ItemWriter:
 
     def finish(self) -> None:
         """Write what is left, and close the file."""
-        self.db.execute("CREATE INDEX items_sha256 ON items (sha256)")
+        self.db.execute(_BY_HASH)
         self.db.execute("COMMIT")
         self.db.close()
 
@@ -66,96 +78,103 @@ class ItemWriter:
 class Items:
     """A `pokesim.index.store.Items`; safe to use from several threads.
 
-    It raises CorruptIndexError if the file is damaged, sqlite3.Error if it cannot be opened, and
-    UsageError if it has been closed.
+    It raises CorruptIndexError if the file is damaged, and UsageError if it has been closed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()  # one connection, several threads
-        self._closed = False
-        # immutable: a published snapshot is never written, so SQLite needs no lock and no journal.
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        self._db = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        self._db.text_factory = os.fsdecode
-        self._db.execute("PRAGMA schema_version").fetchone()  # connect() does not open the file
+    def __init__(self, path: Path, count: int) -> None:
+        """Open the file of ``count`` items.
+
+        Raises:
+            CorruptIndexError: it is damaged, or has another number of items.
+            OSError: it is missing or cannot be read.
+        """
+        self._db, self._count = Database(path, _SCHEMA), count
+        # count(*) would read the whole file.
+        ends = "SELECT (SELECT min(id) FROM items), (SELECT max(id) FROM items)"
+        if self._db.first(ends) != ((0, count - 1) if count else (None, None)):
+            self.close()
+            raise self._db.damaged(f"its items are not numbered 0 to {count - 1}")
 
     def __len__(self) -> int:
-        return int(self._first("SELECT count(*) FROM items")[0])
+        return self._count
 
     def __getitem__(self, item_id: int) -> Item:
         number = operator.index(item_id)  # also one of NumPy's
-        query = f"SELECT {COLUMNS} FROM items WHERE id = ?"
-        row = self._first(query, number) if abs(number) < 1 << 63 else None
-        if row is None:
+        if not 0 <= number < self._count:
             raise KeyError(item_id)
-        return Item(*row)
+        return self.many([number])[0]
 
     def many(self, ids: Sequence[int]) -> list[Item]:
         """Return the items with these ids, in their order. Raises KeyError if one is missing."""
-        with self._reading():
-            return read_items(self._db, ids)
+        if wrong := [number for number in ids if not 0 <= number < self._count]:
+            raise KeyError(wrong[0])
+        with self._db.reading() as db:
+            try:
+                return [checked(item) for item in read_items(db, ids)]
+            except KeyError as error:
+                raise ValueError(f"it has no item {error}") from error
 
     def find(self, sha256: str) -> int | None:
         """Return the lowest id of the pictures with this SHA-256, or None."""
-        (found,) = self._first("SELECT min(id) FROM items WHERE sha256 = ?", sha256)
-        return None if found is None else int(found)
+        return self._id(self._db.first("SELECT min(id) FROM items WHERE sha256 = ?", sha256))
 
     def ids_of_bytes(self, sha256: str) -> list[int]:
         """Return the ids of the pictures with this SHA-256."""
-        return [row[0] for row in self.all("SELECT id FROM items WHERE sha256 = ?", sha256)]
+        query = "SELECT id FROM items WHERE sha256 = ? LIMIT ?"
+        found = map(self._id, self._db.all(query, sha256, self._count))
+        return [number for number in found if number is not None]
 
     def id_of_path(self, path: str) -> int | None:
         """Return the id of the picture with this path, as `path_in` returns it, or None."""
         query = "SELECT id FROM items WHERE path = CAST(? AS TEXT)"
-        found = self._first(query, os.fsencode(path))
-        return None if found is None else int(found[0])
+        return self._id(self._db.first(query, os.fsencode(path)))
+
+    def _id(self, row: tuple[Any] | None) -> int | None:
+        """Return the id in a row that was found, or None."""
+        if row is None or row[0] is None:
+            return None
+        if not 0 <= row[0] < self._count:
+            raise self._db.damaged(f"it has an item {row[0]}")
+        return int(row[0])
 
     @cached_property
     def in_folders(self) -> bool:
         """Whether the pictures are in more than one folder."""
-        folder = "rtrim(path, replace(path, '/', ''))"
-        first = f"(SELECT {folder} FROM items WHERE id = 0)"
-        found = self._first(f"SELECT EXISTS (SELECT 1 FROM items WHERE {folder} != {first})")
-        return bool(found[0])
+        if not self._count:
+            return False
+        folder, slash, _ = self[0].path.rpartition("/")
+        others = (
+            "SELECT EXISTS (SELECT 1 FROM items WHERE substr(path, 1, length(folder)) != folder"
+            " OR instr(substr(path, length(folder) + 1), '/'))"
+            " FROM (SELECT CAST(? AS TEXT) AS folder)"
+        )
+        return bool(self._db.first(others, os.fsencode(folder + slash))[0])
 
     def __iter__(self) -> Iterator[Item]:
-        with self._reading():
-            cursor = self._db.execute(f"SELECT {COLUMNS} FROM items ORDER BY id")
-        while rows := self._next(cursor):
-            yield from (Item(*row) for row in rows)
-
-    def _next(self, cursor: sqlite3.Cursor) -> list[Any]:
-        with self._reading():
-            return cursor.fetchmany(_BLOCK)
+        query = f"SELECT {COLUMNS} FROM items WHERE id >= ? ORDER BY id LIMIT ?"
+        for start in range(0, self._count, _BLOCK):
+            expected = range(start, min(start + _BLOCK, self._count))
+            with self._db.reading() as db:
+                found = [Item(*row) for row in db.execute(query, (start, len(expected)))]
+                for number, item in zip(expected, found, strict=False):
+                    if item.id != number:
+                        raise ValueError(f"it has no item {number}")
+                    checked(item)
+                if len(found) < len(expected):
+                    raise ValueError(f"it has no item {start + len(found)}")
+            yield from found
 
     def all(self, query: str, *values: object) -> list[Any]:
         """Return the rows of a query."""
-        with self._reading():
-            return self._db.execute(query, values).fetchall()
+        return self._db.all(query, *values)
 
-    def _first(self, query: str, *values: object) -> Any:
-        with self._reading():
-            return self._db.execute(query, values).fetchone()
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Let no other thread execute a statement, or close the file, while the block runs."""
-        with self._lock:
-            if self._closed:
-                raise UsageError(f"{self._path} is closed; open the index again.")
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise CorruptIndexError(
-                    f"{self._path} is damaged ({error}); `pokesim check` shows more."
-                ) from error
+    def damaged(self, reason: str) -> CorruptIndexError:
+        """Return the error to raise for a damaged file."""
+        return self._db.damaged(reason)
 
     def close(self) -> None:
         """Close the file, after the statement that another thread may be executing."""
-        with self._lock:
-            self._closed = True
-            self._db.close()
+        self._db.close()
 
 
 def read_items(db: sqlite3.Connection, ids: Sequence[int]) -> list[Item]:

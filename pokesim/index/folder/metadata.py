@@ -9,9 +9,11 @@ its row. Row 0 is empty: it is the row of each picture that the table does not d
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from pokesim.index.folder.items import Items
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.filter import And, Comparison, Condition, In, Not
 from pokesim.index.metadata.table import Table, Value
+
+_BLOCK = 4096  # rows that are read at a time
 
 _ROW = '" row"'  # column names of a table are stripped, so none can be equal
 
@@ -67,15 +71,28 @@ class Metadata:
     """A `pokesim.index.store.Metadata`; it raises the same errors as `Items`."""
 
     def __init__(self, items: Items, record: MetadataRecord) -> None:
+        """Open the table. Raises CorruptIndexError if ``record`` describes another."""
         self._items, self.record = items, record
-        (self._blob,) = items.all("SELECT rows FROM described")[0]
+        columns = [row[1] for row in items.all("PRAGMA table_info(metadata)")]
+        if columns != [" row", *record.columns]:
+            raise items.damaged("its metadata have other columns than the manifest says")
         self._names = ", ".join(map(_quoted, record.columns))
+        blobs = items.all("SELECT rows FROM described LIMIT 2")
+        if len(blobs) != 1 or not isinstance(blobs[0][0], bytes):
+            raise items.damaged("it does not say which row describes which picture")
+        (self._blob,) = blobs[0]
+        # Rows are numbered from 0, the empty one; count(*) would read the whole table.
+        self._count = int(items.all(f"SELECT ifnull(max({_ROW}), -1) FROM metadata")[0][0])
+        if len(self._blob) != 4 * len(items) or not self.fits(len(items)):
+            raise items.damaged("it has metadata of other pictures")
 
     def row(self, item_id: int) -> dict[str, Value]:
         """Return a picture's row, by column; all cells are None if it has no row."""
         row = int(self._rows[item_id])
-        (cells,) = self._items.all(f"SELECT {self._names} FROM metadata WHERE {_ROW} = ?", row)
-        return dict(zip(self.record.columns, cells, strict=True))
+        found = self._items.all(f"SELECT {self._names} FROM metadata WHERE {_ROW} = ?", row)
+        if not found:
+            raise self._items.damaged(f"its metadata have no row {row}")
+        return dict(zip(self.record.columns, self._checked(found[0]), strict=True))
 
     def matching(self, condition: Condition) -> NDArray[np.bool_]:
         """Return for each picture, (nb,), whether it meets a condition."""
@@ -88,6 +105,8 @@ class Metadata:
         # One text with a digit for each row is four times as fast as a list of rows.
         digits = f"SELECT {sql} AS digit FROM metadata ORDER BY {_ROW}"
         ((text,),) = self._items.all(f"SELECT group_concat(digit, '') FROM ({digits})", *values)
+        if not isinstance(text, str) or len(text) != self._count + 1:
+            raise self._items.damaged("the rows of its metadata are not numbered")
         row_passes = np.frombuffer(text.encode("ascii"), np.uint8) == ord("1")
         mask: NDArray[np.bool_] = row_passes[self._rows]
         return mask
@@ -118,8 +137,7 @@ class Metadata:
     def unmatched(self) -> Iterator[str]:
         """Yield the keys of the rows that match no picture."""
         used = {*self._rows.tolist()}
-        key = _quoted(self.record.key)
-        for row, name in self._items.all(f"SELECT {_ROW}, {key} FROM metadata WHERE {_ROW} > 0"):
+        for row, name in self._in_order(_quoted(self.record.key)):
             if row not in used:
                 yield str(name or "")
 
@@ -130,24 +148,51 @@ class Metadata:
 
     def table(self) -> Table:
         """Return the whole table."""
-        rows = self._items.all(
-            f"SELECT {self._names} FROM metadata WHERE {_ROW} > 0 ORDER BY {_ROW}"
-        )
+        rows = [self._checked(cells) for _, *cells in self._in_order(self._names)]
         record = self.record
         return Table(record.source, record.sha256, record.key, record.columns, rows)
 
     def fits(self, count: int) -> bool:
         """Say whether it gives a valid row number for each of ``count`` pictures."""
         rows = self._rows
-        return len(rows) == count and rows.min() >= 0 and rows.max() <= self._count
+        return len(rows) == count and bool(np.all((rows >= 0) & (rows <= self._count)))
+
+    def _in_order(self, names: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the number of each row but the empty one, and the cells of some columns."""
+        query = f"SELECT {_ROW}, {names} FROM metadata WHERE {_ROW} >= ? ORDER BY {_ROW} LIMIT ?"
+        for start in range(1, self._count + 1, _BLOCK):
+            expected = range(start, min(start + _BLOCK, self._count + 1))
+            found = self._items.all(query, start, len(expected))
+            if [row[0] for row in found] != [*expected]:
+                raise self._items.damaged("the rows of its metadata are not numbered")
+            yield from found
+
+    def _checked(self, cells: Sequence[Any]) -> tuple[Value, ...]:
+        """Return the cells of a row, if each is a finite number or a text, as its column says."""
+        for cell, (name, numeric) in zip(cells, self.record.columns.items(), strict=True):
+            if cell is None:
+                continue
+            wrong = not isinstance(cell, (int, float) if numeric else str)
+            if isinstance(cell, float):
+                wrong = wrong or not math.isfinite(cell)
+            elif isinstance(cell, str):
+                wrong = wrong or not (cell.isascii() or _is_unicode(cell))
+            if wrong:
+                raise self._items.damaged(f"its column {name[:100]!r} has a cell of another type")
+        return tuple(cells)
 
     @property
     def _rows(self) -> NDArray[np.int32]:
         return np.frombuffer(self._blob, "<i4")
 
-    @property
-    def _count(self) -> int:
-        return int(self._items.all(f"SELECT max({_ROW}) FROM metadata")[0][0])
+
+def _is_unicode(text: str) -> bool:
+    """Say whether a text has no lone surrogates, which stand for bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _max_variables() -> int:

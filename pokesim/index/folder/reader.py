@@ -47,7 +47,7 @@ class SnapshotReader:
         self._flat = FlatVectors(path / VECTORS_FILE, count, dimension)
         self.projection = projection
         self._candidate_index = open_candidates(path, manifest.search, count, dimension)
-        self.items = Items(path / ITEMS_FILE)
+        self.items = Items(path / ITEMS_FILE, count)
 
     @cached_property
     def metadata(self) -> Metadata | None:
