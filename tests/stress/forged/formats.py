@@ -95,8 +95,8 @@ def cases(home: Path) -> Iterator[Forgery]:
         if search not in ("flat", "panorama"):
             yield from _faiss_cases(kind, current(home / kind) / "search.faiss")
     yield from _plain_cases(home)
-    yield from _matrix_cases()
-    yield from _sqlite_cases()
+    yield from matrix_cases()
+    yield from sqlite_cases()
 
 
 def attempt(home: Path, forgery: Forgery) -> str:
@@ -270,7 +270,7 @@ def _npy(text: str, version: bytes = b"\x01\x00", body: bytes = b"") -> bytes:
     return b"\x93NUMPY" + version + struct.pack("<H", len(text)) + text.encode() + body
 
 
-def _matrix_cases() -> Iterator[Forgery]:
+def matrix_cases() -> Iterator[Forgery]:
     name, rows, columns = "rotation.npy", DIMENSION + 1, DIMENSION
     body = np.ones((rows, columns), "<f4").tobytes()
 
@@ -390,7 +390,7 @@ def _sql(*statements: str) -> Callable[[Snapshot], object]:
     return change
 
 
-def _sqlite_cases() -> Iterator[Forgery]:
+def sqlite_cases() -> Iterator[Forgery]:
     schema_only = ("cell", "number is", "text is", "described", "metadata")
     for name, statement in SCHEMAS.items():
         # What is wrong with the table shows when it is read.
