@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stress.forged import formats
+from stress.forged.databases import sqlite_cases
 from stress.forged.runner import in_a_fork
 from support.indexes import index_of
 
@@ -32,7 +33,7 @@ def test_some_forgeries_of_each_file(bases):
 
 
 def test_the_forged_schemas_and_matrices(bases):
-    named = [*formats.matrix_cases(), *formats.sqlite_cases()]
+    named = [*formats.matrix_cases(), *sqlite_cases()]
     some = [one for one in named if "header at" not in one.name]
     assert not list(filter(None, (formats.attempt(bases, forgery) for forgery in some)))
 
@@ -109,6 +110,6 @@ def _truncate(folder: Path, rows: np.ndarray, search: str, name: str) -> None:
 
 
 def test_a_journal_of_a_stranger_is_not_replayed(bases):
-    some = {one.name: one for one in formats.sqlite_cases()}
+    some = {one.name: one for one in sqlite_cases()}
     assert not formats.attempt(bases, some["a journal beside it"])
     assert not formats.attempt(bases, some["a write-ahead log"])
