@@ -36,6 +36,9 @@ _HEADER = re.compile(
     re.DOTALL,
 )
 
+_LARGEST = 1e15
+"""The largest value of a matrix; products of larger ones overflow float32."""
+
 _HEADER_SIZE = 256
 """More bytes than such a header has."""
 
@@ -81,7 +84,7 @@ def load_matrix(path: Path) -> NDArray[np.float32]:
 
     Raises:
         OSError: the file cannot be read, or is not a regular file.
-        ValueError: it is not a finite float32 matrix.
+        ValueError: it is not a float32 matrix, or a value is not finite or far too large.
     """
     with open_regular(path) as file:
         data = file.read(_HEADER_SIZE)
@@ -93,8 +96,8 @@ def load_matrix(path: Path) -> NDArray[np.float32]:
         if size != found.end() + 4 * rows * columns:
             raise ValueError(f"{path.name} is of another size than its header says")
         values = np.frombuffer(data[found.end() :] + file.read(), "<f4")
-    if len(values) != rows * columns or not np.isfinite(values).all():
-        raise ValueError(f"{path.name} has values that are not finite")
+    if len(values) != rows * columns or not (np.abs(values) <= _LARGEST).all():  # NaN is not
+        raise ValueError(f"{path.name} has values that are not finite, or far too large")
     return values.reshape((rows, columns), order="F" if found["order"] == b"True" else "C")
 
 

@@ -226,7 +226,7 @@ def _plain_cases(home: Path) -> Iterator[Forgery]:
                 new = number.to_bytes(4, "little")
                 if data[at : at + 4] != new and (kind, at) != ("panorama", 44):
                     change = patched(name, at, new)
-                    yield Forgery(f"{name} at {at} is {number}", kind, change, at < 41 or at > 99)
+                    yield Forgery(f"{name} at {at} is {number}", kind, change, at < 40 or at > 99)
         for number in (float("nan"), float("inf"), -float("inf"), 3e38, -3e38, 1e-45):
             filled = struct.pack("<f", number) * ((len(data) - 45) // 4)
             yield Forgery(f"{name} full of {number}", kind, patched(name, 45, filled))
