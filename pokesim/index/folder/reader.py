@@ -74,4 +74,7 @@ class SnapshotReader:
     def close(self) -> None:
         """Close the files."""
         self.items.close()
+        self._flat.close()
+        if self._candidate_index:
+            self._candidate_index.close()
         self._lock.release()

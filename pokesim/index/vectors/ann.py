@@ -43,8 +43,12 @@ class ApproximateIndex:
         """
         self.max_k = count
         self._file = MappedFile(folder / SEARCH_FILE)
-        check_file(self._file.data, count, dimension)
+        check_file(self._file.held(), count, dimension)
         self._index: Any = self._file.read_faiss()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def candidates(
         self, xq: NDArray[np.float32], k: int, _selector: IdSelector
@@ -54,7 +58,7 @@ class ApproximateIndex:
         Every vector is searched: `FlatSearcher` does not call this with a filter.
         Raises CorruptIndexError if the file is truncated.
         """
-        self._file.check_size()
+        _held = self._file.held()
         D, I = self._index.search(xq, k)
         return D, I
 

@@ -81,13 +81,18 @@ class FlatVectors:
         except ValueError:
             size, head = 0, b""
         else:
-            size, head = len(self._file.data), bytes(self._file.data[: _HEADER.size])
+            data = self._file.held()
+            size, head = len(data), bytes(data[: _HEADER.size])
         if head != expected or size != _HEADER.size + 4 * count * dimension:
             raise CorruptIndexError(
                 f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
                 "build the index again."
             )
         self._index = self._file.read_faiss()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def search(
         self, xq: NDArray[np.float32], k: int, params: Any = None
@@ -96,7 +101,7 @@ class FlatVectors:
 
         ``params`` are FAISS's search parameters. Raises CorruptIndexError if the file is truncated.
         """
-        self._file.check_size()
+        _held = self._file.held()
         D, I = self._index.search(xq, k, params=params)
         return D, I
 
@@ -106,7 +111,7 @@ class FlatVectors:
         Raises:
             CorruptIndexError: there is no such id, or the file is truncated.
         """
-        self._file.check_size()
+        _held = self._file.held()
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.ntotal:
             raise CorruptIndexError(
                 f"{self._file.path} has {self.ntotal} vectors, but another file of the index "
@@ -120,7 +125,7 @@ class FlatVectors:
 
         Raises CorruptIndexError if the file is truncated.
         """
-        self._file.check_size()
+        _held = self._file.held()
         rows: NDArray[np.float32] = self._index.reconstruct_n(start, count)
         return rows
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import mmap
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pokesim.errors import CorruptIndexError
+from pokesim.errors import CorruptIndexError, UsageError
 from pokesim.files import open_regular
 from pokesim.timing import span
 
@@ -21,28 +21,37 @@ class MappedFile:
 
     Attributes:
         path: the file.
-        data: its bytes, uint8 (size,).
     """
 
     def __init__(self, path: Path) -> None:
         """Map a file. Raises OSError, or ValueError if it is empty."""
         self.path = path
         with open_regular(path) as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.data = np.frombuffer(self._map, np.uint8)
+            self._map: mmap.mmap | None = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def check_size(self) -> None:
-        """Raise CorruptIndexError if the file has been truncated since it was opened.
+    def held(self) -> NDArray[np.uint8]:
+        """Return the bytes, uint8 (size,), which stay mapped for as long as they are referenced.
 
-        The system ends a process that reads mapped memory beyond the end of the file.
+        Raises:
+            UsageError: it has been closed.
+            CorruptIndexError: the file has been truncated since it was opened. The system ends a
+                process that reads mapped memory beyond the end of its file.
         """
-        if self._map.size() < len(self._map):
+        mapped = self._map
+        if mapped is None:
+            raise UsageError(f"{self.path} is closed; open the index again.")
+        if mapped.size() < len(mapped):
             raise CorruptIndexError(
-                f"{os.fspath(self.path)} was truncated while it was open; build the index again."
+                f"{self.path} was truncated while it was open; build the index again."
             )
+        return np.frombuffer(mapped, np.uint8)
+
+    def close(self) -> None:
+        """Close the file, once no call refers to its bytes."""
+        self._map = None
 
     def read_faiss(self) -> Any:
-        """Return the FAISS index in the file. Keep this object for as long as it is used.
+        """Return the FAISS index in the file. Whoever uses it must hold the bytes meanwhile.
 
         Its bytes must have been checked: FAISS trusts them.
 
@@ -52,7 +61,8 @@ class MappedFile:
         with span("import FAISS"):
             import faiss
         library: Any = faiss  # its stubs lack the reader
-        reader = library.ZeroCopyIOReader(library.swig_ptr(self.data), len(self.data))
+        data = self.held()
+        reader = library.ZeroCopyIOReader(library.swig_ptr(data), len(data))
         # Neither table is needed for a search, and they may be larger than the file.
         tables = faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE | faiss.IO_FLAG_PQ_SKIP_SDC_TABLE
         return faiss.read_index(reader, tables)

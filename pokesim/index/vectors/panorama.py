@@ -71,7 +71,7 @@ class Panorama:
         self._count, self._dimension = count, dimension
         self._file = MappedFile(folder / SEARCH_FILE)
         self._rotation = load_matrix(folder / ROTATION_FILE)
-        data, head = self._file.data, _header(count, dimension)
+        data, head = self._file.held(), _header(count, dimension)
         rows, norms = _sizes(count, dimension)
         norms_at = len(head) + rows
         if (
@@ -83,6 +83,10 @@ class Panorama:
         if self._rotation.shape != (dimension + 1, dimension):
             raise ValueError(f"{ROTATION_FILE} is of another dimension")
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def candidates(
         self, xq: NDArray[np.float32], k: int, selector: IdSelector
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -91,7 +95,7 @@ class Panorama:
         ``selector`` must select at least k vectors.
         Raises CorruptIndexError if the file is truncated.
         """
-        self._file.check_size()
+        _held = self._file.held()
         xq = _rotated(xq, self._rotation)
         found = self._pool.map(lambda shard: shard.candidates(xq, k, selector), self._shards)
         return merge_nearest(list(found), k)
@@ -99,11 +103,12 @@ class Panorama:
     @cached_property
     def _shards(self) -> list[_Shard]:
         """The vectors, divided among the cores: FAISS searches one query on one core only."""
+        data = self._file.held()
         batches = math.ceil(self._count / _BATCH)
         share = math.ceil(batches / usable_cores()) * _BATCH
         return [
             _Shard(
-                self._file.data,
+                data,
                 self._count,
                 self._dimension,
                 start,
