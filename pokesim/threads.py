@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, wait
 from functools import partial
-from queue import SimpleQueue
+from itertools import count
+from queue import PriorityQueue
 from typing import Any, Generic, TypeVar
 
 Source = TypeVar("Source")
@@ -92,25 +93,26 @@ class Threads:
     it. All are daemon threads: one that hangs does not keep the process alive.
     """
 
-    def __init__(self, count: int | None = None, max_abandoned: float = math.inf) -> None:
+    def __init__(self, threads: int | None = None, max_abandoned: float = math.inf) -> None:
         """Start the threads.
 
         Args:
-            count: number of threads; by default, one for each core.
+            threads: number of threads; by default, one for each core.
             max_abandoned: while more threads than this hang, they are not replaced.
         """
-        self._count = count or usable_cores()
+        self._count = threads or usable_cores()
         self._max_abandoned = max_abandoned
-        self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
+        self._jobs: PriorityQueue[tuple[float, int, Job[Any] | None]] = PriorityQueue()
+        self._order = count()
         self._lock = threading.Lock()
         self._working = self._abandoned = 0
         for _ in range(self._count):
             self._start()
 
-    def submit(self, call: Callable[[], Result]) -> Job[Result]:
-        """Queue a call for the next free thread."""
+    def submit(self, call: Callable[[], Result], rank: float = 0) -> Job[Result]:
+        """Queue a call for the next free thread, after all calls of a lower or the same rank."""
         job = Job(call)
-        self._jobs.put(job)
+        self._put(rank, job)
         return job
 
     def abandon(self, job: Job[Any]) -> None:
@@ -126,14 +128,17 @@ class Threads:
 
     def close(self) -> None:
         """End the threads after the submitted jobs."""
-        self._jobs.put(None)
+        self._put(math.inf, None)
+
+    def _put(self, rank: float, job: Job[Any] | None) -> None:
+        self._jobs.put((rank, next(self._order), job))
 
     def _start(self) -> None:
         self._working += 1
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        while job := self._jobs.get():
+        while job := self._jobs.get()[2]:
             job.run()
             with self._lock:
                 if job.abandoned:
@@ -141,7 +146,7 @@ class Threads:
                     if self._working >= self._count:
                         return
                     self._working += 1
-        self._jobs.put(None)  # for the next thread
+        self._put(math.inf, None)  # for the next thread
 
 
 def read_ahead(

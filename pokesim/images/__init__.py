@@ -131,11 +131,11 @@ def read_isolated(
         wanted: what to read of it.
         seconds: time limit.
         processes: the processes to use.
-        cpu_seconds: limit on the processor time; 0 means none.
+        cpu_seconds: limit on the processor time for a light picture; 0 means none.
 
     Raises:
-        NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond a time limit.
-        HeavyError: the picture is not light, and must be.
+        NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond ``seconds``.
+        HeavyError: the picture is not light, and must be, or takes more than ``cpu_seconds``.
     """
     try:
         given = source if isinstance(source, bytes) else str(source.absolute())

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -59,10 +60,11 @@ class PictureProcesses:
             source: the path of a regular file, or an encoded picture's bytes.
             wanted: what to read.
             seconds: time limit; the process is killed when it is over.
-            cpu_seconds: limit on processor time; 0 means none. Ignored on Windows.
+            cpu_seconds: processor time for a light picture; 0 means no limit. Not on Windows.
 
         Raises:
-            UnreadableError, HeavyError: as `read` does; TooSlowError beyond a time limit.
+            UnreadableError, HeavyError: as `read` does; HeavyError also beyond ``cpu_seconds``,
+                TooSlowError beyond ``seconds``.
             OSError: the file cannot be opened.
         """
         with self._lock:
@@ -112,7 +114,7 @@ class _Process:
     def ask(
         self, source: str | bytes, wanted: Wanted, seconds: float, cpu_seconds: float
     ) -> tuple[dict[str, Any], bytes]:
-        """Send a request and return the response. Raises UnreadableError if the process ends."""
+        """Send a request and return the response. Raises `_reason` if the process ends."""
         data = source if isinstance(source, bytes) else b""
         request = {
             "path": None if isinstance(source, bytes) else source,
@@ -149,11 +151,13 @@ class _Process:
         self._is_late = True
         self._popen.kill()
 
-    def _reason(self, cpu_seconds: float) -> UnreadableError:
+    def _reason(self, cpu_seconds: float) -> Exception:
         """Return why the process has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._popen.wait(1)
-            if not self._is_late and not (cpu_seconds and code < 0 and _is_timer(code)):
+            if cpu_seconds and code == -getattr(signal, "SIGVTALRM", 0):
+                return HeavyError()
+            if not self._is_late:
                 return UnreadableError(f"damaged or unsupported (the decoder crashed: {code})")
         return TooSlowError()
 
@@ -169,12 +173,6 @@ class _Process:
                 pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):  # it cannot be ended while disks hang
             self._popen.wait(1)
-
-
-def _is_timer(code: int) -> bool:
-    import signal
-
-    return code == -getattr(signal, "SIGPROF", 0)
 
 
 def _result(

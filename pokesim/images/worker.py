@@ -34,6 +34,8 @@ _KEPT_BYTES = 256 * 1024 * 1024
 def main() -> None:
     """Answer requests until standard input ends or another process would be better."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    if resource:
+        signal.signal(signal.SIGPROF, _out_of_time)
     requests, responses = sys.stdin.buffer, sys.stdout.buffer
     responses.write(b"\n")  # ready: the time limits of the first request begin now
     responses.flush()
@@ -55,7 +57,7 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
             with _opened(request["path"], data) as file:
                 head, picture = read(file, wanted)
             size, pixels = (picture.size, picture.tobytes()) if picture else ((0, 0), b"")
-    except HeavyError:
+    except (HeavyError, _OutOfTimeError):
         return {"error": "heavy"}, b""
     except UnknownFormatError as error:
         return {"error": "unknown", "reason": str(error)}, b""
@@ -66,22 +68,36 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     return {"head": head, "size": size}, pixels
 
 
+class _OutOfTimeError(BaseException):
+    """The processor time is over; Pillow's handlers of exceptions do not stop it."""
+
+
+def _out_of_time(*_: object) -> None:
+    raise _OutOfTimeError
+
+
 def _opened(path: str | None, data: bytes) -> BinaryIO:
     return io.BytesIO(data) if path is None else open_regular(Path(path), follow_links=True)
 
 
 @contextmanager
 def _limits(memory: int, cpu_seconds: float) -> Iterator[None]:
-    """Limit the additional memory, and end this process after some processor time (0: never)."""
+    """Limit the additional memory and the processor time (0: no limit).
+
+    An exception ends what is written in Python. A decoder in C does not see it; then, after twice
+    the time, a signal ends this process.
+    """
     if resource:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (_data_bytes() + memory, hard))
+        signal.setitimer(signal.ITIMER_VIRTUAL, 2 * cpu_seconds)
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
     try:
         yield
     finally:
         if resource:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 

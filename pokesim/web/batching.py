@@ -45,12 +45,13 @@ class BoundedPool:
         self._seconds = seconds or READ_SECONDS
         self._pending = 0
 
-    async def do(self, what: str, call: Callable[[], Result]) -> Result:
+    async def do(self, what: str, call: Callable[[], Result], rank: float = 0) -> Result:
         """Make a call in a thread and return its result.
 
         Args:
             what: names the work in an error message, such as "The photo".
             call: the call.
+            rank: calls of a lower rank are made first.
 
         Raises:
             RequestError: too many calls are pending, or this one waits or takes too long.
@@ -59,12 +60,12 @@ class BoundedPool:
             raise busy(1)
         self._pending += 1
         try:
-            return await self._result(what, call)
+            return await self._result(what, call, rank)
         finally:
             self._pending -= 1
 
-    async def _result(self, what: str, call: Callable[[], Result]) -> Result:
-        job, submitted = self._threads.submit(call), time.monotonic()
+    async def _result(self, what: str, call: Callable[[], Result], rank: float) -> Result:
+        job, submitted = self._threads.submit(call, rank), time.monotonic()
         future = asyncio.wrap_future(job.future)
         while not (await asyncio.wait([future], timeout=min(self._seconds, 1.0)))[0]:
             if job.overdue(self._seconds):

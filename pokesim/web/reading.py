@@ -28,8 +28,11 @@ from pokesim.web.batching import READ_SECONDS, BoundedPool
 from pokesim.web.responses import RequestError
 from pokesim.web.uploads import Upload, photo_of
 
-LIGHT_CPU_SECONDS = 0.5
+LIGHT_CPU_SECONDS = 0.1
 """Limit on the processor time for a light photo."""
+
+SMALL_BYTES = 1024 * 1024
+"""Photos of up to this size are read before larger ones."""
 
 HEAVY = 8
 """Maximum number of heavy photos that are read or wait for it."""
@@ -78,9 +81,8 @@ class PhotoReader:
         read = partial(read_isolated, data, light, READ_SECONDS, self._light)
         try:
             try:
-                _, picture = await self._reading.do(
-                    _WHAT, partial(read, cpu_seconds=LIGHT_CPU_SECONDS)
-                )
+                read = partial(read, cpu_seconds=LIGHT_CPU_SECONDS)
+                _, picture = await self._reading.do(_WHAT, read, len(data) > SMALL_BYTES)
             except (HeavyError, SlowPictureError):
                 read = partial(read_isolated, data, heavy, READ_SECONDS, self._heavy)
                 _, picture = await self._heavy_reading.do(_WHAT, read)

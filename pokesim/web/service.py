@@ -34,7 +34,7 @@ from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
 from pokesim.web.reading import PhotoReader
 from pokesim.web.responses import busy
 
-QUEUE = 2 * BATCH_SIZE
+QUEUE = 3 * BATCH_SIZE
 """Maximum number of photos in progress; further ones are rejected."""
 
 ANSWER_SECONDS = 30.0

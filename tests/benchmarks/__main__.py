@@ -1,7 +1,7 @@
 """Measure speed and memory side by side in one run, as ratios.
 
     python tests/benchmarks [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
-                       [--parts build,large,networks,query,search,filter,growth,serve]
+                       [--parts build,large,networks,query,search,filter,growth,serve,hostile]
                        [--vectors 1000,10000,100000] [--files 1000,10000,100000]
 
 Timings vary from machine to machine and minute to minute; the ratios are stable. Without --weights
@@ -12,11 +12,13 @@ else by the bundled one.
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import building
 import filtering
 import growth
+import hostile
 import loading
 import networks
 import querying
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="its weights file")
     parser.add_argument(
         "--parts",
-        default="build,large,networks,query,search,filter,growth,serve",
+        default="build,large,networks,query,search,filter,growth,serve,hostile",
         help="what to measure; open: 1 M vectors, 17 GB",
     )
     parser.add_argument("--vectors", default="1000,10000,100000", help="sizes to search")
@@ -64,12 +66,14 @@ def main() -> None:
             built = building.measure(setting, options.rounds)
         if "large" in parts:
             building.measure_large(setting, options.rounds)
-        if "networks" in parts:
-            networks.measure(setting, options.rounds)
-        if "query" in parts:
-            querying.measure(setting, options.rounds)
-        if "serve" in parts:
-            loading.measure(setting)
+        measured = {
+            "networks": partial(networks.measure, setting, options.rounds),
+            "query": partial(querying.measure, setting, options.rounds),
+            "serve": partial(loading.measure, setting),
+            "hostile": partial(hostile.measure, setting),
+        }
+        for part in [part for part in measured if part in parts]:
+            measured[part]()
         if "growth" in parts:
             growth.measure(folder, [int(n) for n in options.files.split(",")])
         if parts & {"search", "filter", "open"}:
