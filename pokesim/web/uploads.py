@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ FIELD = "photo"
 _FORM_BYTES = 64 * 1024
 
 _ALL_BYTES = 8 * MAX_BYTES
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # the response says what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Uploads:
             RequestError: it is too large, too slow or incomplete, or too many arrive at once.
         """
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > MAX_BYTES + _FORM_BYTES:
+        if length.isdecimal() and (len(length) > 15 or int(length) > MAX_BYTES + _FORM_BYTES):
             raise _too_large()
         chunks: list[bytes] = []
         try:
@@ -168,7 +171,8 @@ def _of_form(body: bytes, boundary: bytes) -> Upload:
 
 def _file_name(name: bytes) -> str:
     """Return the last part of a name, for the separators of any system."""
-    text = name.decode("utf-8", "replace").replace("\\", "/")
+    # Browsers write a quotation mark as %22 (HTML, 4.10.22.8).
+    text = name.decode("utf-8", "replace").replace("\\", "/").replace("%22", '"')
     return PurePath(text).name[:255] or "photo"
 
 

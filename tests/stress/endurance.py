@@ -32,6 +32,7 @@ from PIL import Image, features
 from stress.faults import ALL, faults
 from stress.forged.fuzzing import fuzz_manifests
 from stress.fuzz_metadata import fuzz_tables, fuzz_where
+from stress.multipart import fuzz_multipart
 from stress.powercut import power_cuts
 from stress.storm import storm
 
@@ -474,6 +475,7 @@ def main() -> None:
         "fuzz_archives": lambda home: fuzz_archives(home, 600, print),
         "powercut": lambda home: power_cuts(home, print, seeds=40),
         "faults": lambda home: faults(home, ALL, print),
+        "fuzz_multipart": lambda _: fuzz_multipart(600, print),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts])

@@ -43,6 +43,10 @@ def test_fuzzed_archives_are_unpacked_or_refused(tmp_path):
     endurance.fuzz_archives(tmp_path, 2, print)
 
 
+def test_changed_forms_are_parsed_or_rejected():
+    endurance.fuzz_multipart(1, print)
+
+
 def test_a_full_disk_is_reported_in_one_line(tmp_path):
     probe = tmp_path / "probe"
     probe.mkdir()
