@@ -56,6 +56,10 @@ def fetch(url: str, max_bytes: int, seconds: float = FETCH_SECONDS) -> bytes:
                     raise NetError(f"larger than {max_bytes >> 20} MiB")
                 if time.monotonic() > deadline:
                     raise TimeoutError
+            if answer.length:  # of the body that is missing; read1 does not raise IncompleteRead
+                raise NetError(
+                    f"the connection broke after {size:,} of {size + answer.length:,} bytes"
+                )
         return b"".join(chunks)
 
     deadline = time.monotonic() + seconds

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import pokesim
 from pokesim import net
 from pokesim.errors import PictureError
 from pokesim.images import pixels_of
@@ -52,6 +53,12 @@ class Hostile(http.server.BaseHTTPRequestHandler):
         for _ in range(200):
             self.wfile.write(bytes(1 << 20))
 
+    def short(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "5000")
+        self.end_headers()
+        self.wfile.write(PICTURE[:1000])
+
     def drip(self):
         self._respond(b"", "image/png")
         for _ in range(100):
@@ -91,6 +98,7 @@ def test_a_picture_is_read_from_a_url_in_spite_of_a_false_content_type(server):
         ("missing", "404"),
         ("to_file", "cannot be fetched|302"),
         ("circle", "302|redirect"),
+        ("short", "the connection broke after 1,000 of 5,000 bytes"),
     ],
 )
 def test_a_url_without_a_picture_gives_an_error_with_the_reason(server, path, reason):
@@ -123,3 +131,9 @@ def test_reachable_is_true_false_or_false_after_the_time_limit(server):
     assert not net.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=1)
     assert time.monotonic() - start < 5
     silent.close()
+
+
+def test_an_error_about_a_picture_from_a_url_names_the_url(server, index_path):
+    with pokesim.open_index(index_path) as index:
+        (answer,) = index.answer([f"{server}/words"])
+    assert str(answer.error).startswith(f"{server}/words: not an image")

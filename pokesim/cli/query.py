@@ -107,7 +107,10 @@ def query(
     if not photos:
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
+        from pokesim.show.card import check_room
+
         check_picture(save)
+        check_room(len(photos), save)
     if html:
         check_page(html)
     if explain and not (save or html):

@@ -75,7 +75,7 @@ def serve(
         if open_page:
             import webbrowser
 
-            webbrowser.open(f"{url}?token={quote(token)}" if token else url)
+            webbrowser.open(f"{url}?token={quote(os.fsencode(token))}" if token else url)
 
     serve(opened, Path(index).resolve().name, listening, hosts, token, ready)
     note("Stopped.")

@@ -74,7 +74,9 @@ def tile(
             raise
         return canvas
     picture = _trimmed(picture) if trim else picture
-    picture = ImageOps.contain(picture, canvas.size, Image.Resampling.LANCZOS)
+    scale = min(width / picture.width, height / picture.height)
+    size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
     if 2 * picture.width * picture.height > width * height:
         _extend_edges(canvas, picture)
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))

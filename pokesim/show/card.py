@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from pokesim.errors import UsageError
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
@@ -31,6 +32,10 @@ _OTHERS = 5  # maximum number of further matches
 _SMALL = 84  # side of a further match
 
 _RING = 148
+
+_MOST_JPEG = 65_535 // HEIGHT  # a JPEG has no more rows
+
+_MOST_PNG = 300  # a card takes 3 MB of memory
 
 
 def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
@@ -67,6 +72,18 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     if others:
         _draw_others(canvas, others)
     return canvas
+
+
+def check_room(count: int, path: Path) -> None:
+    """Check that a file has room for as many cards as there are photos.
+
+    Raises:
+        UsageError: it has not.
+    """
+    most, kind = (_MOST_JPEG, "a JPEG") if path.suffix.lower() != ".png" else (_MOST_PNG, "a PNG")
+    if count > most:
+        other = "a PNG, or --html" if kind == "a JPEG" and count <= _MOST_PNG else "--html"
+        raise UsageError(f"{kind} has room for {most} photos, not {count}; use {other} for more.")
 
 
 def save_cards(

@@ -159,3 +159,17 @@ def test_a_missing_match_is_not_explained(run, samples, tmp_path):
     assert "No explanation: " in done.stderr
     assert "brumbel.webp: no such file" in done.stderr
     assert (tmp_path / "card.png").is_file()
+
+
+def test_very_thin_pictures_are_drawn(index_path, tmp_path):
+    for size in ((2_000, 3), (3, 2_000), (9_000, 1)):
+        Image.new("RGB", size, "red").save(tmp_path / "thin.png")
+        drawn = card(answer_of(index_path, tmp_path / "thin.png"))
+        assert drawn.size == (WIDTH, HEIGHT)
+
+
+def test_a_file_without_room_for_the_cards_is_a_usage_error(run, index_path, samples):
+    photos = 35 * sorted(samples.photos.iterdir())[:3]
+    done = run("query", *photos, "--index", index_path, "--save", "cards.jpg")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a JPEG has room for 104 photos, not 105; use a PNG, or --html for more." in done.stderr
