@@ -20,8 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pokesim.web.hosts import AllowedHosts
 from pokesim.web.responses import RequestError
 
-COOKIE = "pokesim-token"
-
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -46,7 +44,7 @@ class SecurityMiddleware:
     def __init__(self, app: ASGIApp, hosts: AllowedHosts, token: str | None) -> None:
         self._app, self._hosts, self._token = app, hosts, token
         # The browser stores a hash, which does not reveal the token.
-        self._cookie = hashlib.sha256(f"pokesim {token}".encode()).hexdigest()
+        self._cookie = hashlib.sha256(_encoded(f"pokesim {token}")).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -85,26 +83,46 @@ class SecurityMiddleware:
         """
         if request.headers.get("host", "") not in self._hosts:
             raise RequestError(400, "The Host header is not a name of this server.")
-        is_foreign = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
-        if is_foreign and request.scope["method"] == "POST":
+        if request.scope["method"] == "POST" and _is_foreign(request):
             raise RequestError(403, "Pages of other sites may not use this server.")
         path = request.scope["path"]
         if self._token is None or path == "/healthz":
             return None
-        params = request.query_params
+        cookie, params = _cookie_name(request), request.query_params
         if path == "/" and _same(params.get("token", ""), self._token):
             others = urlencode([one for one in params.multi_items() if one[0] != "token"])
             page = RedirectResponse(f"/?{others}" if others else "/", 303)
-            page.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict")
+            page.set_cookie(cookie, self._cookie, httponly=True, samesite="strict")
             return page
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        by_header = scheme.lower() == "bearer" and _same(bearer, self._token)
-        if by_header or _same(request.cookies.get(COOKIE, ""), self._cookie):
+        # Starlette decodes a header's bytes as Latin-1; a token is encoded as UTF-8.
+        given = bearer.encode("latin-1").decode("utf-8", "surrogateescape")
+        by_header = scheme.lower() == "bearer" and _same(given, self._token)
+        if by_header or _same(request.cookies.get(cookie, ""), self._cookie):
             return None
         message = "This server requires a token: open /?token=… or send Authorization: Bearer."
         raise RequestError(401, message, {"WWW-Authenticate": "Bearer"})
 
 
+def _is_foreign(request: HTTPConnection) -> bool:
+    """Return True if a request comes from a page of another site, even of one on this machine."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return True
+    origin = request.headers.get("origin")
+    here = request.headers.get("host", "").lower()
+    return origin is not None and origin.lower().partition("://")[2] != here
+
+
+def _cookie_name(request: HTTPConnection) -> str:
+    """Return a name with the port, as browsers send a host's cookies to all of its ports."""
+    return f"pokesim-token-{request.scope['server'][1]}"
+
+
 def _same(given: str, secret: str) -> bool:
     """Compare in constant time, so that timing reveals nothing about the secret."""
-    return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
+    return secrets.compare_digest(_encoded(given), _encoded(secret))
+
+
+def _encoded(text: str) -> bytes:
+    # The environment may hold bytes that are not UTF-8.
+    return text.encode("utf-8", "surrogateescape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,27 @@ from starlette.responses import JSONResponse
 
 
 class JsonResponse(JSONResponse):
-    """JSON in ASCII, as a file name is not always valid UTF-8."""
+    """JSON in ASCII, as a file name is not always valid UTF-8; null for NaN and infinity."""
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
+        try:
+            text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+        except ValueError:
+            text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+        return text.encode("ascii")
+
+
+def _finite(content: Any) -> Any:
+    """Return JSON content with null for the numbers that JSON does not have."""
+    match content:
+        case dict():
+            return {key: _finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_finite(value) for value in content]
+        case float() if not math.isfinite(content):
+            return None
+    return content
 
 
 class RequestError(Exception):

@@ -11,14 +11,14 @@ export function drawWelcome() {
 }
 
 /** Fan out up to five pictures of the index like playing cards. */
-export function drawFan(count, addressOf) {
+export function drawFan(count) {
   const ids = new Set();
   while (ids.size < Math.min(5, count)) ids.add(Math.floor(Math.random() * count));
   find("#fan").replaceChildren(...[...ids].map((id, place) => {
     const item = document.createElement("li"), link = document.createElement("a");
     const image = document.createElement("img");
     item.style.setProperty("--place", place + (5 - ids.size) / 2);
-    link.href = addressOf({ item: id });
+    link.dataset.item = id;
     link.setAttribute("aria-label", `Search with picture ${place + 1} of ${ids.size}`);
     image.alt = "";
     image.draggable = false;
@@ -27,6 +27,11 @@ export function drawFan(count, addressOf) {
     item.append(link);
     return item;
   }));
+}
+
+/** Set the links of the fan; `addressOf` returns the link to an item, which depends on the options. */
+export function linkFan(addressOf) {
+  for (const link of document.querySelectorAll("#fan a")) link.href = addressOf({ item: link.dataset.item });
 }
 
 /** Show the query photo at once, and that a search is running. */

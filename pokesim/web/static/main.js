@@ -3,7 +3,7 @@
 
 import { Failure, send } from "./api.js";
 import { currentOptions, hasFilter, markFilter, offerOptions, setOptions } from "./options.js";
-import { drawFan, drawMatches, drawProgress, drawQuery, drawWelcome } from "./draw.js";
+import { drawFan, drawMatches, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
 import { takePhotos } from "./photo.js";
 
 const find = (selector) => document.querySelector(selector);
@@ -26,7 +26,7 @@ async function start() {
   find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}, for ${info.about}`;
   find("#question").textContent = `Which of ${count} pictures looks most like yours?`;
   offerOptions(info, change);
-  drawFan(info.count, addressOf);
+  drawFan(info.count);
   addEventListener("popstate", arrive);
   addEventListener("click", follow);
   find("#card").addEventListener("click", saveCard);
@@ -41,6 +41,7 @@ function arrive() {
   const parameters = new URLSearchParams(location.search);
   const photo = photos.get(history.state?.photo);
   setOptions(parameters);
+  linkFan(addressOf);
   search(photo ? { photo } : itemOf(parameters));
 }
 
@@ -68,6 +69,7 @@ function follow(event) {
 
 /** Search again with changed options. */
 function change() {
+  linkFan(addressOf);
   if (pending) search(pending.query, pending.enter);
   else if (shown.query) search(shown.query, "replaceState");
   else history.replaceState(history.state, "", addressOf());
@@ -104,7 +106,10 @@ async function search(query, enter = null) {
   announce("Searching …");
   try {
     const { body } = await request("search", query, parameters, signal);
-    if (!body.matches.length) throw new Failure("No picture passes the filter.", { status: 400 });
+    if (!body.matches.length) {
+      const nothing = hasFilter() ? "No picture passes the filter." : "The index has no other picture.";
+      throw new Failure(nothing, { status: 400 });
+    }
     markFilter(false);
     keep({ query: { ...query, name: body.query }, answer: body, parameters }, enter);
     draw();
@@ -208,6 +213,7 @@ function closeExplanation() {
 }
 
 async function whileBusy(button, work) {
+  if (button.getAttribute("aria-busy")) return; // pressed again
   button.setAttribute("aria-busy", true);
   try {
     await work();

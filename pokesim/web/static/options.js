@@ -7,6 +7,7 @@ const value = form.querySelector("#value"), values = form.querySelector("#values
 const COUNTS = [1, 3, 5, 10, 20, 50, 100];
 const DEFAULTS = { k: "5", label: "stem" };
 const TEXT = [["=", "is"], ["!=", "is not"]];
+let applied = ""; // the filter in use; another may have been typed already
 const NUMBER = [["=", "="], ["!=", "≠"], [">=", "≥"], ["<=", "≤"], [">", ">"], ["<", "<"]];
 
 /** Fill in the form from the index's facts; call `onChange` whenever an option changes. */
@@ -18,7 +19,7 @@ export function offerOptions(info, onChange) {
   form.k.addEventListener("change", onChange);
   form.elements.label.addEventListener("change", () => { offerGroup(); onChange(); });
   form.group.addEventListener("change", onChange);
-  form.addEventListener("submit", (event) => { event.preventDefault(); onChange(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); applyFilter(onChange); });
   narrow.hidden = !info.columns.length;
   if (info.columns.length) offerFilter(info.columns, onChange);
 }
@@ -26,8 +27,10 @@ export function offerOptions(info, onChange) {
 /** Return the options that differ from the defaults, as URL parameters. */
 export function currentOptions() {
   const parameters = new URLSearchParams();
-  for (const [name, text] of new FormData(form))
-    if (text.trim() && text !== DEFAULTS[name]) parameters.set(name, name === "group" ? "true" : text.trim());
+  for (const name of ["k", "label"])
+    if (form.elements[name].value !== DEFAULTS[name]) parameters.set(name, form.elements[name].value);
+  if (form.group.checked) parameters.set("group", "true");
+  if (applied) parameters.set("where", applied);
   return parameters;
 }
 
@@ -39,8 +42,8 @@ export function setOptions(parameters) {
   }
   form.group.checked = parameters.get("group") === "true";
   offerGroup();
-  form.where.value = parameters.get("where") ?? "";
-  if (form.where.value) toggleFilter(true);
+  applied = form.where.value = parameters.get("where") ?? "";
+  if (applied) toggleFilter(true);
 }
 
 /** Mark the filter as invalid, or as valid again. */
@@ -51,7 +54,12 @@ export function markFilter(isInvalid) {
   form.where.scrollIntoView({ block: "center" }); // otherwise the message may cover it
 }
 
-export const hasFilter = () => form.where.value.trim() !== "";
+export const hasFilter = () => applied !== "";
+
+function applyFilter(onChange) {
+  applied = form.where.value.trim();
+  onChange();
+}
 
 // Grouping by file name is of no use: file names hardly ever repeat.
 function offerGroup() {
@@ -76,9 +84,9 @@ function offerFilter(columns, onChange) {
   const add = () => {
     const test = `${quoted(columns[column.value].name)} ${mark.value} ${quoted(value.value.trim())}`;
     const before = form.where.value.trim();
-    form.where.value = !before ? test : / or /i.test(before) ? `(${before}) and ${test}` : `${before} and ${test}`;
+    form.where.value = !before ? test : /\bor\b/i.test(before) ? `(${before}) and ${test}` : `${before} and ${test}`;
     value.value = "";
-    onChange();
+    applyFilter(onChange);
   };
   form.querySelector("#add").addEventListener("click", add);
   value.addEventListener("keydown", (event) => {
@@ -88,7 +96,7 @@ function offerFilter(columns, onChange) {
   });
   form.querySelector("#clear").addEventListener("click", () => {
     form.where.value = "";
-    onChange();
+    applyFilter(onChange);
   });
   narrow.addEventListener("click", () => toggleFilter(filter.hidden));
 }
