@@ -154,3 +154,24 @@ def test_the_cache_drops_what_was_used_longest_ago(monkeypatch):
     for wanted in ([1, 2], [1], [3], [1, 3], [2]):
         cache.vectors(wanted)
     assert collection.queries == ["id in [1, 2]", "id in [3]", "id in [2]"]
+
+
+def test_the_handlers_of_a_program_stay_open():
+    program = (
+        "import logging, sys\n"
+        "class Handler(logging.StreamHandler):\n"
+        "    def close(self):\n"
+        "        sys.exit('closed')\n"
+        "logging.getLogger().addHandler(Handler())\n"
+        "import pokesim\n"
+        "try:\n"
+        "    pokesim.open_index('milvus://127.0.0.1:1/x')\n"
+        "except pokesim.PokesimError:\n"
+        "    print('pymilvus' in sys.modules, flush=True)\n"
+        "import os\n"
+        "os._exit(0)\n"  # at its end, logging closes them anyway
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.pictures import png_of_zeros
 from support.serving import START, form, serving
 
 import pokesim
@@ -76,12 +75,12 @@ def test_slow_clients_are_disconnected(described):
 
 
 def test_a_picture_that_takes_too_long_is_abandoned(described, photos):
-    hasty = "import pokesim.web.batching as b; b.READ_SECONDS = 0.2; " + START
+    hasty = "import pokesim.web.batching as b; b.READ_SECONDS = 0.5; " + START
     with serving(described, start=hasty) as server:
         for _ in range(3):
-            slow = server.ask("POST", "/api/search", png_of_zeros(9_400, 9_400))
+            slow = server.ask("POST", "/api/search", slow_jpeg())
             assert slow.status == 400, slow.body
-            assert "reading it took over 0.2 s" in slow.json["error"]
+            assert "reading it took over 0.5 s" in slow.json["error"]
         time.sleep(2)
         assert server.post("/api/search", photos[0]).status == 200
 

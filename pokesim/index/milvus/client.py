@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,17 @@ class NoCollectionError(IndexFolderError):
     """The server has no collection of this name."""
 
 
+def _imported() -> Any:
+    """Import pymilvus without its configuration of logging, which closes all handlers there are."""
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None
+    try:
+        import pymilvus
+    finally:
+        logging.config.dictConfig = configure
+    return pymilvus
+
+
 class Client:
     """A connection to the server of an address; safe to use from several threads.
 
@@ -57,7 +69,7 @@ class Client:
         self._address = address
         with span("import pymilvus"):
             try:
-                import pymilvus
+                pymilvus = _imported()
             except ModuleNotFoundError as error:
                 raise PokesimError(
                     f"{address} needs pymilvus: pip install 'pokesim[milvus]'."
