@@ -1,5 +1,6 @@
 """An index from a stranger stays in its folder, and a wrong manifest is refused in a sentence."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,6 +117,12 @@ def link(path, tmp_path):
     path.symlink_to(other)
 
 
+def content(path):
+    """Return the bytes of a file, or of the files below a folder."""
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    return {one: one.read_bytes() for one in files if one.is_file()}
+
+
 def pipe(path, _):
     path.unlink()
     os.mkfifo(path)
@@ -139,11 +146,10 @@ def test_a_link_elsewhere_is_not_followed(index, tmp_path, name):
     link(path, tmp_path)
     with pytest.raises(PokesimError, match="link"):
         pokesim.open_index(index)
-    before = sorted(path.relative_to(tmp_path) for path in (tmp_path / "other").rglob("*"))
-    with pytest.raises(PokesimError):
+    before = content(tmp_path / "other")
+    with contextlib.suppress(PokesimError):  # a pointer is written anew, in place of the link
         list(pokesim.repair_index(index))
-    after = sorted(path.relative_to(tmp_path) for path in (tmp_path / "other").rglob("*"))
-    assert before == after
+    assert content(tmp_path / "other") == before
 
 
 @pytest.mark.parametrize("name", ["lock", "lock.holder", "labelled", ".building", ".unfinished/x"])
@@ -208,8 +214,8 @@ def test_what_is_no_name_of_a_folder_is_refused_before_any_work(run, samples, tm
             assert done.returncode in (1, 2)
             assert "Unexpected" not in done.stderr
     assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
-    for name in ("", "a\0b"):
-        with pytest.raises(UsageError, match="The index has no name"):
+    for name, match in (("", "The index has no name"), ("a\0b", "without null characters")):
+        with pytest.raises(UsageError, match=match):
             pokesim.open_index(name)
     odd = tmp_path / os.fsdecode(b"\xff")
     with pytest.raises(UsageError, match="whose name is not UTF-8"):
