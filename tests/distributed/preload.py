@@ -6,12 +6,12 @@ from pokesim import images
 from pokesim.build import loader
 
 
-def pixels_of(path, *args):
+def read_isolated(path, *args):
     if path.stem.startswith("poison"):
         os.abort()
     if path.stem.startswith("raises"):
         raise LookupError(path.name)
-    return images.pixels_of(path, *args)
+    return images.read_isolated(path, *args)
 
 
-loader.pixels_of = pixels_of
+loader.read_isolated = read_isolated

@@ -133,7 +133,8 @@ def begun(folder, index, address):
         text=True,
     )
     rows = index / ".unfinished" / "vectors.f32"
-    while not (rows.exists() and rows.stat().st_size > 0):
+    chunk = 8 * 4 * 256  # bytes; only when the next is written, the first is sure to be kept
+    while not (rows.exists() and rows.stat().st_size > chunk):
         assert build.poll() is None, build.communicate()
         time.sleep(0.01)
     assert rows.stat().st_size < 200 * 4 * 256
