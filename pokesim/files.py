@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import secrets
 import shutil
@@ -19,10 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 def open_regular(path: Path, *, follow_links: bool = False) -> BufferedReader:
@@ -66,13 +61,6 @@ def atomic_write(path: Path, data: bytes) -> None:
     """
     with atomic_path(path) as part:
         part.write_bytes(data)
-
-
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array as a ``.npy`` file; unlike `numpy.save`, its OSError says why."""
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    path.write_bytes(content.getbuffer())
 
 
 @contextmanager

@@ -10,16 +10,18 @@ Euclidean, so the search is still an exact L2 search, in a smaller space.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import PokesimError
-from pokesim.files import open_regular, save_array
+from pokesim.files import open_regular
 
 PROJECTION_FILE = "projection.npy"
 """Name of the projection's file in an index."""
@@ -28,6 +30,9 @@ SHRINKAGE = 2.0
 """Multiple of the mean within-class variance that is added to every direction before whitening;
 chosen on held-out species, where values from 1 to 3 do about equally well."""
 
+LARGEST = 1e15
+"""The largest number in a vector or a matrix: products of larger ones overflow float32. FAISS then
+finds nothing, or ends the process. Those of a network are a few hundred at most."""
 
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\x00(?P<length>..)(?P<text>\{'descr': '<f4', 'fortran_order': "
@@ -35,9 +40,6 @@ _HEADER = re.compile(
     rb" *\n)",
     re.DOTALL,
 )
-
-_LARGEST = 1e15
-"""The largest value of a matrix; products of larger ones overflow float32."""
 
 _HEADER_SIZE = 256
 """More bytes than such a header has."""
@@ -69,7 +71,7 @@ class Projection:
 
     def save(self, path: Path) -> None:
         """Write the matrix as a ``.npy`` file. Raises OSError."""
-        save_array(path, self.matrix)
+        save_matrix(path, self.matrix)
 
     @staticmethod
     def load(path: Path) -> Projection:
@@ -77,28 +79,67 @@ class Projection:
         return Projection(load_matrix(path))
 
 
+def save_matrix(path: Path, matrix: NDArray[np.float32]) -> None:
+    """Write a matrix as a ``.npy`` file; unlike `numpy.save`, its OSError says why."""
+    content = io.BytesIO()
+    np.save(content, matrix, allow_pickle=False)
+    path.write_bytes(content.getbuffer())
+
+
 def load_matrix(path: Path) -> NDArray[np.float32]:
-    """Read a float32 matrix from a ``.npy`` file, as `numpy.save` writes it.
+    """Read a file that `save_matrix` wrote.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file.
+        ValueError: as `parse_matrix`.
+    """
+    with open_regular(path) as file:
+        head = file.read(_HEADER_SIZE)
+        _check_size(path.name, _parse_header(path.name, head), os.fstat(file.fileno()).st_size)
+        return parse_matrix(path.name, head + file.read())
+
+
+def parse_matrix(name: str, data: bytes) -> NDArray[np.float32]:
+    """Return the matrix in the bytes of the ``.npy`` file ``name``.
 
     Its header is compared, not evaluated as `numpy.load` does.
 
     Raises:
-        OSError: the file cannot be read, or is not a regular file.
-        ValueError: it is not a float32 matrix, or a value is not finite or far too large.
+        ValueError: it is not a float32 matrix, or a value is not finite or above `LARGEST`.
     """
-    with open_regular(path) as file:
-        data = file.read(_HEADER_SIZE)
-        found = _HEADER.match(data)
-        if not found or int.from_bytes(found["length"], "little") != len(found["text"]):
-            raise ValueError(f"{path.name} is not a float32 matrix")
-        rows, columns = int(found["rows"]), int(found["columns"])
-        size = os.fstat(file.fileno()).st_size
-        if size != found.end() + 4 * rows * columns:
-            raise ValueError(f"{path.name} is of another size than its header says")
-        values = np.frombuffer(data[found.end() :] + file.read(), "<f4")
-    if len(values) != rows * columns or not (np.abs(values) <= _LARGEST).all():  # NaN is not
-        raise ValueError(f"{path.name} has values that are not finite, or far too large")
-    return values.reshape((rows, columns), order="F" if found["order"] == b"True" else "C")
+    header = _parse_header(name, data)
+    _check_size(name, header, len(data))
+    values = np.frombuffer(data, "<f4", offset=header.length)
+    if not within_bounds(values):
+        raise ValueError(f"{name} has values that are not finite, or far too large")
+    return values.reshape((header.rows, header.columns), order=header.order)
+
+
+class _Header(NamedTuple):
+    """The header of a ``.npy`` file, of ``length`` bytes."""
+
+    length: int
+    rows: int
+    columns: int
+    order: Literal["F", "C"]
+
+
+def _parse_header(name: str, data: bytes) -> _Header:
+    found = _HEADER.match(data)
+    if not found or int.from_bytes(found["length"], "little") != len(found["text"]):
+        raise ValueError(f"{name} is not a float32 matrix")
+    order: Literal["F", "C"] = "F" if found["order"] == b"True" else "C"
+    return _Header(found.end(), int(found["rows"]), int(found["columns"]), order)
+
+
+def _check_size(name: str, header: _Header, size: int) -> None:
+    if size != header.length + 4 * header.rows * header.columns:
+        raise ValueError(f"{name} is of another size than its header says")
+
+
+def within_bounds(rows: NDArray[np.float32]) -> bool:
+    """Return True if every number in an array is finite and at most `LARGEST`."""
+    return bool((np.abs(rows) <= LARGEST).all())  # NaN is not
 
 
 def normalized(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pokesim.arguments import choice, whole_number
 from pokesim.errors import CorruptIndexError, UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.index.vectors.checks import within_bounds
 from pokesim.index.vectors.flat import spread_ids
+from pokesim.metric import within_bounds
 from pokesim.search.index import open_index
 
 MAX_PICTURES = 2000

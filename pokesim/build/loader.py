@@ -17,7 +17,7 @@ from pokesim.images import (
     Wanted,
     as_pixels,
     has_picture_ending,
-    read_isolated,
+    read,
 )
 from pokesim.index.item import RACY, Item, changed_ns
 from pokesim.index.manifest import Skipped
@@ -47,7 +47,7 @@ class LoadedFile:
 class FileLoader:
     """Reads the files of a folder; safe to call from several threads.
 
-    Pictures are decoded in other processes, so that a file which takes too long can be given up.
+    A picture whose decoding may take long is decoded in another process, which can be ended.
 
     Attributes:
         root: the folder; absolute paths are read as given.
@@ -80,12 +80,14 @@ class FileLoader:
             before = full.stat()
             if not stat.S_ISREG(before.st_mode):  # opening a pipe may block forever
                 return LoadedFile(skipped=Skipped(path, "not a regular file"))
-            read_isolated(full, header, self.seconds)  # fails before a large other file is hashed
+            # Fails before a large file that is no picture is hashed.
+            _, picture = read(full, header if self.is_known else square, self.seconds)
             now = time.time_ns()
             item = _item(path, before, sha256_of(full), now)
             if self.is_known and self.is_known(item):
                 return LoadedFile(item, known=True)
-            _, picture = read_isolated(full, square, self.seconds)
+            if self.is_known:
+                _, picture = read(full, square, self.seconds)
             after = full.stat()
         except NotAPictureError as error:
             if not (self.explicit or has_picture_ending(path)):

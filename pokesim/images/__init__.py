@@ -56,6 +56,7 @@ __all__ = [
     "in_memory",
     "name_of",
     "pixels_of",
+    "read",
     "read_isolated",
     "thumbnail_of",
 ]
@@ -85,7 +86,7 @@ def pixels_of(source: PictureSource, side: int, max_pixels: int = MAX_PIXELS) ->
         NotAPictureError: the source is not an image.
         PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
     """
-    return as_pixels(_read(source, Wanted(side, side, max_pixels=max_pixels))[1])
+    return as_pixels(read(source, Wanted(side, side, max_pixels=max_pixels))[1])
 
 
 def head_of(source: PictureSource, max_pixels: int = MAX_PIXELS) -> Head:
@@ -94,7 +95,7 @@ def head_of(source: PictureSource, max_pixels: int = MAX_PIXELS) -> Head:
     Raises:
         NotAPictureError, PictureError: as `pixels_of` does, except for damage after the header.
     """
-    return _read(source, Wanted(max_pixels=max_pixels))[0]
+    return read(source, Wanted(max_pixels=max_pixels))[0]
 
 
 def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
@@ -103,7 +104,7 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
     Raises:
         PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
     """
-    picture = _read(source, Wanted(width, height, proportional=True))[1]
+    picture = read(source, Wanted(width, height, proportional=True))[1]
     assert picture
     return picture
 
@@ -114,6 +115,34 @@ def as_pixels(picture: Image.Image | None) -> Pixels:
 
     assert picture
     return np.asarray(picture)
+
+
+def read(
+    source: PictureSource, wanted: Wanted, seconds: float = FILE_SECONDS
+) -> tuple[Head, Image.Image | None]:
+    """Read a picture, in this process if it is light, else in another.
+
+    Args:
+        source: what to read; see `PictureSource`.
+        wanted: what to read of it.
+        seconds: time limit for a picture that is not light.
+
+    Raises:
+        NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond ``seconds``.
+    """
+    if not is_file(source):
+        source = in_memory(source)
+    try:
+        if isinstance(source, Image.Image):
+            return decode.read_opened(source, wanted)
+        encoded = source if isinstance(source, bytes) else Path(source)
+        if data := encoded if isinstance(encoded, bytes) else _content(encoded):
+            return decode.read(io.BytesIO(data), replace(wanted, light=True))
+    except HeavyError:
+        pass
+    except (UnreadableError, OSError, TypeError, ValueError) as error:  # or it is no path
+        raise _picture_error(source, error) from error
+    return read_isolated(encoded, wanted, seconds)
 
 
 def read_isolated(
@@ -144,23 +173,6 @@ def read_isolated(
         raise SlowPictureError(name_of(source), f"reading it took over {seconds:g} s") from error
     except (UnreadableError, OSError) as error:
         raise _picture_error(source, error) from error
-
-
-def _read(source: PictureSource, wanted: Wanted) -> tuple[Head, Image.Image | None]:
-    """Read a picture in this process if it is light, else in another."""
-    if not is_file(source):
-        source = in_memory(source)
-    try:
-        if isinstance(source, Image.Image):
-            return decode.read_opened(source, wanted)
-        encoded = source if isinstance(source, bytes) else Path(source)
-        if data := encoded if isinstance(encoded, bytes) else _content(encoded):
-            return decode.read(io.BytesIO(data), replace(wanted, light=True))
-    except HeavyError:
-        pass
-    except (UnreadableError, OSError, TypeError, ValueError) as error:  # or it is no path
-        raise _picture_error(source, error) from error
-    return read_isolated(encoded, wanted, FILE_SECONDS)
 
 
 def _content(path: Path) -> bytes:

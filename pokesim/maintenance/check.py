@@ -18,7 +18,7 @@ from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.snapshot import FolderSnapshot
 from pokesim.index.manifest import EmbedderRecord
 from pokesim.index.store import Reader, Snapshot
-from pokesim.index.vectors.checks import within_bounds
+from pokesim.metric import within_bounds
 
 _LENGTH_ERROR = 1e-3
 """How much the length of a normalized vector may differ from 1; arithmetic in bfloat16 included."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +19,8 @@ def output_file(path: Path) -> Iterator[Path]:
     Raises:
         PokesimError: the file cannot be written.
     """
-    target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():
-            yield target
-        else:
-            with atomic_path(target) as part:
-                yield part
+        with atomic_path(path, follow_links=True) as part:
+            yield part
     except OSError as error:
         raise PokesimError(f"{path} cannot be written ({error.strerror or error}).") from error

@@ -36,15 +36,16 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
 
 
-def json_text(data: Any, indent: int | None = None) -> str:
+def json_text(data: Any, **options: Any) -> str:
     """Return JSON in ASCII, without any character that controls a terminal.
 
-    A number that JSON does not know, such as NaN, becomes null.
+    A number that JSON does not know, such as NaN, becomes null. ``options`` are those of
+    `json.dumps`.
     """
     try:
-        text = json.dumps(data, indent=indent, allow_nan=False)
+        text = json.dumps(data, allow_nan=False, **options)
     except ValueError:
-        text = json.dumps(_without_nan(data), indent=indent)
+        text = json.dumps(_without_nan(data), **options)
     return text.replace("\x7f", "\\u007f")
 
 

@@ -57,21 +57,20 @@ class PhotoReader:
         self._reading = BoundedPool(max_pending, cores, READ_SECONDS + _HANGS)
         self._heavy_reading = BoundedPool(HEAVY, max(1, cores // 2), READ_SECONDS + _HANGS)
 
-    async def received(self, body: bytes, content_type: str) -> Upload:
-        """Return the photo in a request's body. Raises RequestError."""
-        return await self._reading.do(_WHAT, partial(photo_of, body, content_type))
-
-    async def load(self, index: Index, upload: Upload) -> LoadedPhoto:
-        """Return a photo, ready to be embedded.
+    async def load(
+        self, index: Index, body: bytes, content_type: str
+    ) -> tuple[Upload, LoadedPhoto]:
+        """Return the photo in a request's body, and what to embed.
 
         Raises:
-            RequestError: it cannot be read, or too many photos are waiting.
+            RequestError: there is none, it cannot be read, or too many photos are waiting.
         """
-        item_id = await self._reading.do(_WHAT, partial(_item_id, index, upload.data))
+        received = partial(_received, index, body, content_type)
+        upload, item_id = await self._reading.do(_WHAT, received)
         if item_id is not None:
-            return LoadedPhoto(item_id=item_id)
+            return upload, LoadedPhoto(item_id=item_id)
         side = index.manifest.embedder.side
-        return LoadedPhoto(as_pixels(await self.read(upload, Wanted(side, side))))
+        return upload, LoadedPhoto(as_pixels(await self.read(upload, Wanted(side, side))))
 
     async def read(self, upload: Upload, wanted: Wanted) -> Image.Image:
         """Return a photo's pixels as wanted. Raises RequestError as `load` does."""
@@ -99,6 +98,7 @@ class PhotoReader:
             processes.close()
 
 
-def _item_id(index: Index, data: bytes) -> int | None:
-    """Return the id of the indexed picture with the same bytes, if any."""
-    return index.items.find(hashlib.sha256(data).hexdigest())
+def _received(index: Index, body: bytes, content_type: str) -> tuple[Upload, int | None]:
+    """Return the photo in a body, and the id of the indexed picture with the same bytes, if any."""
+    upload = photo_of(body, content_type)
+    return upload, index.items.find(hashlib.sha256(upload.data).hexdigest())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
+
+from pokesim.show.text import json_text
 
 
 class JsonResponse(JSONResponse):
@@ -15,23 +15,7 @@ class JsonResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        try:
-            text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-        except ValueError:
-            text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
-        return text.encode("ascii")
-
-
-def _finite(content: Any) -> Any:
-    """Return JSON content with null for the numbers that JSON does not have."""
-    match content:
-        case dict():
-            return {key: _finite(value) for key, value in content.items()}
-        case list() | tuple():
-            return [_finite(value) for value in content]
-        case float() if not math.isfinite(content):
-            return None
-    return content
+        return json_text(content, separators=(",", ":")).encode("ascii")
 
 
 class RequestError(Exception):

@@ -155,8 +155,7 @@ class SearchService:
         """
         index = self.index
         with self._slot():
-            upload = await self._reader.received(body, content_type)
-            photo = await self._reader.load(index, upload)
+            upload, photo = await self._reader.load(index, body, content_type)
             answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
             self._embedder.put([_PendingSearch(index, photo, options, answer)])
             try:

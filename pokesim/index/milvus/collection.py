@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ from pokesim.index.milvus.schema import (
     files_collection,
     is_row,
 )
-from pokesim.metric import PROJECTION_FILE, Projection
+from pokesim.metric import PROJECTION_FILE, Projection, parse_matrix
 
 TABLE_FILE, FACTS_FILE = "table.json", "facts.json"
 """Files of a snapshot on a server besides its manifest and projection."""
@@ -41,12 +40,6 @@ BATCH_ROWS = 1024
 """The most rows that are fetched at a time."""
 
 _BATCH_BYTES = 8 << 20  # of vectors
-
-_NPY = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': (True|False), "
-    rb"'shape': \((\d{1,9}), (\d{1,9})\), \} *\n",
-    re.DOTALL,
-)
 
 _FILE_CHUNKS = 64  # rows of a file that are fetched at a time
 
@@ -131,8 +124,6 @@ class Collection:
             check_columns(record.source, list(record.columns))
         except PokesimError as error:
             raise self.damaged("has a table with impossible columns") from error
-        if record.key not in record.columns:
-            raise self.damaged("has a table without its key")
         return Table(
             record.source, record.sha256, record.key, record.columns, [tuple(row) for row in rows]
         )
@@ -142,10 +133,10 @@ class Collection:
         if self.manifest.tuning is None:
             return None
         try:
-            matrix = _matrix_of(self.file(PROJECTION_FILE))
+            matrix = parse_matrix(PROJECTION_FILE, self.file(PROJECTION_FILE))
         except ValueError as error:
             raise self.damaged(f"has a {PROJECTION_FILE} that is not a matrix") from error
-        if matrix.shape[1] != self.manifest.dimension or not np.isfinite(matrix).all():
+        if matrix.shape[1] != self.manifest.dimension:
             raise self.damaged(f"has a {PROJECTION_FILE} of other vectors")
         return Projection(matrix)
 
@@ -233,19 +224,6 @@ def _is_table_row(row: object, record: MetadataRecord) -> bool:
         and len(row) == len(record.columns)
         and all(cell is None or type(cell) in (str, int, float) for cell in row)
     )
-
-
-def _matrix_of(data: bytes) -> NDArray[np.float32]:
-    """Return the float32 matrix in the bytes of a ``.npy`` file. Raises ValueError.
-
-    Unlike `numpy.load`, it evaluates nothing, and allocates no more than the file's size.
-    """
-    found = _NPY.match(data)
-    if not found:
-        raise ValueError("not a float32 matrix")
-    numbers = np.frombuffer(data, "<f4", offset=found.end())
-    order: Literal["F", "C"] = "F" if found[1] == b"True" else "C"
-    return numbers.reshape((int(found[2]), int(found[3])), order=order)
 
 
 def rows_per_batch(dimension: int) -> int:

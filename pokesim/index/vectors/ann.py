@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import PokesimError
-from pokesim.index.vectors.checks import LARGEST, within_bounds
 from pokesim.index.vectors.factory import MAX_TRAINING_ROWS, parse_factory
 from pokesim.index.vectors.faiss_format import check_file
 from pokesim.index.vectors.flat import FlatVectors, rows_of, spread, spread_ids
@@ -18,6 +17,7 @@ from pokesim.index.vectors.knn import candidate_count
 from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.panorama import SEARCH_FILE
 from pokesim.index.vectors.selector import IdSelector
+from pokesim.metric import LARGEST, within_bounds
 
 RECALL_AT = 10
 

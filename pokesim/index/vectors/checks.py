@@ -7,10 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pokesim.arguments import shown
 from pokesim.errors import UsageError
-
-LARGEST = 1e15
-"""The largest coordinate of a vector: FAISS computes squared distances in float32, and where they
-overflow it finds nothing, or ends the process. Those of a network are a few hundred at most."""
+from pokesim.metric import LARGEST, within_bounds
 
 
 def checked_ids(ids: ArrayLike, count: int) -> NDArray[np.int64]:
@@ -59,8 +56,3 @@ def checked_queries(xq: ArrayLike, dimension: int) -> NDArray[np.float32]:
     if not within_bounds(rows):
         raise UsageError(f"Query vectors must be finite, and no number in them above {LARGEST:g}.")
     return rows
-
-
-def within_bounds(rows: NDArray[np.float32]) -> bool:
-    """Return True if every number in an array is finite and at most `LARGEST`."""
-    return bool((np.abs(rows) <= LARGEST).all())  # NaN is not

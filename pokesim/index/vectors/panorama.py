@@ -26,12 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.files import save_array
 from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.selector import IdSelector
-from pokesim.metric import load_matrix
+from pokesim.metric import load_matrix, save_matrix
 from pokesim.threads import usable_cores
 
 SEARCH_FILE = "search.faiss"
@@ -166,7 +165,7 @@ def write_panorama(folder: Path, flat: FlatVectors) -> None:
     import faiss
 
     rotation = _principal_directions(flat)
-    save_array(folder / ROTATION_FILE, rotation)
+    save_matrix(folder / ROTATION_FILE, rotation)
     norms: list[NDArray[np.float32]] = []
     with (folder / SEARCH_FILE).open("wb") as file:
         file.write(_header(flat.ntotal, flat.d))
