@@ -55,6 +55,6 @@ def duplicates(
     pictures = sum(map(len, groups))
     note(f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures.")
     if save and groups:
-        from pokesim.show.duplicates_sheet import save_groups
+        from pokesim.show.drawing.duplicates_sheet import save_groups
 
         save_groups(groups, save)

@@ -70,7 +70,7 @@ def evaluate(
     else:
         results.write(evaluation_records(found).text(form))
     if save:
-        from pokesim.show.misses_sheet import save_misses
+        from pokesim.show.drawing.misses_sheet import save_misses
 
         drawn = save_misses(found[0].ranked, save)
         note(f"Drew {drawn} misses in {save}." if drawn else "There are no misses to draw.")

@@ -107,7 +107,7 @@ def query(
     if not photos:
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
     if save:
-        from pokesim.show.card import check_room
+        from pokesim.show.drawing.card import check_room
 
         check_picture(save)
         check_room(len(photos), save)
@@ -205,7 +205,7 @@ def _draw(
 ) -> None:
     explanations = [_explained(index, answer, explain) for answer in answers]
     if save:
-        from pokesim.show.card import save_cards
+        from pokesim.show.drawing.card import save_cards
 
         save_cards(answers, save, explanations)
     if html:

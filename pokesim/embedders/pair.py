@@ -78,9 +78,7 @@ class PairEmbedder:
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
         # Resized first: the other cores read pictures meanwhile, and later run the networks.
-        large, small = (
-            resized(pixels, part.side) for part in (self._photographs, self._drawings)
-        )
+        large, small = (resized(pixels, part.side) for part in (self._photographs, self._drawings))
         first = self._photographs.embed(large)
         second = self._drawings.embed(small) + self._drawings.embed(mirrored(small))
         grid = (len(pixels), 1, 1, -1)  # a single position

@@ -10,8 +10,8 @@ from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import verdict
-from pokesim.show.canvas import tile
-from pokesim.show.heatmap import heated, scale
+from pokesim.show.drawing.canvas import tile
+from pokesim.show.drawing.heatmap import heated, scale
 from pokesim.show.html_page import data_url, save_page
 from pokesim.show.text import plain
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pokesim.analysis.layout import PlacedPicture
 from pokesim.errors import PictureError
 from pokesim.images import thumbnail_of
-from pokesim.show.canvas import PAPER, TILE, paste, save_picture
+from pokesim.show.drawing.canvas import PAPER, TILE, paste, save_picture
 from pokesim.show.html_page import data_url, save_page
 from pokesim.show.text import plain
 

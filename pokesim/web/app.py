@@ -27,7 +27,7 @@ from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.search.index import Index
 from pokesim.search.matches import FOLDER, STEM, Answer
 from pokesim.show.answers import as_dict
-from pokesim.show.card import card
+from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description

@@ -29,7 +29,7 @@ from pokesim.index.item import Item
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
 from pokesim.search.matches import Answer, Match, QueryOptions
-from pokesim.show.card import HEIGHT
+from pokesim.show.drawing.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
 from pokesim.web.reading import PhotoReader
 from pokesim.web.responses import busy

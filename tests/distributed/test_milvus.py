@@ -22,7 +22,7 @@ import pytest
 import trustme
 from milvus_process import TOKEN, Server, behind_tls, wait_until
 from pymilvus import MilvusClient
-from support.filters import TYPES, filters
+from support.filters import NUMBERS, TYPES, filters
 from support.indexes import index_of
 from support.serving import serving
 
@@ -397,16 +397,6 @@ def test_a_push_over_a_damaged_index_repairs_it(milvus, client, tmp_path, caplog
         assert pokesim.push_index(tmp_path / "index", address)
     assert "has rows that differ from those written; it is sent again." in caplog.text
     list(open_store(address).snapshot().verify())
-
-
-# Numbers where float64 rounds, and where 64-bit integers end.
-NUMBERS = [
-    f"{sign}{number}{end}"
-    for sign in ("", "-")
-    for number in (0, 7, *range(2**53 - 1, 2**53 + 3), 10**17 + 1, 10**18 - 64, 10**18 - 1)
-    for end in ("", ".0", ".5", "e1", "e0")
-]
-NUMBERS += ["9.223372036854775e18", "9.3e18", "1e18", "1e19", "-1e19", "1e99", "0.1"]
 
 
 def test_numbers_and_many_values_select_what_a_folder_selects(milvus, tmp_path):

@@ -147,7 +147,7 @@ def test_a_link_elsewhere_is_not_followed(index, tmp_path, name):
     with pytest.raises(PokesimError, match="link"):
         pokesim.open_index(index)
     before = content(tmp_path / "other")
-    with contextlib.suppress(PokesimError):  # a pointer is written anew, in place of the link
+    with contextlib.suppress(PokesimError):  # a new pointer replaces the link
         list(pokesim.repair_index(index))
     assert content(tmp_path / "other") == before
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.filters import NUMBERS
 from support.indexes import index_of
 
 import pokesim
@@ -23,24 +24,6 @@ OPERATORS = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
     ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-
-# Numbers where float64 rounds, and where 64-bit integers end.
-NUMBERS = [
-    f"{sign}{number}{end}"
-    for sign in ("", "-")
-    for number in (0, 7, *range(2**53 - 1, 2**53 + 3), 10**17 + 1, 10**18 - 64, 10**18 - 1)
-    for end in ("", ".0", ".5", "e1", "e0")
-]
-NUMBERS += [
-    "9.223372036854775e18",
-    "9.3e18",
-    "1e18",
-    "1e19",
-    "-1e19",
-    "1e99",
-    "0.1",
-    "123456789012345678.9",
-]
 
 
 def parsed(text):

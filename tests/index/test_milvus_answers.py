@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.filters import NUMBERS
 from support.indexes import index_of
 from support.memory_milvus import MemoryMilvus
 
@@ -26,14 +27,6 @@ from pokesim.index.milvus.address import Address
 from pokesim.index.milvus.client import Client
 
 AT = "milvus://127.0.0.1:1/here"
-
-NUMBERS = [
-    f"{sign}{number}{end}"
-    for sign in ("", "-")
-    for number in (0, 7, *range(2**53 - 1, 2**53 + 3), 10**17 + 1, 10**18 - 64, 10**18 - 1)
-    for end in ("", ".0", ".5", "e1", "e0")
-]
-NUMBERS += ["9.223372036854775e18", "9.3e18", "1e18", "1e19", "-1e19", "1e99", "0.1"]
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 import pokesim
-from pokesim.show.canvas import PAPER, TILE
-from pokesim.show.card import HEIGHT, WIDTH, card
-from pokesim.show.heatmap import heated
-from pokesim.show.typeset import write
+from pokesim.show.drawing.canvas import PAPER, TILE
+from pokesim.show.drawing.card import HEIGHT, WIDTH, card
+from pokesim.show.drawing.heatmap import heated
+from pokesim.show.drawing.typeset import write
 
 NAMES = {
     "brumbel": "ピカチュウ 皮卡丘",

@@ -4,6 +4,16 @@ from hypothesis import strategies as st
 
 TYPES = ("grass", "fire", "water", "very odd, 'indeed'")
 
+# Numbers where float64 rounds, and where 64-bit integers end.
+NUMBERS = [
+    f"{sign}{number}{end}"
+    for sign in ("", "-")
+    for number in (0, 7, *range(2**53 - 1, 2**53 + 3), 10**17 + 1, 10**18 - 64, 10**18 - 1)
+    for end in ("", ".0", ".5", "e1", "e0")
+]
+NUMBERS += ["9.223372036854775e18", "9.3e18", "1e18", "1e19", "-1e19", "1e99", "0.1"]
+NUMBERS += ["123456789012345678.9"]
+
 
 def filters():
     """Draw random filters: each as text, and as a Python predicate on a row (type, hp)."""

@@ -36,7 +36,7 @@ FIELDS: dict[Path, tuple[Any, ...]] = {
         "//server/share",
     ),
     ("embedder",): (),
-    ("embedder", "name"): ("../../../work/index/evil", "no-such", "auto", "general", "resnet50"),
+    ("embedder", "name"): ("../../../other/evil", "no-such", "auto", "general", "resnet50"),
     ("embedder", "weights_sha256"): ("0" * 64, "../" * 22, "F" * 64, "0" * 63, "0" * 65),
     ("embedder", "export_version"): (2, 10**9, "1", 2**63, 1.0),
     ("embedder", "side"): (1, 127, 224, 10_000, 10**9, 2**63, "128", 128.0),

@@ -27,8 +27,8 @@ from pokesim.errors import PokesimError
 from pokesim.samples import CREATURES, builtin_samples
 
 CPU_SECONDS, SECONDS = 10, 60
-"""The longest that an operation may compute, and that it may take; it may wait for a busy machine,
-but not for ever."""
+"""The longest that an operation may compute, and that it may take, waiting for a busy
+machine included."""
 
 MOST_BYTES = 1 << 30
 """The most memory that a process may have used at the end of a case."""
@@ -285,7 +285,7 @@ def in_a_fork(work: Callable[[], object], seconds: int | None) -> str:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        ends = {signal.SIGALRM: "waits for ever", signal.SIGPROF: "computes too long"}
+        ends = {signal.SIGALRM: "waits without end", signal.SIGPROF: "computes too long"}
         return ends.get(number, f"ended by signal {number}")
     return failure or ("" if not status else f"ended with {status}")
 

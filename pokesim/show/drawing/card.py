@@ -12,9 +12,9 @@ from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import lead
-from pokesim.show.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
-from pokesim.show.heatmap import heated, scale
-from pokesim.show.typeset import write
+from pokesim.show.drawing.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
+from pokesim.show.drawing.heatmap import heated, scale
+from pokesim.show.drawing.typeset import write
 
 WIDTH, HEIGHT = 1200, 630
 """Size of a card in pixels; social networks show this size uncropped."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from pokesim.analysis.duplicates import Duplicate
-from pokesim.show.canvas import GREY, INK, PAPER, paste, save_picture
+from pokesim.show.drawing.canvas import GREY, INK, PAPER, paste, save_picture
+from pokesim.show.drawing.typeset import write
 from pokesim.show.text import counted
-from pokesim.show.typeset import write
 
 MOST = 40
 """Maximum number of groups on a sheet."""

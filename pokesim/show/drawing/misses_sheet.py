@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from pokesim.analysis.evaluate import Ranked
-from pokesim.show.canvas import ACCENT, GREY, INK, PAPER, paste, save_picture
-from pokesim.show.typeset import write
+from pokesim.show.drawing.canvas import ACCENT, GREY, INK, PAPER, paste, save_picture
+from pokesim.show.drawing.typeset import write
 
 MOST = 24
 """Maximum number of misses on a sheet."""
