@@ -31,7 +31,14 @@ from pokesim.images.decode import (
 )
 from pokesim.images.find import find_files, has_picture_ending
 from pokesim.images.process import PictureProcesses, TooSlowError
-from pokesim.images.source import MAX_BYTES, PictureSource, in_memory, is_file, name_of
+from pokesim.images.source import (
+    MAX_BYTES,
+    PictureSource,
+    from_array,
+    in_memory,
+    is_file,
+    name_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +60,7 @@ __all__ = [
     "find_files",
     "has_picture_ending",
     "head_of",
+    "image_of",
     "in_memory",
     "name_of",
     "pixels_of",
@@ -109,6 +117,17 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
     return picture
 
 
+def image_of(source: PictureSource) -> Image.Image:
+    """Read one picture as RGB, upright, in its own size.
+
+    Raises:
+        PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
+    """
+    source = in_memory(source)
+    side = max(head_of(source)[1:])
+    return thumbnail_of(source, side, side)
+
+
 def as_pixels(picture: Image.Image | None) -> Pixels:
     """Return an RGB picture as an array."""
     import numpy as np  # takes longer to import than this module
@@ -133,6 +152,8 @@ def read(
     if not is_file(source):
         source = in_memory(source)
     try:
+        if not isinstance(source, str | os.PathLike | bytes | Image.Image):
+            source = from_array(source)
         if isinstance(source, Image.Image):
             return decode.read_opened(source, wanted)
         encoded = source if isinstance(source, bytes) else Path(source)

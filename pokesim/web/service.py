@@ -224,7 +224,7 @@ class SearchService:
 
 def _warm(index: Index) -> None:
     side = index.manifest.embedder.side
-    index.embed(np.zeros((1, side, side, 3), np.uint8))
+    index.embed_pixels(np.zeros((1, side, side, 3), np.uint8))
 
 
 def _search(batch: list[_Embedded]) -> None:
