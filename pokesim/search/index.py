@@ -165,9 +165,10 @@ class Index:
         return [picture.to_dict() for picture in self]
 
     def _repr_html_(self) -> str:
-        from pokesim.gallery import gallery  # only notebooks need it
+        from pokesim.gallery import MOST, gallery  # only notebooks need it
 
-        return gallery(repr(self), ((picture.path, picture.label) for picture in self))
+        more = f", the first {MOST}" if len(self) > MOST else ""
+        return gallery(repr(self) + more, ((picture.path, picture.label) for picture in self))
 
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
