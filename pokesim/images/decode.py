@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from pokesim.images.kinds import START_BYTES, is_heif
+
 MAX_PIXELS = 89_478_485
 """Default limit on width × height; the same as Pillow's."""
 
@@ -28,7 +30,8 @@ NO_DECODER = {"BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow recognises but cannot decode: data files rather than pictures."""
 
 UPLOADED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-"""Formats to accept from strangers, by Pillow's names. Others are rare or decoded in Python."""
+"""Formats to accept from strangers, by Pillow's names, beside HEIF. Others are rare or decoded in
+Python."""
 
 LIGHT_BYTES = 16 * 1024 * 1024
 """Size limit for the file of a light picture."""
@@ -40,7 +43,7 @@ _LIGHT = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _LIGHT_WORK = 100_000_000
 
 # Bytes per pixel while decoding, as measured, with the picture itself (at most 4).
-_DECODER_BYTES = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24}
+_DECODER_BYTES = {"WEBP": 16, "AVIF": 16, "JPEG2000": 24, "HEIF": 12}
 
 # A larger picture is converted and reduced in bands, so that no second copy of it is needed.
 _BAND_PIXELS = 16_000_000
@@ -92,7 +95,7 @@ class Wanted:
         height: the same.
         proportional: fit into width × height in proportion, instead of filling it.
         max_pixels: limit on the picture's width × height, checked before it is decoded.
-        uploaded: accept the formats in `UPLOADED` only.
+        uploaded: accept HEIF and the formats in `UPLOADED` only.
         light: raise HeavyError unless the picture is light.
     """
 
@@ -116,7 +119,7 @@ def read(file: BinaryIO, wanted: Wanted) -> tuple[Head, Image.Image | None]:
         UnreadableError: it is damaged, exceeds a limit, or is not an image.
         HeavyError: it is not light, and must be.
     """
-    with _reasons(wanted), Image.open(file, formats=_formats(wanted)) as picture:
+    with _reasons(wanted), _opened(file, wanted) as picture:
         _check(picture, wanted)
         if wanted.light and not _is_light(picture, file):
             raise HeavyError
@@ -139,8 +142,27 @@ def read_opened(picture: Image.Image, wanted: Wanted) -> tuple[Head, Image.Image
         return Head(picture.format or "", *picture.size), _fitted(copy, wanted)
 
 
-def _formats(wanted: Wanted) -> tuple[str, ...] | None:
-    return UPLOADED if wanted.uploaded else _LIGHT if wanted.light else None
+def _opened(file: BinaryIO, wanted: Wanted) -> ImageFile.ImageFile:
+    start = file.read(START_BYTES)
+    file.seek(0)
+    if is_heif(start):
+        if wanted.light:
+            raise HeavyError
+        return _opened_heif(file)
+    formats = UPLOADED if wanted.uploaded else _LIGHT if wanted.light else None
+    return Image.open(file, formats=formats)
+
+
+def _opened_heif(file: BinaryIO) -> ImageFile.ImageFile:
+    """Open the main picture of a HEIF file; it may hold others, such as those of a series."""
+    import pi_heif  # no other picture needs it, and importing it takes as long as importing Pillow
+
+    options = pi_heif.options
+    options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+    options.DECODE_THREADS = 1  # other cores read other pictures
+    # Not registered with Pillow, where it would also take AVIF files that begin like HEIF.
+    picture: ImageFile.ImageFile = pi_heif.HeifImageFile(file)
+    return picture
 
 
 @contextmanager
@@ -157,22 +179,24 @@ def _reasons(wanted: Wanted) -> Iterator[None]:
     except UnidentifiedImageError as error:
         if wanted.light and not wanted.uploaded:
             raise HeavyError from error  # of another format, perhaps
-        accepted = "a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 image"
+        accepted = "a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or JPEG 2000 image"
         reason = f"not {accepted if wanted.uploaded else 'an image pokesim can read'}"
         raise UnknownFormatError(reason) from error
     except Image.DecompressionBombError as error:
         raise UnreadableError(f"too many pixels{option}") from error
     except MemoryError as error:
-        raise UnreadableError(f"{_too_much(wanted)}{option}") from error
+        raise UnreadableError(too_much_memory(wanted)) from error
     except Exception as error:
-        detail = (str(error) or type(error).__name__).splitlines()[0]
+        detail = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         if detail == "could not create decoder object":  # of a WebP, for either reason
-            raise UnreadableError(f"damaged, or {_too_much(wanted)}{option}") from error
+            raise UnreadableError(f"damaged, or {too_much_memory(wanted)}") from error
         raise UnreadableError(f"damaged or unsupported ({detail})") from error
 
 
-def _too_much(wanted: Wanted) -> str:
-    return f"decoding it takes over {wanted.memory // 1_000_000} MB of memory"
+def too_much_memory(wanted: Wanted) -> str:
+    """Return the reason not to read a picture that takes more memory than is allowed."""
+    option = "" if wanted.uploaded else " (--max-pixels raises the limit)"
+    return f"decoding it takes over {wanted.memory // 1_000_000} MB of memory{option}"
 
 
 def _check(picture: Image.Image, wanted: Wanted) -> None:
@@ -259,7 +283,12 @@ def _bands(picture: Image.Image, tops: range) -> Iterator[tuple[int, Image.Image
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1..8; 1 if the EXIF data is missing or damaged."""
+    """Return the EXIF orientation, 1..8; 1 if the EXIF data is missing or damaged.
+
+    A HEIF file's orientation is part of the picture, which its decoder has turned upright already.
+    """
+    if picture.format == "HEIF":
+        return 1
     try:
         value = picture.getexif().get(0x0112, 1)
     except Exception:

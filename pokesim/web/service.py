@@ -169,6 +169,11 @@ class SearchService:
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
         return SearchResult(result, items, index, square)
 
+    async def preview(self, body: bytes, content_type: str) -> Image.Image:
+        """Return the photo in a request's body, scaled for a page; raises as `find` does."""
+        with self._slot():
+            return await self._reader.picture(body, content_type, _DRAWN)
+
     async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
         """Return the matches of an item of an index, without the item; needs no model.
 
