@@ -42,6 +42,7 @@ _MODULES = {
     "Answer": "pokesim.search.matches",
     "BuildReport": "pokesim.build.options",
     "CorruptIndexError": "pokesim.errors",
+    "CropError": "pokesim.errors",
     "Dataset": "pokesim.datasets",
     "DatasetError": "pokesim.errors",
     "Duplicate": "pokesim.analysis.duplicates",
@@ -81,6 +82,7 @@ __all__ = [
     "Answer",
     "BuildReport",
     "CorruptIndexError",
+    "CropError",
     "Dataset",
     "DatasetError",
     "Duplicate",
@@ -127,6 +129,7 @@ if TYPE_CHECKING:
     from pokesim.distributed.cluster import open_workers
     from pokesim.errors import (
         CorruptIndexError,
+        CropError,
         DatasetError,
         IncompatibleIndexError,
         IndexFolderError,

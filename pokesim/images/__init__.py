@@ -16,22 +16,34 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
-from pokesim.errors import NotAPictureError, PictureError
+from pokesim.errors import CropError, NotAPictureError, PictureError
 from pokesim.files import open_regular
 from pokesim.images import decode
+from pokesim.images.crop import Crop, CropArgument, as_crop
 from pokesim.images.decode import (
     LIGHT_BYTES,
     MAX_PIXELS,
     READING,
     Head,
     HeavyError,
+    NoSuchPartError,
     UnknownFormatError,
     UnreadableError,
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
 from pokesim.images.process import PictureProcesses, TooSlowError
-from pokesim.images.source import MAX_BYTES, PictureSource, in_memory, is_file, name_of
+from pokesim.images.source import (
+    MAX_BYTES,
+    CroppedPicture,
+    PictureSource,
+    WholePicture,
+    cropped,
+    in_memory,
+    is_file,
+    name_of,
+    whole,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +54,9 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "READING",
+    "Crop",
+    "CropArgument",
+    "CroppedPicture",
     "Head",
     "HeavyError",
     "PictureProcesses",
@@ -49,7 +64,10 @@ __all__ = [
     "Pixels",
     "SlowPictureError",
     "Wanted",
+    "WholePicture",
+    "as_crop",
     "as_pixels",
+    "cropped",
     "find_files",
     "has_picture_ending",
     "head_of",
@@ -59,6 +77,7 @@ __all__ = [
     "read",
     "read_isolated",
     "thumbnail_of",
+    "whole",
 ]
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
@@ -130,8 +149,10 @@ def read(
     Raises:
         NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond ``seconds``.
     """
+    if isinstance(source, CroppedPicture):
+        wanted, source = replace(wanted, crop=source.crop), source.picture
     if not is_file(source):
-        source = in_memory(source)
+        source = whole(in_memory(source))
     try:
         if isinstance(source, Image.Image):
             return decode.read_opened(source, wanted)
@@ -186,6 +207,8 @@ def _picture_error(source: PictureSource, error: Exception) -> PictureError:
     match error:
         case UnknownFormatError():
             return NotAPictureError(name_of(source), str(error))
+        case NoSuchPartError():
+            return CropError(name_of(source), str(error))
         case FileNotFoundError():
             reason = "no such file"
         case PermissionError():

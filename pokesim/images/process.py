@@ -19,7 +19,14 @@ from typing import IO, Any, cast
 
 from PIL import Image
 
-from pokesim.images.decode import Head, HeavyError, UnknownFormatError, UnreadableError, Wanted
+from pokesim.images.decode import (
+    Head,
+    HeavyError,
+    NoSuchPartError,
+    UnknownFormatError,
+    UnreadableError,
+    Wanted,
+)
 from pokesim.threads import usable_cores
 
 
@@ -183,6 +190,8 @@ def _result(
             raise HeavyError
         case "unknown":
             raise UnknownFormatError(response["reason"])
+        case "no part":
+            raise NoSuchPartError(response["reason"])
         case "unreadable":
             raise UnreadableError(response["reason"])
         case "file":

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import PictureSource, pixels_of
+from pokesim.images import Crop, CropArgument, PictureSource, as_crop, cropped, pixels_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
@@ -132,6 +132,7 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
     ) -> list[Match]: ...
     @overload
     def query(
@@ -145,6 +146,7 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
     ) -> list[list[Match]]: ...
     def query(
         self,
@@ -157,6 +159,7 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
     ) -> list[Match] | list[list[Match]]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
 
@@ -170,16 +173,19 @@ class Index:
             max_distance: drop matches beyond this Euclidean distance.
             min_similarity: drop matches less similar than this, in percent.
             exclude_self: drop the photo itself if it is in the index.
+            crop: search with this part of the upright photo: x, y, width and height in pixels, such
+                as ``(40, 80, 200, 200)``, or in percent, ``"10%,20%,50%,50%"``.
 
         Raises:
-            PictureError: a photo cannot be read.
+            PictureError: a photo cannot be read, or has no such part (CropError).
             ModelError: the model of the index's embedder is not on this machine.
             UsageError: k is below 1, or the filter or the label is not valid for this index.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
+        part = as_crop(crop)
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            return [*map(_matches_or_raise, self._answers(photo, options))]
-        (answer,) = self._answers([photo], options)
+            return [*map(_matches_or_raise, self._answers(photo, options, part))]
+        (answer,) = self._answers([photo], options, part)
         return _matches_or_raise(answer)
 
     def answer(
@@ -193,6 +199,7 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
     ) -> Iterator[Answer]:
         """Yield an Answer for each photo in order; an unreadable photo does not stop the others.
 
@@ -202,9 +209,12 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        return self._answers([*iterable("photos", photos)], options)
+        return self._answers([*iterable("photos", photos)], options, as_crop(crop))
 
-    def _answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
+    def _answers(
+        self, given: Sequence[PictureSource], options: QueryOptions, crop: Crop | None
+    ) -> Iterator[Answer]:
+        photos = [cropped(photo, crop) for photo in given]
         return self._shared.iterate(lambda opened: opened.answers(photos, options))
 
     def matches(
@@ -255,7 +265,7 @@ class Index:
         return self._shared.iterate(lambda opened: opened.embedder.embed_photos(photos))
 
     def load(self, photo: PictureSource) -> LoadedPhoto:
-        """Read a photo, unless the index holds a picture with the same bytes.
+        """Read a photo, unless it is whole and the index holds a picture with the same bytes.
 
         Raises:
             PictureError: the photo cannot be read.
@@ -345,19 +355,22 @@ class Index:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return self._shared.iterate(lambda opened: opened.reader.blocks())
 
-    def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
+    def explain(
+        self, photo: PictureSource, picture: PictureSource, *, crop: CropArgument = None
+    ) -> Explanation:
         """Show where a photo and a picture, such as a match's path, resemble each other.
 
-        Both are embedded again, by LiteRT in float32 regardless of the index's runtime.
+        Both are embedded again, by LiteRT in float32 regardless of the index's runtime. ``crop`` is
+        that of `query`.
 
         Raises:
-            PictureError: one of them cannot be read.
+            PictureError: one of them cannot be read, or the photo has no such part.
             ModelError: the model of the index's embedder is not on this machine.
             PokesimError: the vector is not a sum over positions; class probabilities are not.
         """
         self._shared.check()
-        side = self.manifest.embedder.side
-        pixels = np.stack([pixels_of(one, side) for one in (photo, picture)])
+        side, part = self.manifest.embedder.side, cropped(photo, as_crop(crop))
+        pixels = np.stack([pixels_of(one, side) for one in (part, picture)])
         with self._shared.call() as opened:
             return opened.explain(pixels)
 

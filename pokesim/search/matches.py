@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
-from pokesim.images import PictureSource
+from pokesim.images import Crop, PictureSource
 from pokesim.search import DEFAULT_K
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Answer:
         matches: nearest first.
         searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
+        crop: the part of the photo that was searched with; None for the whole.
     """
 
     query: str
@@ -102,6 +103,7 @@ class Answer:
     matches: list[Match]
     searched: int
     error: PictureError | None = None
+    crop: Crop | None = None
 
     @property
     def resembles(self) -> bool:

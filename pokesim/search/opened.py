@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pokesim.embedders.catalog import spec_of
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import PictureError
-from pokesim.images import PictureSource, name_of
+from pokesim.images import CroppedPicture, PictureSource, name_of, whole
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, Nearest
@@ -57,11 +57,11 @@ class OpenedSnapshot:
             xq = np.array([vector for _, vector in good], np.float32)
             found = self.matches(xq, options, own) if good else iter(())
             for given, (photo, vector) in batch:
-                query = given if isinstance(given, str) else name_of(given)
-                if isinstance(vector, PictureError):
-                    yield Answer(query, photo, [], len(view), vector)
-                else:
-                    yield Answer(query, photo, next(found), len(view))
+                query = str(whole(given)) if isinstance(whole(given), str) else name_of(given)
+                crop = given.crop if isinstance(given, CroppedPicture) else None
+                error = vector if isinstance(vector, PictureError) else None
+                matches = [] if error else next(found)
+                yield Answer(query, photo, matches, len(view), error, crop)
 
     def matches(
         self,

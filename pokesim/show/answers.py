@@ -2,9 +2,9 @@
 
 JSON is an array, NDJSON a line per photo, of ``{"query": …, "resembles": …, "verdict": …,
 "matches": [{"rank", "label", "path", "distance", "similarity"}]}``, or ``{"query": …, "error": …}``
-for a photo that cannot be read. "resembles" is whether the best match looks like the photo or is
-only the closest, and "verdict" says so in words. A match also has "near" if the query was for
-labels, and "metadata" if the index has a table.
+for a photo that cannot be read. It has "crop" if the query was for a part. "resembles" is whether
+the best match looks like the photo or is only the closest, and "verdict" says so in words. A match
+also has "near" if the query was for labels, and "metadata" if the index has a table.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         return {"query": answer.query, "error": str(answer.error)}
     return {
         "query": answer.query,
+        **({"crop": str(answer.crop)} if answer.crop else {}),
         "resembles": answer.resembles,
         "verdict": verdict(answer),
         "matches": [_match_dict(match) for match in answer.matches],
@@ -73,6 +74,11 @@ def verdict(answer: Answer) -> str:
     if not answer.matches:
         return "no match"
     return "looks most like" if answer.resembles else f"closest of {answer.searched:,}"
+
+
+def query_name(answer: Answer) -> str:
+    """Return the name of the photo that was searched with, and which part of it."""
+    return f"{answer.query} ({answer.crop})" if answer.crop else answer.query
 
 
 def lead(name: str, answer: Answer) -> str:
@@ -121,9 +127,9 @@ def _write_table(answers: Iterator[Answer], out: Output, extra: Sequence[str]) -
         ]
         gap = "\n" if number else ""
         title = (
-            f"{lead(answer.query, answer)} {answer.matches[0].label}"
+            f"{lead(query_name(answer), answer)} {answer.matches[0].label}"
             if answer.matches
-            else answer.query
+            else query_name(answer)
         )
         out.write(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}\n")
 

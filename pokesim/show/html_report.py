@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path, PurePath
 
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation
 from pokesim.search.matches import Answer, Match
-from pokesim.show.answers import verdict
+from pokesim.show.answers import query_name, verdict
 from pokesim.show.drawing.canvas import tile
 from pokesim.show.drawing.heatmap import heated, scale
 from pokesim.show.html_page import data_url, save_page
@@ -48,7 +49,7 @@ def save_report(
 
 
 def _name(answer: Answer) -> str:
-    return plain(PurePath(answer.query).name)
+    return plain(query_name(replace(answer, query=PurePath(answer.query).name)))
 
 
 def _section(answer: Answer, explanation: Explanation | None) -> str:

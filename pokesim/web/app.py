@@ -31,7 +31,7 @@ from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.params import item_of, query_options_of
+from pokesim.web.params import crop_of, item_of, query_options_of
 from pokesim.web.responses import JsonResponse, RequestError
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -158,16 +158,16 @@ class _Api:
         self, request: Request, item: str | None, *, drawn: bool = False
     ) -> AsyncIterator[SearchResult]:
         """Yield the matches of an item, by id, or else of the photo in the request's body."""
-        options = query_options_of(request)
+        options, crop = query_options_of(request), crop_of(request)
         if item is not None:
             index = self._service.index
-            yield await self._service.similar(index, item_of(index, request, item), options)
+            yield await self._service.similar(index, item_of(index, request, item), options, crop)
             return
         if "sha256" in request.query_params:
             raise RequestError(400, "sha256 is only valid together with the id of a picture.")
         async with self._uploads.received(request) as body:
             content_type = request.headers.get("content-type", "")
-            yield await self._service.find(body, content_type, options, drawn=drawn)
+            yield await self._service.find(body, content_type, options, crop=crop, drawn=drawn)
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
         png = await self._service.drawing.do("The picture", lambda: png_of(draw()))

@@ -6,6 +6,7 @@ import re
 
 from starlette.requests import Request
 
+from pokesim.images import Crop, as_crop
 from pokesim.index.item import Item
 from pokesim.search import DEFAULT_K
 from pokesim.search.index import Index
@@ -27,6 +28,11 @@ def query_options_of(request: Request) -> QueryOptions:
     if group not in ("true", "false"):
         raise RequestError(400, "group must be true or false.")
     return QueryOptions(int(k), params.get("where"), params.get("label", STEM), group == "true")
+
+
+def crop_of(request: Request) -> Crop | None:
+    """Return the part of the photo to search with. Raises UsageError if it is none."""
+    return as_crop(request.query_params.get("crop"))
 
 
 def item_of(index: Index, request: Request, given: str, name: str = "sha256") -> Item:

@@ -13,9 +13,9 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.images import PictureSource, Wanted
+from pokesim.errors import CropError
+from pokesim.images import Crop, PictureSource, Wanted, cropped, pixels_of
 from pokesim.index.item import Item
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
@@ -32,7 +33,7 @@ from pokesim.search.matches import Answer, Match, QueryOptions
 from pokesim.show.drawing.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
 from pokesim.web.reading import PhotoReader
-from pokesim.web.responses import busy
+from pokesim.web.responses import RequestError, busy
 
 QUEUE = 3 * BATCH_SIZE
 """Maximum number of photos in progress; further ones are rejected."""
@@ -76,12 +77,14 @@ class _PendingSearch:
         index: the index to search, which stays the same for the whole request.
         photo: the photo.
         options: options of the query.
+        own: ids to leave out of the matches.
         answer: future for the matches.
     """
 
     index: Index
     photo: LoadedPhoto
     options: QueryOptions
+    own: Set[int]
     answer: asyncio.Future[_Matches]
 
     def resolve(self, found: _Matches | Exception) -> None:
@@ -139,7 +142,13 @@ class SearchService:
         _warm(self.index)
 
     async def find(
-        self, body: bytes, content_type: str, options: QueryOptions, *, drawn: bool = False
+        self,
+        body: bytes,
+        content_type: str,
+        options: QueryOptions,
+        *,
+        crop: Crop | None = None,
+        drawn: bool = False,
     ) -> SearchResult:
         """Return the matches of the photo in a request's body.
 
@@ -147,6 +156,7 @@ class SearchService:
             body: the request's body.
             content_type: its type.
             options: options of the query.
+            crop: the part of the photo to search with.
             drawn: the answer's photo will be drawn, so it is a picture, and not bytes.
 
         Raises:
@@ -155,28 +165,49 @@ class SearchService:
         """
         index = self.index
         with self._slot():
-            upload, photo = await self._reader.load(index, body, content_type)
-            answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-            self._embedder.put([_PendingSearch(index, photo, options, answer)])
-            try:
-                matches, searched, items = await asyncio.wait_for(answer, ANSWER_SECONDS)
-            except TimeoutError:
-                raise busy(self._batch_seconds) from None
+            upload, photo = await self._reader.load(index, body, content_type, crop)
+            matches, searched, items = await self._matches(index, photo, options, set())
             shown: PictureSource = upload.data
             if drawn and matches:
-                shown = await self._reader.read(upload, _DRAWN)
-        result = Answer(upload.name, shown, matches, searched)
+                shown = await self._reader.read(upload, replace(_DRAWN, crop=crop))
+        result = Answer(upload.name, shown, matches, searched, crop=crop)
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
         return SearchResult(result, items, index, square)
 
-    async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
-        """Return the matches of an item of an index, without the item; needs no model.
+    async def similar(
+        self, index: Index, item: Item, options: QueryOptions, crop: Crop | None = None
+    ) -> SearchResult:
+        """Return the matches of an item of an index, or of a part of it, without the item.
+
+        Only a part needs the model.
 
         Raises:
-            RequestError: too many requests are waiting.
+            RequestError: too many requests are waiting, or the item has no such part.
             UsageError: as `find`.
         """
-        return await self._searching.do("The search", partial(_similar, index, item, options))
+        if not crop:
+            return await self._searching.do("The search", partial(_similar, index, item, options))
+        with self._slot():
+            part = cropped(index.path_of(item), crop)
+            read = partial(pixels_of, part, index.manifest.embedder.side)
+            try:
+                photo = LoadedPhoto(await self.drawing.do("The picture", read))
+            except CropError as error:
+                raise RequestError(400, f"{item.label}: {error.reason}.") from error
+            matches, searched, items = await self._matches(index, photo, options, {item.id})
+        name = index.label_of(item, options.label)
+        return SearchResult(Answer(name, part, matches, searched, crop=crop), items, index, part)
+
+    async def _matches(
+        self, index: Index, photo: LoadedPhoto, options: QueryOptions, own: Set[int]
+    ) -> _Matches:
+        """Embed a photo and search with it, each in a batch."""
+        answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
+        self._embedder.put([_PendingSearch(index, photo, options, own, answer)])
+        try:
+            return await asyncio.wait_for(answer, ANSWER_SECONDS)
+        except TimeoutError:
+            raise busy(self._batch_seconds) from None
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -233,7 +264,8 @@ def _search(batch: list[_Embedded]) -> None:
         index, options = group[0][0].index, group[0][0].options
         found: Sequence[_Matches | Exception]
         try:
-            answers = index.matches(np.stack([vector for _, vector in group]), options)
+            own = [pending.own for pending, _ in group]
+            answers = index.matches(np.stack([vector for _, vector in group]), options, own)
             searched = index.count(options.where)
             found = [(matches, searched, _items(index, matches)) for matches in answers]
         except Exception as error:

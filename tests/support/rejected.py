@@ -18,6 +18,8 @@ REJECTED = [
     ("GET", f"/api/items/{'9' * 5_000}/similar", None, 404, "There is no such picture"),
     ("POST", "/api/search", b"P3 9 9 255\n" + b"1 " * 243, 400, "not a JPEG, PNG, WebP, GIF"),
     ("POST", "/api/search?group=yes", b"x", 400, "group must be true or false."),
+    ("POST", "/api/search?crop=1,2,3", b"x", 400, "The crop must be X,Y,WIDTH,HEIGHT"),
+    ("GET", "/api/items/1/similar?crop=9000,0,9,9", None, 400, "reaches beyond the picture, which"),
     ("GET", "/api/items/1/similar?where=Tpye1%3Dfire", None, 400, "Did you mean Type1?"),
     ("GET", "/api/items/1/similar?label=tpye1", None, 400, "Did you mean Type1?"),
     ("GET", "/api/items/1/similar?sha256=1", None, 400, "sha256 must be 64 hexadecimal digits"),

@@ -50,6 +50,7 @@ def bare(matches):
         ("?k=3&where=Type1%3Dgrass+and+HP+%3E+20", ["-k", "3", "--where", "Type1=grass and HP>20"]),
         ("?k=2&label=Type1&group=true", ["-k", "2", "--label-by", "Type1", "--group"]),
         ("?label=folder&group=true", ["--label-by", "folder", "--group"]),
+        ("?crop=10%25,20%25,50%25,60%25", ["--crop", "10%,20%,50%,60%"]),
     ],
 )
 def test_a_photo_gets_the_same_answer_as_on_the_command_line(
@@ -72,6 +73,25 @@ def test_similar_pictures_of_an_item_need_no_model(described, server, monkeypatc
     assert answer["query"] == item.label
     assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
     assert 7 not in [match["id"] for match in answer["matches"]]
+
+
+def test_a_part_of_an_item_is_searched_with(described, server):
+    with pokesim.open_index(described) as index:
+        path = described.parent / "creatures" / index.items[7].path
+        expected = index.query(path, crop=(20, 20, 100, 90), exclude_self=True)
+    answer = server.get("/api/items/7/similar?crop=20,20,100,90").json
+    assert answer["crop"] == "20,20,100,90"
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
+    whole = server.post("/api/search", path).json
+    part = server.post("/api/search?crop=0%25,0%25,50%25,50%25", path).json
+    assert whole["matches"][0]["distance"] == 0 < part["matches"][0]["distance"]
+    for kind in ("card", f"explain?match={expected[0].id}"):
+        cards = [
+            server.ask("POST", f"/api/{kind}{'&' if '?' in kind else '?'}item=7&{more}")
+            for more in ("", "crop=20,20,100,90")
+        ]
+        assert [one.status for one in cards] == [200, 200], cards[1].body
+        assert cards[0].body != cards[1].body
 
 
 def test_images_thumbnails_and_their_caching(described, server):

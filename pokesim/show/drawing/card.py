@@ -66,7 +66,8 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     else:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
-        write(canvas, (_MARGIN + 2, baseline), lead("your photo", answer), _TILE, 24, GREY)
+        name = "part of your photo" if answer.crop else "your photo"
+        write(canvas, (_MARGIN + 2, baseline), lead(name, answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
     _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
     if others:
