@@ -41,6 +41,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Answer": "pokesim.search.matches",
     "BuildReport": "pokesim.build.options",
+    "CombinationError": "pokesim.errors",
     "CorruptIndexError": "pokesim.errors",
     "CropError": "pokesim.errors",
     "Dataset": "pokesim.datasets",
@@ -81,6 +82,7 @@ _MODULES = {
 __all__ = [
     "Answer",
     "BuildReport",
+    "CombinationError",
     "CorruptIndexError",
     "CropError",
     "Dataset",
@@ -128,6 +130,7 @@ if TYPE_CHECKING:
     from pokesim.datasets import Dataset, fetch_dataset
     from pokesim.distributed.cluster import open_workers
     from pokesim.errors import (
+        CombinationError,
         CorruptIndexError,
         CropError,
         DatasetError,

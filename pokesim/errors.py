@@ -3,7 +3,8 @@
 PokesimError                     exit code 1
 ├── PictureError                 a picture cannot be read
 │   ├── NotAPictureError         … because the file is not an image
-│   └── CropError                … because it has no such part; exit code 2
+│   ├── CropError                … because it has no such part; exit code 2
+│   └── CombinationError         … together with others as one question; exit code 2
 ├── IndexFolderError             an index cannot be used, in a folder or on a server
 │   ├── IndexNotFoundError       … because it does not exist
 │   ├── CorruptIndexError        … because a file is missing or has changed
@@ -46,6 +47,12 @@ class NotAPictureError(PictureError):
 
 class CropError(PictureError):
     """A picture has no such part: it is smaller than the crop."""
+
+    exit_code = 2
+
+
+class CombinationError(PictureError):
+    """Photos do not make one question: two are the same, or they cancel each other out."""
 
     exit_code = 2
 

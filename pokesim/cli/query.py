@@ -74,6 +74,18 @@ def query(
             help="Search with this part of the photo, in pixels or in percent.",
         ),
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="[WEIGHT:]PHOTO",
+            help="Find what is like this photo as well; of weight 1 by default, as the first.",
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="[WEIGHT:]PHOTO", help="Find what is unlike this photo."),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Draw the photo and its matches to a PNG or JPEG.")
     ] = None,
@@ -103,6 +115,7 @@ def query(
     Examples:
         pokesim query photo.jpg -k 3 --save match.png --explain
         pokesim query photo.jpg --crop 10%,20%,50%,60% --save part.png
+        pokesim query photo.jpg --without 0.5:images/anguro.webp -k 3
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
         pokesim query photo.jpg --max-distance 0.9 --exclude-self
@@ -123,12 +136,15 @@ def query(
         check_page(html)
     if explain and not (save or html):
         raise UsageError("--explain needs --save or --html, which it colours.")
+    if explain and (also or unlike):
+        raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
     condition = all_of(where)
     good: list[Answer] = []
     failed: list[Answer] = []
     with record_spans() as spans:
         spans.seconds["start Python"] = time.process_time()
         with span("import NumPy and Pillow"):
+            from pokesim.search.combine import split_weight
             from pokesim.search.index import open_index
         opened = open_index(index, runtime=runtime, precision=precision)
         if opened.manifest.search.recall is not None:
@@ -144,6 +160,8 @@ def query(
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
                 crop=crop,
+                positive=map(split_weight, also or []),
+                negative=map(split_weight, unlike or []),
             )
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,15 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import Crop, CropArgument, PictureSource, as_crop, cropped, pixels_of
+from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata, Snapshot, Store
 from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
+from pokesim.search.combine import Example, Weighted, examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
-from pokesim.search.matches import STEM, Answer, Match, QueryOptions
+from pokesim.search.matches import STEM, Answer, Match, QueryKeywords, QueryOptions
 from pokesim.search.opened import OpenedSnapshot
 from pokesim.search.shared import Shared
 from pokesim.timing import span
@@ -122,31 +123,11 @@ class Index:
 
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
-        self,
-        photo: PictureSource,
-        k: int = DEFAULT_K,
-        *,
-        where: str | None = None,
-        label: str = STEM,
-        group: bool = False,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        exclude_self: bool = False,
-        crop: CropArgument = None,
+        self, photo: PictureSource, k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
     ) -> list[Match]: ...
     @overload
     def query(
-        self,
-        photo: Sequence[PictureSource],
-        k: int = DEFAULT_K,
-        *,
-        where: str | None = None,
-        label: str = STEM,
-        group: bool = False,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        exclude_self: bool = False,
-        crop: CropArgument = None,
+        self, photo: Sequence[PictureSource], k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
     ) -> list[list[Match]]: ...
     def query(
         self,
@@ -160,6 +141,8 @@ class Index:
         min_similarity: float | None = None,
         exclude_self: bool = False,
         crop: CropArgument = None,
+        positive: Iterable[Weighted] = (),
+        negative: Iterable[Weighted] = (),
     ) -> list[Match] | list[list[Match]]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
 
@@ -172,20 +155,25 @@ class Index:
             group: return the k best labels, each with its best picture.
             max_distance: drop matches beyond this Euclidean distance.
             min_similarity: drop matches less similar than this, in percent.
-            exclude_self: drop the photo itself if it is in the index.
+            exclude_self: drop the photo itself if it is in the index, and those of the next two.
             crop: search with this part of the upright photo: x, y, width and height in pixels, such
                 as ``(40, 80, 200, 200)``, or in percent, ``"10%,20%,50%,50%"``.
+            positive: photos that matches should be like as well, or pairs of a photo and a weight.
+                One vector is searched with: the weighted sum, of the photo with weight 1.
+            negative: photos that matches should be unlike: they are subtracted from the sum.
 
         Raises:
-            PictureError: a photo cannot be read, or has no such part (CropError).
+            PictureError: a photo cannot be read, has no such part (CropError), or is the same as
+                another or cancelled out by others (CombinationError).
             ModelError: the model of the index's embedder is not on this machine.
             UsageError: k is below 1, or the filter or the label is not valid for this index.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        part = as_crop(crop)
+        part, others = as_crop(crop), examples(positive, negative)
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            return [*map(_matches_or_raise, self._answers(photo, options, part))]
-        (answer,) = self._answers([photo], options, part)
+            parts = [cropped(one, part) for one in photo]
+            return [*map(_matches_or_raise, self._answers(parts, options, others))]
+        (answer,) = self._answers([cropped(photo, part)], options, others)
         return _matches_or_raise(answer)
 
     def answer(
@@ -200,6 +188,8 @@ class Index:
         min_similarity: float | None = None,
         exclude_self: bool = False,
         crop: CropArgument = None,
+        positive: Iterable[Weighted] = (),
+        negative: Iterable[Weighted] = (),
     ) -> Iterator[Answer]:
         """Yield an Answer for each photo in order; an unreadable photo does not stop the others.
 
@@ -209,13 +199,14 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        return self._answers([*iterable("photos", photos)], options, as_crop(crop))
+        part, others = as_crop(crop), examples(positive, negative)
+        parts = [cropped(photo, part) for photo in iterable("photos", photos)]
+        return self._answers(parts, options, others)
 
     def _answers(
-        self, given: Sequence[PictureSource], options: QueryOptions, crop: Crop | None
+        self, photos: Sequence[PictureSource], options: QueryOptions, others: Sequence[Example]
     ) -> Iterator[Answer]:
-        photos = [cropped(photo, crop) for photo in given]
-        return self._shared.iterate(lambda opened: opened.answers(photos, options))
+        return self._shared.iterate(lambda opened: opened.answers(photos, options, others))
 
     def matches(
         self,

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
-from pokesim.images import Crop, PictureSource
+from pokesim.images import Crop, CropArgument, PictureSource
 from pokesim.search import DEFAULT_K
+from pokesim.search.combine import Example, Weighted
 
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
 
 STEM, FOLDER = "stem", "folder"
+
+
+class QueryKeywords(TypedDict, total=False):
+    """The keyword arguments of `pokesim.search.index.Index.query`."""
+
+    where: str | None
+    label: str
+    group: bool
+    max_distance: float | None
+    min_similarity: float | None
+    exclude_self: bool
+    crop: CropArgument
+    positive: Iterable[Weighted]
+    negative: Iterable[Weighted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class Answer:
         searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
         crop: the part of the photo that was searched with; None for the whole.
+        others: photos that it was combined with.
     """
 
     query: str
@@ -104,6 +121,7 @@ class Answer:
     searched: int
     error: PictureError | None = None
     crop: Crop | None = None
+    others: Sequence[Example] = ()
 
     @property
     def resembles(self) -> bool:

@@ -94,6 +94,32 @@ def test_a_part_of_an_item_is_searched_with(described, server):
         assert cards[0].body != cards[1].body
 
 
+def test_a_photo_or_an_item_is_combined_with_items(described, server, photos):
+    with pokesim.open_index(described) as index:
+        items = [index.items[item_id] for item_id in (3, 9, 20)]
+        like, unlike, itself = (index.path_of(item) for item in items)
+        options = {"positive": [(like, 0.5)], "negative": [unlike], "exclude_self": True}
+        of_photo = index.query(photos[0], **options)
+        of_item = index.query(itself, **options)
+    more = f"with=0.5:3&without={items[1].sha256}"
+    answer = server.post(f"/api/search?{more}", photos[0]).json
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in of_photo]
+    assert [(one["query"], one["weight"], one["id"]) for one in answer["with"]] == [
+        (items[0].label, 0.5, 3)
+    ]
+    assert answer["without"][0]["sha256"] == items[1].sha256
+    answer = server.get(f"/api/items/20/similar?{more}").json
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in of_item]
+    part = server.get(f"/api/items/20/similar?{more}&crop=0%25,0%25,50%25,50%25").json
+    assert part["matches"] != answer["matches"]
+    card = server.post(f"/api/card?{more}", photos[0])
+    assert (card.status, card.headers["Content-Type"]) == (200, "image/png")
+    for path in ("/api/items/20/similar?with=20", "/api/items/20/similar?with=3&without=3"):
+        reply = server.get(path)
+        assert reply.status == 400
+        assert reply.json["error"].endswith(": given twice; give it once, with a weight.")
+
+
 def test_images_thumbnails_and_their_caching(described, server):
     with pokesim.open_index(described) as index:
         item = index.items[5]
