@@ -70,8 +70,8 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
         _draw_examples(canvas, answer.others, bottom - _SMALL)
-        name = "this mix" if answer.others else "your photo"
-        name = f"part of {name}" if answer.crop and not answer.others else name
+        photo = "part of your photo" if answer.crop else "your photo"
+        name = "this mix" if answer.others else photo
         write(canvas, (_MARGIN + 2, baseline), lead(name, answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
     _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
