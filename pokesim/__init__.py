@@ -42,7 +42,9 @@ __version__ = "0.1.0"
 _MODULES = {
     "Answer": "pokesim.search.matches",
     "BuildReport": "pokesim.build.options",
+    "CombinationError": "pokesim.errors",
     "CorruptIndexError": "pokesim.errors",
+    "CropError": "pokesim.errors",
     "Dataset": "pokesim.datasets",
     "DatasetError": "pokesim.errors",
     "Duplicate": "pokesim.analysis.duplicates",
@@ -84,7 +86,9 @@ _MODULES = {
 __all__ = [
     "Answer",
     "BuildReport",
+    "CombinationError",
     "CorruptIndexError",
+    "CropError",
     "Dataset",
     "DatasetError",
     "Duplicate",
@@ -133,7 +137,9 @@ if TYPE_CHECKING:
     from pokesim.datasets import Dataset, fetch_dataset
     from pokesim.distributed.cluster import open_workers
     from pokesim.errors import (
+        CombinationError,
         CorruptIndexError,
+        CropError,
         DatasetError,
         IncompatibleIndexError,
         IndexFolderError,

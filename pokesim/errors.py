@@ -2,7 +2,9 @@
 
 PokesimError                     exit code 1
 ├── PictureError                 a picture cannot be read
-│   └── NotAPictureError         … because the file is not an image
+│   ├── NotAPictureError         … because the file is not an image
+│   ├── CropError                … because it has no such part; exit code 2
+│   └── CombinationError         … together with others as one question; exit code 2
 ├── IndexFolderError             an index cannot be used, in a folder or on a server
 │   ├── IndexNotFoundError       … because it does not exist
 │   ├── CorruptIndexError        … because a file is missing or has changed
@@ -41,6 +43,18 @@ class PictureError(PokesimError):
 
 class NotAPictureError(PictureError):
     """A file is not an image in any format that pokesim can read."""
+
+
+class CropError(PictureError):
+    """A picture has no such part: it is smaller than the crop."""
+
+    exit_code = 2
+
+
+class CombinationError(PictureError):
+    """Photos do not make one question: two are the same, or they cancel each other out."""
+
+    exit_code = 2
 
 
 class IndexFolderError(PokesimError):

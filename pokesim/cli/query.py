@@ -23,7 +23,7 @@ from pokesim.cli.options import (
 )
 from pokesim.cli.output import complain, draw, note, results
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import PictureError, PokesimError, UsageError
+from pokesim.errors import PictureError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.search import DEFAULT_K
 from pokesim.show.answers import Format, verdict
@@ -67,6 +67,25 @@ def query(
     exclude_self: Annotated[
         bool, typer.Option("--exclude-self", help="Drop the photo itself, if it is indexed.")
     ] = False,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y,WIDTH,HEIGHT",
+            help="Search with this part of the photo, in pixels or in percent.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="[WEIGHT:]PHOTO",
+            help="Find what is like this photo as well; of weight 1 by default, as the first.",
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="[WEIGHT:]PHOTO", help="Find what is unlike this photo."),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Draw the photo and its matches to a PNG or JPEG.")
     ] = None,
@@ -95,6 +114,8 @@ def query(
 
     Examples:
         pokesim query photo.jpg -k 3 --save match.png --explain
+        pokesim query photo.jpg --crop 10%,20%,50%,60% --save part.png
+        pokesim query photo.jpg --without 0.5:images/anguro.webp -k 3
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
         pokesim query photo.jpg --max-distance 0.9 --exclude-self
@@ -115,12 +136,15 @@ def query(
         check_page(html)
     if explain and not (save or html):
         raise UsageError("--explain needs --save or --html, which it colours.")
+    if explain and (also or unlike):
+        raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
     condition = all_of(where)
     good: list[Answer] = []
     failed: list[Answer] = []
     with record_spans() as spans:
         spans.seconds["start Python"] = time.process_time()
         with span("import NumPy and Pillow"):
+            from pokesim.search.combine import split_weight
             from pokesim.search.index import open_index
         opened = open_index(index, runtime=runtime, precision=precision)
         if opened.manifest.search.recall is not None:
@@ -135,6 +159,9 @@ def query(
                 max_distance=max_distance,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
+                crop=crop,
+                positive=map(split_weight, also or []),
+                negative=map(split_weight, unlike or []),
             )
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]
@@ -150,7 +177,7 @@ def query(
         for line in spans_text(spans.seconds).splitlines():
             note(line)
     if failed:
-        raise typer.Exit(PokesimError.exit_code)
+        raise typer.Exit(max(answer.error.exit_code for answer in failed if answer.error))
 
 
 def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], drawn: bool) -> None:

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
-from pokesim.errors import NotAPictureError, PictureError
+from pokesim.errors import CropError, NotAPictureError, PictureError
 from pokesim.files import open_regular
 from pokesim.images import decode
+from pokesim.images.crop import Crop, CropArgument, as_crop
 from pokesim.images.decode import (
     LIGHT_BYTES,
     MAX_PIXELS,
     READING,
     Head,
     HeavyError,
+    NoSuchPartError,
     UnknownFormatError,
     UnreadableError,
     Wanted,
@@ -34,11 +36,15 @@ from pokesim.images.kinds import RAW_REASON, VIDEO_REASON, is_raw, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.source import (
     MAX_BYTES,
+    CroppedPicture,
     PictureSource,
+    WholePicture,
+    cropped,
     from_array,
     in_memory,
     is_file,
     name_of,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +56,9 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "READING",
+    "Crop",
+    "CropArgument",
+    "CroppedPicture",
     "Head",
     "HeavyError",
     "PictureProcesses",
@@ -57,7 +66,10 @@ __all__ = [
     "Pixels",
     "SlowPictureError",
     "Wanted",
+    "WholePicture",
+    "as_crop",
     "as_pixels",
+    "cropped",
     "find_files",
     "has_picture_ending",
     "head_of",
@@ -68,6 +80,7 @@ __all__ = [
     "read",
     "read_isolated",
     "thumbnail_of",
+    "whole",
 ]
 
 Pixels: TypeAlias = "NDArray[np.uint8]"
@@ -150,8 +163,10 @@ def read(
     Raises:
         NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond ``seconds``.
     """
+    if isinstance(source, CroppedPicture):
+        wanted, source = replace(wanted, crop=source.crop), source.picture
     if not is_file(source):
-        source = in_memory(source)
+        source = whole(in_memory(source))
     try:
         if not isinstance(source, str | os.PathLike | bytes | Image.Image):
             source = from_array(source)
@@ -212,6 +227,8 @@ def _picture_error(source: PictureSource, error: Exception) -> PictureError:
             return NotAPictureError(name_of(source), VIDEO_REASON)
         case UnknownFormatError():
             return NotAPictureError(name_of(source), str(error))
+        case NoSuchPartError():
+            return CropError(name_of(source), str(error))
         case FileNotFoundError():
             reason = "no such file"
         case PermissionError():

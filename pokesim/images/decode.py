@@ -1,7 +1,7 @@
 """Decode a picture with Pillow and scale it, in this process.
 
 Pictures are read in the same way for an index and for a query: first frame, upright by its EXIF
-orientation, transparency on white, RGB, squeezed to a square without cropping.
+orientation, transparency on white, RGB, squeezed to a square. Of a query, it may be a part.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from pokesim.images.crop import Box, Crop
 from pokesim.images.kinds import START_BYTES, is_heif
 
 MAX_PIXELS = 89_478_485
@@ -54,6 +55,9 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+_Region: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom of what is scaled, in decoded pixels, of which a JPEG has fewer."""
+
 # EXIF orientation → the operation that makes the picture upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,6 +86,10 @@ class UnknownFormatError(UnreadableError):
     """The data is not an image in one of the accepted formats."""
 
 
+class NoSuchPartError(UnreadableError):
+    """The picture has no such part."""
+
+
 class HeavyError(Exception):
     """A picture is not light: reading it may take long, or a lot of memory."""
 
@@ -94,6 +102,7 @@ class Wanted:
         width: of the result, in pixels; 0 for the header only.
         height: the same.
         proportional: fit into width × height in proportion, instead of filling it.
+        crop: the part of the picture to read; None for the whole.
         max_pixels: limit on the picture's width × height, checked before it is decoded.
         uploaded: accept HEIF and the formats in `UPLOADED` only.
         light: raise HeavyError unless the picture is light.
@@ -102,6 +111,7 @@ class Wanted:
     width: int = 0
     height: int = 0
     proportional: bool = False
+    crop: Crop | None = None
     max_pixels: int = MAX_PIXELS
     uploaded: bool = False
     light: bool = False
@@ -116,7 +126,7 @@ def read(file: BinaryIO, wanted: Wanted) -> tuple[Head, Image.Image | None]:
     """Read an encoded picture: its header and, unless only that is wanted, its RGB pixels.
 
     Raises:
-        UnreadableError: it is damaged, exceeds a limit, or is not an image.
+        UnreadableError: it is damaged, exceeds a limit, is not an image, or lacks the part.
         HeavyError: it is not light, and must be.
     """
     with _reasons(wanted), _opened(file, wanted) as picture:
@@ -128,6 +138,8 @@ def read(file: BinaryIO, wanted: Wanted) -> tuple[Head, Image.Image | None]:
             return head, None
         try:
             return head, _fitted(picture, wanted)
+        except NoSuchPartError:
+            raise
         except Exception as error:
             # A decoder may report that memory ran out as if the data were damaged.
             needed = _DECODER_BYTES.get(head.format, 8) * head.width * head.height
@@ -227,24 +239,37 @@ def _is_light(picture: ImageFile.ImageFile, file: BinaryIO) -> bool:
 
 
 def _fitted(picture: Image.Image, wanted: Wanted) -> Image.Image:
-    """Scale a whole picture as wanted."""
-    if not wanted.proportional:
-        return _scaled(picture, wanted.width, wanted.height)
+    """Scale a picture, or the wanted part of it, as wanted."""
     width, height = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
+    part = None
+    if wanted.crop:
+        try:
+            part = wanted.crop.box(width, height)
+        except ValueError as error:
+            raise NoSuchPartError(str(error)) from error
+        width, height = part[2] - part[0], part[3] - part[1]
+    if not wanted.proportional:
+        return _scaled(picture, wanted.width, wanted.height, part)
     scale = min(wanted.width / width, wanted.height / height)
-    return _scaled(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+    return _scaled(picture, max(1, round(width * scale)), max(1, round(height * scale)), part)
 
 
-def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
-    """Scale a whole picture to ``width`` × ``height``, upright, on white, RGB."""
+def _scaled(picture: Image.Image, width: int, height: int, part: Box | None) -> Image.Image:
+    """Scale a picture, or a part of it, to ``width`` × ``height``, upright, on white, RGB."""
     orientation = _orientation(picture)
     size = (height, width) if orientation >= 5 else (width, height)
-    # libjpeg decodes a JPEG at 1/2, 1/4 or 1/8 scale if that is still twice the required size.
-    picture.draft(None, (2 * size[0], 2 * size[1]))
-    if picture.width * picture.height <= _BAND_PIXELS or _scales(picture):
-        small = _scalable(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    box = _drafted(picture, size, part and _as_stored(part, picture.size, orientation))
+    around = (math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3]))
+    is_large = (around[2] - around[0]) * (around[3] - around[1]) > _BAND_PIXELS
+    if is_large and not _scales(picture):
+        small = _scaled_in_bands(picture, size, box, around)
     else:
-        small = _scaled_in_bands(picture, size)
+        top = _brightest(picture)
+        if part and not is_large:
+            # Scaled without the pixels around it, so it is as if the part were the picture.
+            picture, box = picture.crop(around), _moved(box, around)
+        bilinear = Image.Resampling.BILINEAR
+        small = _scalable(picture, top).resize(size, bilinear, box, reducing_gap=3.0)
     if orientation in _UPRIGHT:
         # Turning the small picture is cheap and gives the same pixels as turning the large one.
         small = small.transpose(_UPRIGHT[orientation])
@@ -253,33 +278,75 @@ def _scaled(picture: Image.Image, width: int, height: int) -> Image.Image:
     return small.convert("RGB")
 
 
-def _scaled_in_bands(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale a large picture that must be converted first, or has alpha: reduce it in bands."""
-    picture.load()
-    columns, rows = (
-        max(1, side // (3 * small)) for side, small in zip(picture.size, size, strict=True)
-    )
-    tall = rows * max(1, _BAND_PIXELS // 4 // (picture.width * rows))
-    tops = range(0, picture.height, tall)
-    white = max((_top(band) for _, band in _bands(picture, tops)), default=0.0)
+def _as_stored(part: Box, stored: tuple[int, int], orientation: int) -> Box:
+    """Return a part of an upright picture as that of the stored one, of this size."""
+    left, top, right, bottom = part
+    width, height = stored[::-1] if orientation >= 5 else stored
+    if orientation in (2, 3, 6, 7):
+        left, right = width - right, width - left
+    if orientation in (3, 4, 7, 8):
+        top, bottom = height - bottom, height - top
+    return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
+
+
+def _drafted(picture: Image.Image, size: tuple[int, int], part: Box | None) -> _Region:
+    """Let a JPEG be decoded small; return the part's place, or the whole, in the decoded picture.
+
+    libjpeg decodes at 1/2, 1/4 or 1/8 scale if that is still twice the required size.
+    """
+    if not part:
+        picture.draft(None, (2 * size[0], 2 * size[1]))
+        return (0, 0, *picture.size)
+    width, height = picture.size
+    columns = math.ceil(2 * size[0] * width / (part[2] - part[0]))
+    rows = math.ceil(2 * size[1] * height / (part[3] - part[1]))
+    drafted = picture.draft(None, (columns, rows))
+    times = width / drafted[1][2] if drafted else 1  # 1, 2, 4 or 8
+    left, top, right, bottom = part
+    return left / times, top / times, right / times, bottom / times
+
+
+def _scaled_in_bands(
+    picture: Image.Image, size: tuple[int, int], box: _Region, around: Box
+) -> Image.Image:
+    """Scale what is in a box of a large picture that must be converted: reduce it in bands.
+
+    Args:
+        picture: the picture; without alpha and in mode L or RGB, it needs no bands.
+        size: the size to scale to.
+        box: the region to scale.
+        around: the whole pixels around it.
+    """
+    white = _brightest(picture)
+    left, top, right, bottom = around
+    columns = max(1, (right - left) // (3 * size[0]))
+    rows = max(1, (bottom - top) // (3 * size[1]))
+    tall = rows * max(1, _BAND_PIXELS // 4 // ((right - left) * rows))
     reduced: Image.Image | None = None
-    for top, band in _bands(picture, tops):
+    for start, band in _bands(picture, around, tall):
         part = _scalable(band, white)
         # Colours are averaged in proportion to their alpha.
         part = (part.convert("RGBa") if part.mode == "RGBA" else part).reduce((columns, rows))
         if reduced is None:
-            reduced = Image.new(part.mode, (part.width, math.ceil(picture.height / rows)))
-        reduced.paste(part, (0, top // rows))
+            reduced = Image.new(part.mode, (part.width, math.ceil((bottom - top) / rows)))
+        reduced.paste(part, (0, (start - top) // rows))
     assert reduced
-    box = (0, 0, picture.width / columns, picture.height / rows)
-    small = reduced.resize(size, Image.Resampling.BILINEAR, box)
+    inner = _moved(box, around)
+    inner = (inner[0] / columns, inner[1] / rows, inner[2] / columns, inner[3] / rows)
+    small = reduced.resize(size, Image.Resampling.BILINEAR, inner)
     return small.convert("RGBA") if small.mode == "RGBa" else small
 
 
-def _bands(picture: Image.Image, tops: range) -> Iterator[tuple[int, Image.Image]]:
-    for top in tops:
-        bottom = min(top + tops.step, picture.height)
-        yield top, picture.crop((0, top, picture.width, bottom))
+def _moved(box: _Region, around: Box) -> _Region:
+    """Return a region from the corner of the pixels around it."""
+    left, top = around[:2]
+    return box[0] - left, box[1] - top, box[2] - left, box[3] - top
+
+
+def _bands(picture: Image.Image, box: Box, tall: int) -> Iterator[tuple[int, Image.Image]]:
+    left, top, right, bottom = box
+    for start in range(top, bottom, tall):
+        yield start, picture.crop((left, start, right, min(start + tall, bottom)))
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -301,7 +368,7 @@ def _scales(picture: Image.Image) -> bool:
     return picture.mode in ("L", "RGB") and not picture.has_transparency_data
 
 
-def _scalable(picture: Image.Image, top: float | None = None) -> Image.Image:
+def _scalable(picture: Image.Image, top: float) -> Image.Image:
     """Return the picture as L, RGB or RGBA, the modes that scale correctly.
 
     Args:
@@ -309,7 +376,7 @@ def _scalable(picture: Image.Image, top: float | None = None) -> Image.Image:
         top: the brightest value of the whole picture, if it has more than 8 bits per value.
     """
     if _is_deep(picture):
-        return _eight_bit(picture, _top(picture) if top is None else top)
+        return _eight_bit(picture, top)
     if picture.has_transparency_data:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA")
     return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
@@ -319,13 +386,16 @@ def _is_deep(picture: Image.Image) -> bool:
     return picture.mode in ("I", "F") or picture.mode.startswith("I;16")
 
 
-def _top(picture: Image.Image) -> float:
+def _brightest(picture: Image.Image) -> float:
     """Return the brightest value of a grey picture of 16 or 32 bits per pixel, else 0."""
-    import numpy as np  # only here and below, as it takes longer to import than Pillow
-
     if not _is_deep(picture):
         return 0.0
-    return float(np.nan_to_num(np.array(picture, dtype=np.float32), copy=False).max())
+    import numpy as np  # only here and below: it takes longer to import than Pillow, and memory
+
+    tall = max(1, _BAND_PIXELS // 4 // picture.width)
+    bands = _bands(picture, (0, 0, *picture.size), tall)
+    grey = (np.array(band, dtype=np.float32) for _, band in bands)
+    return max(float(np.nan_to_num(values, copy=False).max()) for values in grey)
 
 
 def _eight_bit(picture: Image.Image, top: float) -> Image.Image:

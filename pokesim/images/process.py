@@ -22,6 +22,7 @@ from PIL import Image
 from pokesim.images.decode import (
     Head,
     HeavyError,
+    NoSuchPartError,
     UnknownFormatError,
     UnreadableError,
     Wanted,
@@ -192,6 +193,8 @@ def _result(
             raise HeavyError
         case "unknown":
             raise UnknownFormatError(response["reason"])
+        case "no part":
+            raise NoSuchPartError(response["reason"])
         case "unreadable":
             raise UnreadableError(response["reason"])
         case "file":

@@ -1,22 +1,36 @@
-"""Where a picture comes from: a file, a URL, standard input, or memory."""
+"""Where a picture comes from: a file, a URL, standard input, or memory; all of it, or a part."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image
 
 from pokesim.errors import PictureError
+from pokesim.images.crop import Crop
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PictureSource: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
+WholePicture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
 """A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, a Pillow image, or an
 array of RGB pixels, uint8 (height, width, 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CroppedPicture:
+    """A part of a picture; it is read as if it were the picture."""
+
+    picture: WholePicture
+    crop: Crop
+
+
+PictureSource: TypeAlias = WholePicture | CroppedPicture
+"""A picture, or a part of one."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """Size limit for a picture from a URL or standard input."""
@@ -32,6 +46,16 @@ class _Received(bytes):
     filename: str
 
 
+def cropped(source: PictureSource, crop: Crop | None) -> PictureSource:
+    """Return a part of a picture; the whole for None."""
+    return CroppedPicture(whole(source), crop) if crop else source
+
+
+def whole(source: PictureSource) -> WholePicture:
+    """Return the picture that a source is, or is a part of."""
+    return source.picture if isinstance(source, CroppedPicture) else source
+
+
 def in_memory(source: PictureSource) -> PictureSource:
     """Load a source that can be read only once (standard input, a pipe) or slowly (a URL).
 
@@ -41,6 +65,8 @@ def in_memory(source: PictureSource) -> PictureSource:
     Raises:
         PictureError: the source is empty, larger than `MAX_BYTES`, or cannot be fetched.
     """
+    if isinstance(source, CroppedPicture):
+        return cropped(in_memory(source.picture), source.crop)
     if not is_file(source):
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if source == "-" else _fetched(str(source))
     elif isinstance(source, str | Path) and _is_stream(Path(source)):
@@ -75,6 +101,7 @@ def from_array(pixels: Any) -> Image.Image:
 
 def is_file(source: PictureSource) -> bool:
     """Return False for standard input and for a URL, True for any other source."""
+    source = whole(source)
     return not (
         isinstance(source, str)
         and (source == "-" or source.lower().startswith(("http://", "https://")))
@@ -99,6 +126,7 @@ def _fetched(url: str) -> bytes:
 
 def name_of(source: PictureSource) -> str:
     """Return the name of a picture source for messages and results."""
+    source = whole(source)
     if isinstance(source, str | Path):
         return "standard input" if source == "-" else str(source)
     return str(getattr(source, "filename", "") or "picture in memory")

@@ -16,11 +16,20 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pokesim.files import open_regular
-from pokesim.images.decode import HeavyError, UnknownFormatError, UnreadableError, Wanted, read
+from pokesim.images.crop import Crop
+from pokesim.images.decode import (
+    HeavyError,
+    NoSuchPartError,
+    UnknownFormatError,
+    UnreadableError,
+    Wanted,
+    read,
+)
 
 try:
     import resource
@@ -52,6 +61,8 @@ def main() -> None:
 
 def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     wanted = Wanted(**request["wanted"])
+    if wanted.crop:
+        wanted = replace(wanted, crop=Crop(**request["wanted"]["crop"]))
     try:
         with _limits(wanted.memory, request["cpu_seconds"]):
             with _opened(request["path"], data) as file:
@@ -61,6 +72,8 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         return {"error": "heavy"}, b""
     except UnknownFormatError as error:
         return {"error": "unknown", "reason": str(error)}, b""
+    except NoSuchPartError as error:
+        return {"error": "no part", "reason": str(error)}, b""
     except UnreadableError as error:
         return {"error": "unreadable", "reason": str(error)}, b""
     except OSError as error:

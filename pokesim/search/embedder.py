@@ -22,7 +22,7 @@ from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
-from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of
+from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, whole
 from pokesim.index.item import path_in
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.store import Reader
@@ -147,7 +147,7 @@ class IndexEmbedder:
         return projection.apply(rows) if projection else rows
 
     def load(self, photo: PictureSource) -> LoadedPhoto:
-        """Read a photo, unless the index holds a picture with the same bytes.
+        """Read a photo, unless it is whole and the index holds a picture with the same bytes.
 
         Raises:
             PictureError: the photo cannot be read.
@@ -197,8 +197,11 @@ class IndexEmbedder:
                 yield photo, one if isinstance(one, PictureError) else next(rows)
 
     def ids_of(self, photo: PictureSource) -> Set[int]:
-        """Return the id of the photo's path, or else the ids of pictures with the same bytes."""
-        items = self._reader.items
+        """Return the id of the photo's path, or else the ids of pictures with the same bytes.
+
+        Those of a part are those of the whole.
+        """
+        items, photo = self._reader.items, whole(photo)
         if isinstance(photo, str | Path):
             item_id = items.id_of_path(path_in(Path(self._manifest.images), photo))
             if item_id is not None:
@@ -213,7 +216,7 @@ def _next_batch(loaded: Iterator[Result]) -> list[Result]:
 
 
 def _digest_of(photo: PictureSource) -> str | None:
-    """Return the SHA-256 of a photo's bytes, or None for a Pillow image or an unreadable file."""
+    """Return the SHA-256 of a photo's bytes; None for a part, a Pillow image or no such file."""
     try:
         if isinstance(photo, bytes):
             return hashlib.sha256(photo).hexdigest()

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,15 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import choice, iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import PictureSource, pixels_of
+from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata, Snapshot, Store
 from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
+from pokesim.search.combine import Example, Weighted, examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
-from pokesim.search.matches import STEM, Answer, Match, Matches, QueryOptions
+from pokesim.search.matches import STEM, Answer, Match, Matches, QueryKeywords, QueryOptions
 from pokesim.search.opened import OpenedSnapshot
 from pokesim.search.picture import Picture
 from pokesim.search.shared import Shared
@@ -172,31 +173,11 @@ class Index:
 
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
-        self,
-        photo: PictureSource,
-        k: int = DEFAULT_K,
-        *,
-        where: str | None = None,
-        label: str = STEM,
-        group: bool = False,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        exclude_self: bool = False,
-        errors: Literal["raise", "skip"] = "raise",
+        self, photo: PictureSource, k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
     ) -> Matches: ...
     @overload
     def query(
-        self,
-        photo: Sequence[PictureSource],
-        k: int = DEFAULT_K,
-        *,
-        where: str | None = None,
-        label: str = STEM,
-        group: bool = False,
-        max_distance: float | None = None,
-        min_similarity: float | None = None,
-        exclude_self: bool = False,
-        errors: Literal["raise", "skip"] = "raise",
+        self, photo: Sequence[PictureSource], k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
     ) -> list[Matches]: ...
     def query(
         self,
@@ -209,6 +190,9 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
+        positive: Iterable[Weighted] = (),
+        negative: Iterable[Weighted] = (),
         errors: Literal["raise", "skip"] = "raise",
     ) -> Matches | list[Matches]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
@@ -223,20 +207,28 @@ class Index:
             group: return the k best labels, each with its best picture.
             max_distance: drop matches beyond this Euclidean distance.
             min_similarity: drop matches less similar than this, in percent.
-            exclude_self: drop the photo itself if it is in the index.
+            exclude_self: drop the photo itself if it is in the index, and those of the next two.
+            crop: search with this part of the upright photo: x, y, width and height in pixels, such
+                as ``(40, 80, 200, 200)``, or in percent, ``"10%,20%,50%,50%"``.
+            positive: photos that matches should be like as well, or pairs of a photo and a weight.
+                One vector is searched with: the weighted sum, of the photo with weight 1.
+            negative: photos that matches should be unlike: they are subtracted from the sum.
             errors: "raise" an error for a photo that cannot be read, or "skip" it: it has no
                 matches.
 
         Raises:
-            PictureError: a photo cannot be read.
+            PictureError: a photo cannot be read, has no such part (CropError), or is the same as
+                another or cancelled out by others (CombinationError).
             ModelError: the model of the index's embedder is not on this machine.
             UsageError: k is below 1, or the filter or the label is not valid for this index.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
+        part, others = as_crop(crop), examples(positive, negative)
         skip = choice("errors", errors, _OnError) is _OnError.SKIP
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            return [_matches_of(answer, skip) for answer in self._answers(photo, options)]
-        (answer,) = self._answers([photo], options)
+            parts = [cropped(one, part) for one in photo]
+            return [_matches_of(answer, skip) for answer in self._answers(parts, options, others)]
+        (answer,) = self._answers([cropped(photo, part)], options, others)
         return _matches_of(answer, skip)
 
     def answer(
@@ -250,6 +242,9 @@ class Index:
         max_distance: float | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
+        crop: CropArgument = None,
+        positive: Iterable[Weighted] = (),
+        negative: Iterable[Weighted] = (),
     ) -> Iterator[Answer]:
         """Yield an Answer for each photo in order; an unreadable photo does not stop the others.
 
@@ -259,10 +254,14 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        return self._answers([*iterable("photos", photos)], options)
+        part, others = as_crop(crop), examples(positive, negative)
+        parts = [cropped(photo, part) for photo in iterable("photos", photos)]
+        return self._answers(parts, options, others)
 
-    def _answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
-        return self._shared.iterate(lambda opened: opened.answers(photos, options))
+    def _answers(
+        self, photos: Sequence[PictureSource], options: QueryOptions, others: Sequence[Example]
+    ) -> Iterator[Answer]:
+        return self._shared.iterate(lambda opened: opened.answers(photos, options, others))
 
     def matches(
         self,
@@ -312,7 +311,7 @@ class Index:
         return self._shared.iterate(lambda opened: opened.embedder.embed_photos(photos))
 
     def load(self, photo: PictureSource) -> LoadedPhoto:
-        """Read a photo, unless the index holds a picture with the same bytes.
+        """Read a photo, unless it is whole and the index holds a picture with the same bytes.
 
         Raises:
             PictureError: the photo cannot be read.
@@ -418,19 +417,22 @@ class Index:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return self._shared.iterate(lambda opened: opened.reader.blocks())
 
-    def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
+    def explain(
+        self, photo: PictureSource, picture: PictureSource, *, crop: CropArgument = None
+    ) -> Explanation:
         """Show where a photo and a picture, such as a match's path, resemble each other.
 
-        Both are embedded again, by LiteRT in float32 regardless of the index's runtime.
+        Both are embedded again, by LiteRT in float32 regardless of the index's runtime. ``crop`` is
+        that of `query`.
 
         Raises:
-            PictureError: one of them cannot be read.
+            PictureError: one of them cannot be read, or the photo has no such part.
             ModelError: the model of the index's embedder is not on this machine.
             PokesimError: the vector is not a sum over positions; class probabilities are not.
         """
         self._shared.check()
-        side = self.manifest.embedder.side
-        pixels = np.stack([pixels_of(one, side) for one in (photo, picture)])
+        side, part = self.manifest.embedder.side, cropped(photo, as_crop(crop))
+        pixels = np.stack([pixels_of(one, side) for one in (part, picture)])
         with self._shared.call() as opened:
             return opened.explain(pixels)
 

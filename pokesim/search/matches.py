@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from PIL import Image
 
 from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
-from pokesim.images import PictureSource, image_of
+from pokesim.images import Crop, CropArgument, PictureSource, image_of
 from pokesim.search import DEFAULT_K
+from pokesim.search.combine import Example, Weighted
 
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
 
 STEM, FOLDER = "stem", "folder"
+
+
+class QueryKeywords(TypedDict, total=False):
+    """The keyword arguments of `pokesim.search.index.Index.query`."""
+
+    where: str | None
+    label: str
+    group: bool
+    max_distance: float | None
+    min_similarity: float | None
+    exclude_self: bool
+    crop: CropArgument
+    positive: Iterable[Weighted]
+    negative: Iterable[Weighted]
+    errors: Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,8 @@ class Answer:
         matches: nearest first.
         searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
+        crop: the part of the photo that was searched with; None for the whole.
+        others: photos that it was combined with.
     """
 
     query: str
@@ -141,6 +160,8 @@ class Answer:
     matches: list[Match]
     searched: int
     error: PictureError | None = None
+    crop: Crop | None = None
+    others: Sequence[Example] = ()
 
     @property
     def resembles(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import spec_of
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.errors import PictureError
-from pokesim.images import PictureSource, name_of
+from pokesim.errors import CombinationError, PictureError
+from pokesim.images import CroppedPicture, PictureSource, name_of, whole
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, Nearest
+from pokesim.search.combine import Example, combined
 from pokesim.search.embedder import IndexEmbedder, IndexModels
 from pokesim.search.matcher import Matcher
 from pokesim.search.matches import Answer, Match, QueryOptions
@@ -47,21 +49,50 @@ class OpenedSnapshot:
         """Close the files."""
         self.reader.close()
 
-    def answers(self, photos: Sequence[PictureSource], options: QueryOptions) -> Iterator[Answer]:
+    def answers(
+        self, photos: Sequence[PictureSource], options: QueryOptions, others: Sequence[Example]
+    ) -> Iterator[Answer]:
         """Yield an answer for each photo; see `pokesim.search.index.Index.answer`."""
         view = self.views.of(options.where)  # reports an invalid filter before reading photos
-        embedded = zip(photos, self.embedder.embed_photos(photos), strict=True)
+        examples = list(self._examples(others))
+        drawn = [one for one, _ in examples]
+        left_out = drawn if options.exclude_self else []
+        away = {item_id for one in left_out for item_id in self.embedder.ids_of(one.photo)}
+        embedded = zip(photos, self._embedded(photos, examples), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
-            own = [self.embedder.ids_of(photo) for photo, _ in good if options.exclude_self]
+            own = [self.embedder.ids_of(photo) | away for photo, _ in good if options.exclude_self]
             xq = np.array([vector for _, vector in good], np.float32)
             found = self.matches(xq, options, own) if good else iter(())
             for given, (photo, vector) in batch:
-                query = given if isinstance(given, str) else name_of(given)
-                if isinstance(vector, PictureError):
-                    yield Answer(query, photo, [], len(view), vector)
+                query = str(whole(given)) if isinstance(whole(given), str) else name_of(given)
+                crop = given.crop if isinstance(given, CroppedPicture) else None
+                error = vector if isinstance(vector, PictureError) else None
+                matches = [] if error else next(found)
+                yield Answer(query, photo, matches, len(view), error, crop, drawn)
+
+    def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:
+        """Yield each example with its vector. Raises PictureError."""
+        embedded = self.embedder.embed_photos([one.photo for one in others])
+        for one, (photo, vector) in zip(others, embedded, strict=True):
+            if isinstance(vector, PictureError):
+                raise vector
+            yield replace(one, photo=photo), vector
+
+    def _embedded(
+        self,
+        photos: Sequence[PictureSource],
+        examples: Sequence[tuple[Example, NDArray[np.float32]]],
+    ) -> Iterator[tuple[PictureSource, NDArray[np.float32] | PictureError]]:
+        """Yield each photo with its vector, combined with those of examples, or the error."""
+        for photo, vector in self.embedder.embed_photos(photos):
+            try:
+                if examples and not isinstance(vector, PictureError):
+                    yield photo, combined(name_of(photo), vector, examples)
                 else:
-                    yield Answer(query, photo, next(found), len(view))
+                    yield photo, vector
+            except CombinationError as error:
+                yield photo, error
 
     def matches(
         self,

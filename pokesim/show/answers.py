@@ -2,9 +2,10 @@
 
 JSON is an array, NDJSON a line per photo, of ``{"query": …, "resembles": …, "verdict": …,
 "matches": [{"rank", "label", "path", "distance", "similarity"}]}``, or ``{"query": …, "error": …}``
-for a photo that cannot be read. "resembles" is whether the best match looks like the photo or is
-only the closest, and "verdict" says so in words. A match also has "near" if the query was for
-labels, and "metadata" if the index has a table.
+for a photo that cannot be read. It has "crop" if the query was for a part, and "with" or "without",
+[{"query", "weight"}], if the photo was combined with others. "resembles" is whether the best match
+looks like the photo or is only the closest, and "verdict" says so in words. A match also has "near"
+if the query was for labels, and "metadata" if the index has a table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pokesim.show.text import columns, json_text, plain, readable_path
 
 if TYPE_CHECKING:
+    from pokesim.search.combine import Example
     from pokesim.search.matches import Answer, Match
 
 
@@ -62,6 +64,8 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         return {"query": answer.query, "error": str(answer.error)}
     return {
         "query": answer.query,
+        **({"crop": str(answer.crop)} if answer.crop else {}),
+        **_examples(answer),
         "resembles": answer.resembles,
         "verdict": verdict(answer),
         "matches": [_match_dict(match) for match in answer.matches],
@@ -73,6 +77,28 @@ def verdict(answer: Answer) -> str:
     if not answer.matches:
         return "no match"
     return "looks most like" if answer.resembles else f"closest of {answer.searched:,}"
+
+
+def query_name(answer: Answer) -> str:
+    """Return what was searched with, such as "a.jpg (10%,20%,50%,60%) + 0.5 × b.jpg"."""
+    name = f"{answer.query} ({answer.crop})" if answer.crop else answer.query
+    for one in answer.others:
+        share = "" if abs(one.weight) == 1 else f"{abs(one.weight):g} × "
+        name += f" {sign(one)} {share}{one.query}"
+    return name
+
+
+def sign(one: Example) -> str:
+    """Return whether matches are to be like a photo, "+", or unlike it, "−"."""
+    return "+" if one.weight > 0 else "−"
+
+
+def _examples(answer: Answer) -> dict[str, list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in answer.others:
+        group = groups.setdefault("with" if one.weight > 0 else "without", [])
+        group.append({"query": one.query, "weight": abs(one.weight)})
+    return groups
 
 
 def lead(name: str, answer: Answer) -> str:
@@ -121,9 +147,9 @@ def _write_table(answers: Iterator[Answer], out: Output, extra: Sequence[str]) -
         ]
         gap = "\n" if number else ""
         title = (
-            f"{lead(answer.query, answer)} {answer.matches[0].label}"
+            f"{lead(query_name(answer), answer)} {answer.matches[0].label}"
             if answer.matches
-            else answer.query
+            else query_name(answer)
         )
         out.write(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}\n")
 

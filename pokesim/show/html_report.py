@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path, PurePath
 
@@ -10,7 +11,7 @@ from pokesim.gallery import data_url
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation
 from pokesim.search.matches import Answer, Match
-from pokesim.show.answers import verdict
+from pokesim.show.answers import query_name, verdict
 from pokesim.show.drawing.canvas import tile
 from pokesim.show.drawing.heatmap import heated, scale
 from pokesim.show.html_page import save_page
@@ -49,7 +50,7 @@ def save_report(
 
 
 def _name(answer: Answer) -> str:
-    return plain(PurePath(answer.query).name)
+    return plain(query_name(replace(answer, query=PurePath(answer.query).name)))
 
 
 def _section(answer: Answer, explanation: Explanation | None) -> str:

@@ -23,7 +23,8 @@ from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
 from pokesim.embedders.catalog import spec_of
-from pokesim.errors import PictureError, PokesimError, UsageError
+from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
+from pokesim.index.item import Item
 from pokesim.search.index import Index
 from pokesim.search.matches import FOLDER, STEM, Answer
 from pokesim.show.answers import as_dict
@@ -31,7 +32,7 @@ from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of, webp_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.params import item_of, query_options_of
+from pokesim.web.params import item_of, search_request_of
 from pokesim.web.responses import JsonResponse, RequestError
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -151,10 +152,12 @@ class _Api:
 
     async def explain(self, request: Request) -> Response:
         """Draw where a photo, or a picture of the index, and one of its matches are alike."""
+        if {"with", "without"} & request.query_params.keys():
+            raise RequestError(400, "Only one photo is explained: leave out with and without.")
         shown = request.query_params.get("item")
         async with self._result(request, shown, drawn=True) as found:
             item = item_of(
-                found.index, request, request.query_params.get("match", ""), "match_sha256"
+                found.asked.index, request, request.query_params.get("match", ""), "match_sha256"
             )
             matches = [match for match in found.answer.matches if match.id == item.id]
             if not matches:
@@ -167,16 +170,13 @@ class _Api:
         self, request: Request, item: str | None, *, drawn: bool = False
     ) -> AsyncIterator[SearchResult]:
         """Yield the matches of an item, by id, or else of the photo in the request's body."""
-        options = query_options_of(request)
-        if item is not None:
-            index = self._service.index
-            yield await self._service.similar(index, item_of(index, request, item), options)
+        asked = search_request_of(self._service.index, request, item)
+        if asked.item:
+            yield await self._service.similar(asked, asked.item)
             return
-        if "sha256" in request.query_params:
-            raise RequestError(400, "sha256 is only valid together with the id of a picture.")
         async with self._uploads.received(request) as body:
             content_type = request.headers.get("content-type", "")
-            yield await self._service.find(body, content_type, options, drawn=drawn)
+            yield await self._service.find(asked, body, content_type, drawn=drawn)
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
         png = await self._service.drawing.do("The picture", lambda: png_of(draw()))
@@ -190,19 +190,26 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
     """Return an answer as the command line writes it, without the server's own paths."""
     answer = as_dict(found.answer)
     for match, item in zip(answer["matches"], found.items, strict=True):
-        address = f"{item.id}?sha256={item.sha256}"
-        match |= {
-            "path": PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path,
-            "id": item.id,
-            "sha256": item.sha256,
-            "image": f"/images/{address}",
-            "thumbnail": f"/thumbnails/{address}",
-        }
+        path = PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path
+        match |= {"path": path, **_addresses(item)}
+    examples = [*answer.get("with", ()), *answer.get("without", ())]
+    for example, (item, _) in zip(examples, found.asked.others, strict=True):
+        example.update(_addresses(item))
     return answer
 
 
+def _addresses(item: Item) -> dict[str, Any]:
+    address = f"{item.id}?sha256={item.sha256}"
+    return {
+        "id": item.id,
+        "sha256": item.sha256,
+        "image": f"/images/{address}",
+        "thumbnail": f"/thumbnails/{address}",
+    }
+
+
 def _explained(found: SearchResult, answer: Answer) -> Image.Image:
-    return card(answer, found.index.explain(found.embedded, answer.matches[0].path))
+    return card(answer, found.asked.index.explain(found.embedded, answer.matches[0].path))
 
 
 def _info(index: Index, name: str) -> dict[str, Any]:
@@ -235,6 +242,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         case RequestError():
             return error.response()
         case UsageError():
+            return RequestError(400, str(error)).response()
+        case CombinationError():
             return RequestError(400, str(error)).response()
         case PictureError():
             return RequestError(404, "The picture is gone or cannot be read.").response()

@@ -11,6 +11,9 @@ from pokesim import __version__
 K_MAX = 100
 """Maximum number of matches in a request."""
 
+EXAMPLES_MAX = 16
+"""Maximum number of pictures that a request combines with its photo."""
+
 
 def description(needs_token: bool) -> dict[str, Any]:
     """Return the description (OpenAPI 3.1).

@@ -1,17 +1,93 @@
-"""The parameters of a request: query options, and the picture of the index it names."""
+"""The parameters of a request: what is searched with, the options, and the items it names."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from pokesim.images import Crop, as_crop
 from pokesim.index.item import Item
 from pokesim.search import DEFAULT_K
+from pokesim.search.combine import Example, checked_weight, split_weight
 from pokesim.search.index import Index
 from pokesim.search.matches import STEM, QueryOptions
-from pokesim.web.openapi import K_MAX
+from pokesim.web.openapi import EXAMPLES_MAX, K_MAX
 from pokesim.web.responses import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What a request asks for, without its photo.
+
+    Attributes:
+        index: the index to search, which stays the same for the whole request.
+        options: options of the query.
+        crop: the part of the photo or item to search with.
+        item: the item to search with; None for the photo in the request's body.
+        others: items that it is combined with, and their weights, negative to be unlike.
+    """
+
+    index: Index
+    options: QueryOptions
+    crop: Crop | None = None
+    item: Item | None = None
+    others: Sequence[tuple[Item, float]] = ()
+
+    @property
+    def own(self) -> set[int]:
+        """Ids to leave out of the matches: of all items that are searched with."""
+        return {item.id for item in (self.item, *(one for one, _ in self.others)) if item}
+
+    @property
+    def examples(self) -> list[Example]:
+        """The others, as the answer has them."""
+        index, label = self.index, self.options.label
+        return [
+            Example(index.label_of(item, label), index.path_of(item), weight)
+            for item, weight in self.others
+        ]
+
+
+def search_request_of(index: Index, request: Request, item: str | None) -> SearchRequest:
+    """Return what a request asks for.
+
+    Args:
+        index: the index.
+        request: the request.
+        item: id of the item to search with, if any.
+
+    Raises:
+        RequestError: a parameter is malformed, or there is no such item.
+        UsageError: a crop or a weight is not valid.
+    """
+    params = request.query_params
+    options, crop = query_options_of(request), as_crop(params.get("crop"))
+    found = None if item is None else item_of(index, request, item)
+    if item is None and "sha256" in params:
+        raise RequestError(400, "sha256 is only valid together with the id of a picture.")
+    others = [
+        _weighted_item(index, given, sign)
+        for name, sign in (("with", 1), ("without", -1))
+        for given in params.getlist(name)
+    ]
+    if len(others) > EXAMPLES_MAX:
+        raise RequestError(400, f"with and without name at most {EXAMPLES_MAX} pictures together.")
+    return SearchRequest(index, options, crop, found, others)
+
+
+def _weighted_item(index: Index, given: str, sign: int) -> tuple[Item, float]:
+    """Return an item and its weight, given as ID or WEIGHT:ID; the id may be its hash."""
+    text, weight = split_weight(given)
+    if re.fullmatch("[0-9a-f]{64}", text):
+        item_id = index.items.find(text)
+    else:
+        item_id = int(text) if re.fullmatch("[0-9]{1,12}", text) else None
+    if item_id is None or item_id >= len(index):
+        raise _no_such_item()
+    return index.items[item_id], sign * checked_weight(f"picture {text}", weight)
 
 
 def query_options_of(request: Request) -> QueryOptions:
@@ -51,4 +127,8 @@ def item_of(index: Index, request: Request, given: str, name: str = "sha256") ->
         moved = index.items.find(digest) if digest else None
         if moved is not None:
             return index.items[moved]
-    raise RequestError(404, "There is no such picture in the index.")
+    raise _no_such_item()
+
+
+def _no_such_item() -> RequestError:
+    return RequestError(404, "There is no such picture in the index.")

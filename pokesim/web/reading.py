@@ -8,12 +8,14 @@ processor to the searches.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 
 from PIL import Image
 
 from pokesim.errors import PictureError
 from pokesim.images import (
+    Crop,
     HeavyError,
     PictureProcesses,
     SlowPictureError,
@@ -58,19 +60,20 @@ class PhotoReader:
         self._heavy_reading = BoundedPool(HEAVY, max(1, cores // 2), READ_SECONDS + _HANGS)
 
     async def load(
-        self, index: Index, body: bytes, content_type: str
+        self, index: Index, body: bytes, content_type: str, crop: Crop | None
     ) -> tuple[Upload, LoadedPhoto]:
-        """Return the photo in a request's body, and what to embed.
+        """Return the photo in a request's body, and what to embed: the photo, or a part of it.
 
         Raises:
             RequestError: there is none, it cannot be read, or too many photos are waiting.
         """
         received = partial(_received, index, body, content_type)
         upload, item_id = await self._reading.do(_WHAT, received)
-        if item_id is not None:
+        if item_id is not None and not crop:
             return upload, LoadedPhoto(item_id=item_id)
         side = index.manifest.embedder.side
-        return upload, LoadedPhoto(as_pixels(await self.read(upload, Wanted(side, side))))
+        wanted = Wanted(side, side, crop=crop)
+        return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted)))
 
     async def picture(self, body: bytes, content_type: str, wanted: Wanted) -> Image.Image:
         """Return the photo in a request's body as wanted. Raises RequestError as `load` does."""
@@ -80,8 +83,8 @@ class PhotoReader:
     async def read(self, upload: Upload, wanted: Wanted) -> Image.Image:
         """Return a photo's pixels as wanted. Raises RequestError as `load` does."""
         data = upload.data
-        light = Wanted(wanted.width, wanted.height, wanted.proportional, uploaded=True, light=True)
-        heavy = Wanted(wanted.width, wanted.height, wanted.proportional, uploaded=True)
+        heavy = replace(wanted, uploaded=True)
+        light = replace(heavy, light=True)
         read = partial(read_isolated, data, light, READ_SECONDS, self._light)
         try:
             try:

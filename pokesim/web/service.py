@@ -13,9 +13,9 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -24,15 +24,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.images import PictureSource, Wanted
+from pokesim.errors import CropError
+from pokesim.images import PictureSource, Wanted, cropped, pixels_of
 from pokesim.index.item import Item
+from pokesim.search.combine import combined
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
-from pokesim.search.matches import Answer, Match, QueryOptions
+from pokesim.search.matches import Answer, Match
 from pokesim.show.drawing.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
+from pokesim.web.params import SearchRequest
 from pokesim.web.reading import PhotoReader
-from pokesim.web.responses import busy
+from pokesim.web.responses import RequestError, busy
 
 QUEUE = 3 * BATCH_SIZE
 """Maximum number of photos in progress; further ones are rejected."""
@@ -58,13 +61,13 @@ class SearchResult:
     Attributes:
         answer: the answer.
         items: the item of each match.
-        index: the index that was searched.
+        asked: what was asked for.
         embedded: the photo again, of which embedding gives the same vector.
     """
 
     answer: Answer
     items: list[Item]
-    index: Index
+    asked: SearchRequest
     embedded: PictureSource
 
 
@@ -73,15 +76,15 @@ class _PendingSearch:
     """A search that waits for a thread.
 
     Attributes:
-        index: the index to search, which stays the same for the whole request.
+        asked: what to search for.
+        name: of the photo, for messages.
         photo: the photo.
-        options: options of the query.
         answer: future for the matches.
     """
 
-    index: Index
+    asked: SearchRequest
+    name: str
     photo: LoadedPhoto
-    options: QueryOptions
     answer: asyncio.Future[_Matches]
 
     def resolve(self, found: _Matches | Exception) -> None:
@@ -139,49 +142,63 @@ class SearchService:
         _warm(self.index)
 
     async def find(
-        self, body: bytes, content_type: str, options: QueryOptions, *, drawn: bool = False
+        self, asked: SearchRequest, body: bytes, content_type: str, *, drawn: bool = False
     ) -> SearchResult:
         """Return the matches of the photo in a request's body.
 
         Args:
+            asked: what to search for.
             body: the request's body.
             content_type: its type.
-            options: options of the query.
             drawn: the answer's photo will be drawn, so it is a picture, and not bytes.
 
         Raises:
             RequestError: the body has no photo, or too many are in progress.
             UsageError: the filter or the label is not valid for this index.
+            CombinationError: the photo and the items do not make one question.
         """
-        index = self.index
         with self._slot():
-            upload, photo = await self._reader.load(index, body, content_type)
-            answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-            self._embedder.put([_PendingSearch(index, photo, options, answer)])
-            try:
-                matches, searched, items = await asyncio.wait_for(answer, ANSWER_SECONDS)
-            except TimeoutError:
-                raise busy(self._batch_seconds) from None
+            upload, photo = await self._reader.load(asked.index, body, content_type, asked.crop)
+            found = await self._matches(asked, upload.name, photo)
             shown: PictureSource = upload.data
-            if drawn and matches:
-                shown = await self._reader.read(upload, _DRAWN)
-        result = Answer(upload.name, shown, matches, searched)
+            if drawn and found[0]:
+                shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
-        return SearchResult(result, items, index, square)
+        return _result(asked, upload.name, shown, found, square)
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
         """Return the photo in a request's body, scaled for a page; raises as `find` does."""
         with self._slot():
             return await self._reader.picture(body, content_type, _DRAWN)
 
-    async def similar(self, index: Index, item: Item, options: QueryOptions) -> SearchResult:
-        """Return the matches of an item of an index, without the item; needs no model.
+    async def similar(self, asked: SearchRequest, item: Item) -> SearchResult:
+        """Return the matches of an item of an index, without the item; only a part needs the model.
 
         Raises:
-            RequestError: too many requests are waiting.
-            UsageError: as `find`.
+            RequestError: too many requests are waiting, or the item has no such part.
+            UsageError, CombinationError: as `find`.
         """
-        return await self._searching.do("The search", partial(_similar, index, item, options))
+        if not asked.crop:
+            return await self._searching.do("The search", partial(_similar, asked, item))
+        with self._slot():
+            part = cropped(asked.index.path_of(item), asked.crop)
+            read = partial(pixels_of, part, asked.index.manifest.embedder.side)
+            try:
+                photo = LoadedPhoto(await self.drawing.do("The picture", read))
+            except CropError as error:
+                raise RequestError(400, f"{item.label}: {error.reason}.") from error
+            found = await self._matches(asked, item.label, photo)
+        name = asked.index.label_of(item, asked.options.label)
+        return _result(asked, name, part, found, part)
+
+    async def _matches(self, asked: SearchRequest, name: str, photo: LoadedPhoto) -> _Matches:
+        """Embed a photo and search with it, each in a batch."""
+        answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
+        self._embedder.put([_PendingSearch(asked, name, photo, answer)])
+        try:
+            return await asyncio.wait_for(answer, ANSWER_SECONDS)
+        except TimeoutError:
+            raise busy(self._batch_seconds) from None
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -197,14 +214,15 @@ class SearchService:
         """Embed photos, one batch for each index, and pass them to the searching thread."""
         start = time.monotonic()
         waiting = [pending for pending in batch if not pending.answer.cancelled()]
-        for group in _groups(waiting, lambda pending: id(pending.index)):
+        for group in _groups(waiting, lambda pending: id(pending.asked.index)):
             try:
-                vectors = group[0].index.embed_loaded([pending.photo for pending in group])
+                index = group[0].asked.index
+                vectors = index.embed_loaded([pending.photo for pending in group])
             except Exception as error:
                 for pending in group:
                     pending.resolve(error)
             else:
-                self._searcher.put(list(zip(group, vectors, strict=True)))
+                self._searcher.put([*_combined(zip(group, vectors, strict=True))])
         self._batch_seconds = time.monotonic() - start
 
     async def _follow(self) -> None:
@@ -232,19 +250,49 @@ def _warm(index: Index) -> None:
     index.embed_pixels(np.zeros((1, side, side, 3), np.uint8))
 
 
+def _combined(embedded: Iterable[_Embedded]) -> Iterator[_Embedded]:
+    """Yield the searches with their vectors, combined with those of the items they name."""
+    for pending, vector in embedded:
+        try:
+            row = _row(pending.asked, pending.name, vector)
+        except Exception as error:
+            pending.resolve(error)
+        else:
+            yield pending, row
+
+
+def _row(asked: SearchRequest, name: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the vector to search with, (d,)."""
+    if not asked.others:
+        return vector
+    rows = asked.index.vectors([item.id for item, _ in asked.others])
+    return combined(name, vector, list(zip(asked.examples, rows, strict=True)))
+
+
 def _search(batch: list[_Embedded]) -> None:
     """Search with vectors, one batch for each index and options, and resolve the answers."""
-    for group in _groups(batch, lambda one: (id(one[0].index), one[0].options)):
-        index, options = group[0][0].index, group[0][0].options
+    for group in _groups(batch, lambda one: (id(one[0].asked.index), one[0].asked.options)):
+        asked = group[0][0].asked
         found: Sequence[_Matches | Exception]
         try:
-            answers = index.matches(np.stack([vector for _, vector in group]), options)
-            searched = index.count(options.where)
-            found = [(matches, searched, _items(index, matches)) for matches in answers]
+            own = [pending.asked.own for pending, _ in group]
+            found = _found(asked, np.stack([vector for _, vector in group]), own)
         except Exception as error:
             found = [error] * len(group)
         for (pending, _), answer in zip(group, found, strict=True):
             pending.resolve(answer)
+
+
+def _found(
+    asked: SearchRequest, xq: NDArray[np.float32], own: Sequence[Set[int]]
+) -> list[_Matches]:
+    """Search with vectors, (n, d), that share an index and options."""
+    index, options = asked.index, asked.options
+    searched = index.count(options.where)
+    return [
+        (matches, searched, [index.items[match.id] for match in matches])
+        for matches in index.matches(xq, options, own)
+    ]
 
 
 def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
@@ -254,13 +302,20 @@ def _groups(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[l
     return list(groups.values())
 
 
-def _similar(index: Index, item: Item, options: QueryOptions) -> SearchResult:
-    (matches,) = index.matches(index.vectors([item.id]), options, [{item.id}])
-    name = index.label_of(item, options.label)
-    path = index.path_of(item)
-    answer = Answer(name, path, matches, index.count(options.where))
-    return SearchResult(answer, _items(index, matches), index, path)
+def _similar(asked: SearchRequest, item: Item) -> SearchResult:
+    name, path = asked.index.label_of(item, asked.options.label), asked.index.path_of(item)
+    row = _row(asked, name, asked.index.vectors([item.id])[0])
+    (found,) = _found(asked, row[None], [asked.own])
+    return _result(asked, name, path, found, path)
 
 
-def _items(index: Index, matches: Sequence[Match]) -> list[Item]:
-    return [index.items[match.id] for match in matches]
+def _result(
+    asked: SearchRequest,
+    name: str,
+    photo: PictureSource,
+    found: _Matches,
+    embedded: PictureSource,
+) -> SearchResult:
+    matches, searched, items = found
+    answer = Answer(name, photo, matches, searched, None, asked.crop, asked.examples)
+    return SearchResult(answer, items, asked, embedded)

@@ -321,6 +321,8 @@ def test_axe_finds_no_serious_problem(open_page, wrong, samples, size, scheme):
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     best(page)
     press(page, "Filter")
+    press(page, "Choose a part")
+    page.wait_for_url("**crop=*")
     check()
     page.get_by_label("Only where").fill("Bdy = bird")
     press(page, "Apply")

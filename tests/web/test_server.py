@@ -51,6 +51,7 @@ def bare(matches):
         ("?k=3&where=Type1%3Dgrass+and+HP+%3E+20", ["-k", "3", "--where", "Type1=grass and HP>20"]),
         ("?k=2&label=Type1&group=true", ["-k", "2", "--label-by", "Type1", "--group"]),
         ("?label=folder&group=true", ["--label-by", "folder", "--group"]),
+        ("?crop=10%25,20%25,50%25,60%25", ["--crop", "10%,20%,50%,60%"]),
     ],
 )
 def test_a_photo_gets_the_same_answer_as_on_the_command_line(
@@ -73,6 +74,51 @@ def test_similar_pictures_of_an_item_need_no_model(described, server, monkeypatc
     assert answer["query"] == item.label
     assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
     assert 7 not in [match["id"] for match in answer["matches"]]
+
+
+def test_a_part_of_an_item_is_searched_with(described, server):
+    with pokesim.open_index(described) as index:
+        path = described.parent / "creatures" / index.items[7].path
+        expected = index.query(path, crop=(20, 20, 100, 90), exclude_self=True)
+    answer = server.get("/api/items/7/similar?crop=20,20,100,90").json
+    assert answer["crop"] == "20,20,100,90"
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in expected]
+    whole = server.post("/api/search", path).json
+    part = server.post("/api/search?crop=0%25,0%25,50%25,50%25", path).json
+    assert whole["matches"][0]["distance"] == 0 < part["matches"][0]["distance"]
+    for kind in ("card", f"explain?match={expected[0].id}"):
+        cards = [
+            server.ask("POST", f"/api/{kind}{'&' if '?' in kind else '?'}item=7&{more}")
+            for more in ("", "crop=20,20,100,90")
+        ]
+        assert [one.status for one in cards] == [200, 200], cards[1].body
+        assert cards[0].body != cards[1].body
+
+
+def test_a_photo_or_an_item_is_combined_with_items(described, server, photos):
+    with pokesim.open_index(described) as index:
+        items = [index.items[item_id] for item_id in (3, 9, 20)]
+        like, unlike, itself = (index.path_of(item) for item in items)
+        options = {"positive": [(like, 0.5)], "negative": [unlike], "exclude_self": True}
+        of_photo = index.query(photos[0], **options)
+        of_item = index.query(itself, **options)
+    more = f"with=0.5:3&without={items[1].sha256}"
+    answer = server.post(f"/api/search?{more}", photos[0]).json
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in of_photo]
+    assert [(one["query"], one["weight"], one["id"]) for one in answer["with"]] == [
+        (items[0].label, 0.5, 3)
+    ]
+    assert answer["without"][0]["sha256"] == items[1].sha256
+    answer = server.get(f"/api/items/20/similar?{more}").json
+    assert [match["id"] for match in answer["matches"]] == [match.id for match in of_item]
+    part = server.get(f"/api/items/20/similar?{more}&crop=0%25,0%25,50%25,50%25").json
+    assert part["matches"] != answer["matches"]
+    card = server.post(f"/api/card?{more}", photos[0])
+    assert (card.status, card.headers["Content-Type"]) == (200, "image/png")
+    for path in ("/api/items/20/similar?with=20", "/api/items/20/similar?with=3&without=3"):
+        reply = server.get(path)
+        assert reply.status == 400
+        assert reply.json["error"].endswith(": given twice; give it once, with a weight.")
 
 
 def test_images_thumbnails_and_their_caching(described, server):

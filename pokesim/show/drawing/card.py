@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 from pokesim.errors import UsageError
 from pokesim.images import PictureSource
+from pokesim.search.combine import Example
 from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
-from pokesim.show.answers import lead
+from pokesim.show.answers import lead, sign
 from pokesim.show.drawing.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
 from pokesim.show.drawing.heatmap import heated, scale
 from pokesim.show.drawing.typeset import write
@@ -30,6 +31,8 @@ _CAPTION = 62  # height below photo and match
 _OTHERS = 5  # maximum number of further matches
 
 _SMALL = 84  # side of a further match
+
+_EXAMPLES = 3  # maximum number of photos shown that one was combined with
 
 _RING = 148
 
@@ -54,7 +57,7 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     best, *others = answer.matches[: 1 + _OTHERS]
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     bottom = HEIGHT - _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
-    left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom)
+    left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom - (_SMALL + 12 if answer.others else 0))
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     baseline = bottom + 46
     if explanation:
@@ -66,7 +69,10 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     else:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
-        write(canvas, (_MARGIN + 2, baseline), lead("your photo", answer), _TILE, 24, GREY)
+        _draw_examples(canvas, answer.others, bottom - _SMALL)
+        photo = "part of your photo" if answer.crop else "your photo"
+        name = "this mix" if answer.others else photo
+        write(canvas, (_MARGIN + 2, baseline), lead(name, answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
     _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
     if others:
@@ -129,6 +135,18 @@ def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
         anchor="ms",
     )
     write(canvas, (x, y + 36), "similar", _RING - 40, 18, GREY, anchor="ms")
+
+
+def _draw_examples(canvas: Image.Image, examples: Sequence[Example], top: int) -> None:
+    """Draw the photos that one was combined with in a row, each after its sign."""
+    x = _MARGIN
+    for one in examples[:_EXAMPLES]:
+        middle = (x + 4, top + _SMALL // 2 + 12)
+        x += 12 + write(canvas, middle, sign(one), 40, 34, INK, bold=True)
+        paste(canvas, one.photo, (x, top, x + _SMALL, top + _SMALL))
+        x += _SMALL + 6
+    if (more := len(examples) - _EXAMPLES) > 0:
+        write(canvas, (x, top + _SMALL // 2 + 6), f"and {more} more", _MARGIN + _TILE - x, 18, GREY)
 
 
 def _draw_others(canvas: Image.Image, others: Sequence[Match]) -> None:

@@ -116,6 +116,7 @@ function fillPrint(which, name, image) {
     const { naturalWidth: width, naturalHeight: height } = picture;
     picture.classList.add(width < height ? "tall" : "wide");
     picture.classList.toggle("square", width === height);
+    figure.style.setProperty("--aspect", width / height);
   };
   picture.onerror = () => picture.removeAttribute("src"); // a format that this browser cannot show
   picture.src = image;

@@ -2,6 +2,7 @@
 // Back, reloading and copied links work as expected. A photo is only kept in memory.
 
 import { Failure, send } from "./api.js";
+import { offerCrop, showCrop } from "./crop.js";
 import { currentOptions, hasFilter, markFilter, offerOptions, setOptions } from "./options.js";
 import { drawFan, drawMatches, drawPhoto, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
 import { takePhotos } from "./photo.js";
@@ -26,6 +27,7 @@ async function start() {
   find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}, for ${info.about}`;
   find("#question").textContent = `Which of ${count} pictures looks most like yours?`;
   offerOptions(info, change);
+  offerCrop((crop) => search({ ...(pending?.query ?? shown.query), crop }, pending?.enter ?? "replaceState"));
   drawFan(info.count);
   addEventListener("popstate", arrive);
   addEventListener("click", follow);
@@ -42,13 +44,13 @@ function arrive() {
   const photo = photos.get(history.state?.photo);
   setOptions(parameters);
   linkFan(addressOf);
-  search(photo ? { photo } : itemOf(parameters));
+  search(photo ? { photo, crop: parameters.get("crop") } : itemOf(parameters));
 }
 
 /** Return the item of a URL; its hash shows whether the index has changed since. */
 function itemOf(parameters) {
   const item = parameters.get("item");
-  return item === null ? null : { item, sha256: parameters.get("sha256") };
+  return item === null ? null : { item, sha256: parameters.get("sha256"), crop: parameters.get("crop") };
 }
 
 async function accept(file) {
@@ -94,10 +96,11 @@ function change() {
   else history.replaceState(history.state, "", addressOf());
 }
 
-function addressOf({ item = null, sha256 = null } = {}) {
+function addressOf({ item = null, sha256 = null, crop = null } = {}) {
   const parameters = currentOptions();
   if (item !== null) parameters.set("item", item);
   if (sha256 !== null) parameters.set("sha256", sha256);
+  if (crop !== null) parameters.set("crop", crop);
   return parameters.size ? `/?${parameters}` : "/";
 }
 
@@ -114,6 +117,7 @@ async function search(query, enter = null) {
   const isNew = photo !== shown.query?.photo || item !== shown.query?.item;
   showMessage("");
   closeExplanation();
+  showCrop(query?.crop);
   if (isNew) scrollTo({ top: 0, behavior: "instant" });
   if (!query) {
     keep({ query, answer: null, parameters }, enter);
@@ -157,7 +161,7 @@ function draw() {
   drawQuery(name, image);
   drawMatches(shown.answer, addressOf);
   find("#explain").hidden = !info.explains || !resembles;
-  announce(`${name}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
+  announce(`${shown.query.crop ? "Part of " : ""}${name}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
 }
 
 /** Return the name of the query photo or item, and the URL of its picture. */
@@ -167,11 +171,12 @@ function pictureOf({ photo, item, sha256, name = "…" }) {
 }
 
 /** Send a request about the query; if the server is busy, wait as long as it asks for. */
-async function request(what, { photo, item, sha256 }, options, signal, more = {}) {
+async function request(what, { photo, item, sha256, crop }, options, signal, more = {}) {
   const parameters = new URLSearchParams([...options, ...Object.entries(more)]);
   const similar = what === "search" && !photo;
   if (!photo && !similar) parameters.set("item", item);
   if (sha256) parameters.set("sha256", sha256);
+  if (crop) parameters.set("crop", crop);
   const url = `/api/${similar ? `items/${item}/similar` : what}?${parameters}`;
   const onUpload = what === "search" ? (fraction) => drawProgress(fraction < 1 ? fraction : 0.25) : null;
   for (;;)
