@@ -29,7 +29,7 @@ class CroppedPicture:
     crop: Crop
 
 
-PictureSource: TypeAlias = WholePicture | CroppedPicture
+PictureSource: TypeAlias = "WholePicture | CroppedPicture"
 """A picture, or a part of one."""
 
 MAX_BYTES = 64 * 1024 * 1024
