@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pokesim.cli.options import FormatOption, IndexOption, WhereOption, all_of, check_picture
 from pokesim.cli.output import note, progress, results, say_lines
+from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import TableFormat
+from pokesim.show.text import TableFormat, counted
+
+if TYPE_CHECKING:
+    from pokesim.analysis.duplicates import Duplicate
+    from pokesim.analysis.extras import Moves
 
 
 class Keep(StrEnum):
@@ -46,17 +53,47 @@ def duplicates(
     where: WhereOption = None,
     form: FormatOption = TableFormat.TABLE,
     save: Annotated[Path | None, typer.Option(help="Draw the groups to a PNG or JPEG.")] = None,
+    list_extra: Annotated[
+        bool,
+        typer.Option("--list-extra", help="Print only the paths of what is not kept, one a line."),
+    ] = False,
+    move_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Move what is not kept there, and remove it from the index."
+        ),
+    ] = None,
+    trash: Annotated[
+        bool, typer.Option("--trash", help="Move it to the system's trash instead.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Move the pictures, not only say which.")
+    ] = False,
+    undo: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Move back what the undo-….json of a folder names."),
+    ] = None,
 ) -> None:
     """Find pictures that are the same picture.
 
     A copy has the same bytes as the first picture of its group, or was resized, recompressed, made
     grey, mirrored, turned by quarter turns, or cropped a little. The picture files are read.
 
+    --move-to and --trash say what they would move; add --yes to move it. A picture that has changed
+    since it was indexed stays. Nothing is deleted.
+
     Examples:
         pokesim duplicates -i indexes/mine --save groups.png
         pokesim duplicates --index indexes/mine --keep oldest --format json
         pokesim duplicates --similar --threshold 95 --where "Type1=grass"
+        pokesim duplicates --keep shortest-path --list-extra
+        pokesim duplicates --move-to ~/extra --yes
+        pokesim duplicates --undo ~/extra/undo-20261126T101500.json
     """
+    if undo:
+        _undo(undo)
+        return
+    _check_actions(list_extra, move_to, trash, yes, similar, form)
     from pokesim.analysis.duplicates import Keep as Order
     from pokesim.analysis.duplicates import find_duplicates
     from pokesim.show.records import group_records
@@ -73,7 +110,11 @@ def duplicates(
             where=all_of(where),
             progress=on_progress,
         )
-    if form is not TableFormat.TABLE:
+    if list_extra:
+        results.write("".join(f"{one.path}\n" for group in groups for one in group[1:]))
+    elif move_to or trash:
+        _move(groups, index, move_to, yes)
+    elif form is not TableFormat.TABLE:
         results.write(group_records(groups).text(form))
     elif groups:
         say_lines(groups_table(groups))
@@ -82,3 +123,59 @@ def duplicates(
         from pokesim.show.drawing.duplicates_sheet import save_groups
 
         save_groups(groups, save)
+
+
+def _check_actions(
+    list_extra: bool,
+    move_to: Path | None,
+    trash: bool,
+    yes: bool,
+    similar: bool,
+    form: TableFormat,
+) -> None:
+    """Raise UsageError unless at most one thing is to be done with the groups."""
+    actions = {"--list-extra": list_extra, "--move-to": move_to is not None, "--trash": trash}
+    given = [name for name, is_given in actions.items() if is_given]
+    if form is not TableFormat.TABLE:
+        given.append("--format")
+    if len(given) > 1:
+        raise UsageError(f"Give {given[0]} or {given[1]}, not both.")
+    if yes and not (move_to or trash):
+        raise UsageError("--yes needs --move-to FOLDER or --trash.")
+    if similar and (move_to or trash):
+        raise UsageError("--move-to and --trash move copies only, not what is found by --similar.")
+
+
+def _move(
+    groups: Sequence[Sequence[Duplicate]], index: str, folder: Path | None, yes: bool
+) -> None:
+    from pokesim.analysis.extras import move_extras
+
+    moves = move_extras(groups, index, folder=folder, dry_run=not yes)
+    _report(moves)
+    where = "the trash" if folder is None else str(folder)
+    pictures = counted(len(moves.moved), "picture")
+    if not yes:
+        note(f"{pictures} would go to {where}; add --yes to move them.")
+    else:
+        note(f"Moved {pictures} to {where}, and removed them from {index}.")
+    if moves.undo:
+        note(f"To undo this: pokesim duplicates --undo {shlex.quote(str(moves.undo))}")
+
+
+def _undo(file: Path) -> None:
+    from pokesim.analysis.extras import undo_moves
+
+    moves = undo_moves(file)
+    _report(moves)
+    note(f"Moved {counted(len(moves.moved), 'picture')} back, and added them to the index.")
+
+
+def _report(moves: Moves) -> None:
+    """Say what was moved, and what was not; that something was not is no error."""
+    from pokesim.show.reports import moves_text
+
+    if moves.moved:
+        say_lines(moves_text(moves))
+    for path, reason in moves.skipped:
+        note(f"not moved: {path}: {reason}")

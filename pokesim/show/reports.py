@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
+    from pokesim.analysis.extras import Moves
     from pokesim.build.options import BuildReport
     from pokesim.embedders.inventory import InventoryRow
     from pokesim.index.manifest import Manifest, MetadataRecord, SearchRecord, Tuning
@@ -240,4 +241,14 @@ def capacity_text(plan: CapacityPlan) -> str:
             "",
             columns(steps),
         ]
+    )
+
+
+def moves_text(moves: Moves) -> str:
+    """Return a line for each picture that was moved, or would be: from where, and to where."""
+    return "\n".join(
+        plain(readable_path(path))
+        if to is None
+        else f"{plain(readable_path(path))} → {plain(readable_path(to))}"
+        for path, to in moves.moved
     )
