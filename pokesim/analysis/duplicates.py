@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pokesim.analysis.copies import Comparer, Kind
+from pokesim.analysis.different import different_pairs
 from pokesim.analysis.fingerprint import read_fingerprints
 from pokesim.analysis.similar import BLOCK, Ids, similar_groups
 from pokesim.arguments import choice, finite_number, truth
@@ -129,6 +130,9 @@ def find_duplicates(
             ) as items:
                 collection = _Collection(snapshot, items, ids, order)
                 groups = find(collection, threshold, progress or (lambda done, total: None))
+        different = different_pairs(folder)
+    groups = [_without_different(group, different) for group in groups]
+    groups = [group for group in groups if len(group) > 1]
     return sorted(groups, key=lambda group: os.fspath(group[0].path))
 
 
@@ -136,6 +140,12 @@ def _matching(folder: Path, where: str) -> Ids:
     """Return the ids of the pictures that pass a filter, ascending. Raises UsageError."""
     with open_index(folder) as index:
         return index.select(where)
+
+
+def _without_different(group: list[Duplicate], different: set[frozenset[str]]) -> list[Duplicate]:
+    """Return a group without what is marked as not the same as its first picture."""
+    first = group[0].sha256
+    return [one for one in group if frozenset((first, one.sha256)) not in different]
 
 
 class _Collection:

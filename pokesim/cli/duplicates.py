@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pokesim.cli.options import FormatOption, IndexOption, WhereOption, all_of, check_picture
+from pokesim.cli.options import (
+    FormatOption,
+    IndexOption,
+    WhereOption,
+    all_of,
+    check_page,
+    check_picture,
+)
 from pokesim.cli.output import note, progress, results, say_lines
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -19,6 +26,7 @@ from pokesim.show.text import TableFormat, counted
 if TYPE_CHECKING:
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.extras import Moves
+    from pokesim.analysis.review import Review
 
 
 class Keep(StrEnum):
@@ -53,6 +61,13 @@ def duplicates(
     where: WhereOption = None,
     form: FormatOption = TableFormat.TABLE,
     save: Annotated[Path | None, typer.Option(help="Draw the groups to a PNG or JPEG.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page to review the groups and choose what goes.")
+    ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take what was chosen on that page, as downloaded."),
+    ] = None,
     list_extra: Annotated[
         bool,
         typer.Option("--list-extra", help="Print only the paths of what is not kept, one a line."),
@@ -80,27 +95,38 @@ def duplicates(
     grey, mirrored, turned by quarter turns, or cropped a little. The picture files are read.
 
     --move-to and --trash say what they would move; add --yes to move it. A picture that has changed
-    since it was indexed stays. Nothing is deleted.
+    since it was indexed stays. Nothing is deleted. On the page of --html, pictures can also be
+    marked as not the same: --review remembers that in the index.
 
     Examples:
         pokesim duplicates -i indexes/mine --save groups.png
         pokesim duplicates --index indexes/mine --keep oldest --format json
         pokesim duplicates --similar --threshold 95 --where "Type1=grass"
         pokesim duplicates --keep shortest-path --list-extra
+        pokesim duplicates --html review.html
+        pokesim duplicates --review review.json --move-to ~/extra --yes
         pokesim duplicates --move-to ~/extra --yes
         pokesim duplicates --undo ~/extra/undo-20261126T101500.json
     """
     if undo:
         _undo(undo)
         return
-    _check_actions(list_extra, move_to, trash, yes, similar, form)
+    _check_actions(list_extra, move_to, trash, yes, form)
+    if similar and (move_to or trash) and not review:
+        raise UsageError(
+            "--move-to and --trash move copies only; of --similar pictures, what a --review says."
+        )
     from pokesim.analysis.duplicates import Keep as Order
     from pokesim.analysis.duplicates import find_duplicates
+    from pokesim.analysis.review import read_review
     from pokesim.show.records import group_records
     from pokesim.show.reports import groups_table, groups_text
 
     if save:
         check_picture(save)
+    if html:
+        check_page(html)
+    decided = read_review(review) if review else None
     with progress("steps") as on_progress:
         groups = find_duplicates(
             index,
@@ -110,6 +136,8 @@ def duplicates(
             where=all_of(where),
             progress=on_progress,
         )
+    if decided:
+        groups = _decided(groups, decided, index)
     if list_extra:
         results.write("".join(f"{one.path}\n" for group in groups for one in group[1:]))
     elif move_to or trash:
@@ -123,6 +151,16 @@ def duplicates(
         from pokesim.show.drawing.duplicates_sheet import save_groups
 
         save_groups(groups, save)
+    if html:
+        from pokesim.show.review_page import save_review
+
+        options = " --similar" if similar else ""
+        save_review(
+            groups,
+            html,
+            f"pokesim duplicates -i {shlex.quote(index)}{options} "
+            "--review review.json --move-to FOLDER --yes",
+        )
 
 
 def _check_actions(
@@ -130,7 +168,6 @@ def _check_actions(
     move_to: Path | None,
     trash: bool,
     yes: bool,
-    similar: bool,
     form: TableFormat,
 ) -> None:
     """Raise UsageError unless at most one thing is to be done with the groups."""
@@ -142,8 +179,19 @@ def _check_actions(
         raise UsageError(f"Give {given[0]} or {given[1]}, not both.")
     if yes and not (move_to or trash):
         raise UsageError("--yes needs --move-to FOLDER or --trash.")
-    if similar and (move_to or trash):
-        raise UsageError("--move-to and --trash move copies only, not what is found by --similar.")
+
+
+def _decided(
+    groups: Sequence[Sequence[Duplicate]], review: Review, index: str
+) -> list[list[Duplicate]]:
+    """Remember what a review says is not the same, and return what goes, after what stays."""
+    from pokesim.analysis.different import remember_different
+
+    chosen = review.chosen(groups)
+    if pairs := review.different_pairs(groups):
+        remember_different(index, pairs)
+        note(f"{index} remembers {counted(len(pairs), 'pair')} of pictures that are not the same.")
+    return chosen
 
 
 def _move(

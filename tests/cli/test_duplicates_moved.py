@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,30 @@ def test_the_trash_takes_extra_pictures(run, home):
     assert len(files_in(home / "data" / "Trash" / "files")) == 3
 
 
+def test_a_review_says_what_goes_and_remembers_what_is_not_the_same(run, home):
+    names = {name: str(home / "images" / name) for name in ("one.png", "b/one.png", "b/turned.jpg")}
+    review = {
+        "remove": [names["one.png"]],
+        "different": [[names["one.png"], names["b/turned.jpg"]]],
+    }
+    (home / "review.json").write_text(json.dumps(review))
+    arguments = ["duplicates", *KEPT, "--review", "review.json"]
+    done = run(*arguments, "--move-to", "extra", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "index remembers 1 pair of pictures that are not the same." in done.stderr
+    assert files_in(home / "images") == ["b/one.png", "b/small one.png", "b/turned.jpg", "two.png"]
+    listed = run("duplicates", *KEPT, "--list-extra").stdout.splitlines()
+    assert [Path(path).name for path in listed] == ["small one.png"]
+    pokesim.build_index(home / "images", home / "index", embedder="compact", rebuild=True)
+    assert run("duplicates", *KEPT, "--list-extra").stdout.splitlines() == listed
+    done = run(*arguments)  # it is in no group any longer
+    assert (done.returncode, "is in no group of duplicates" in done.stderr) == (1, True)
+    everything = {"remove": [names["b/one.png"], *listed], "different": []}
+    (home / "review.json").write_text(json.dumps(everything))
+    done = run(*arguments)
+    assert (done.returncode, "keeps nothing of the group" in done.stderr) == (1, True)
+
+
 def test_what_cannot_be_done_is_said(run, home):
     (home / "bad.json").write_text(json.dumps({"index": 1}))
     for args, code, message in (
@@ -113,6 +138,7 @@ def test_what_cannot_be_done_is_said(run, home):
         (["--yes"], 2, "--yes needs --move-to FOLDER or --trash."),
         (["--similar", "--trash"], 2, "copies only"),
         (["--undo", "bad.json"], 1, "does not say what was moved"),
+        (["--review", "bad.json"], 1, "is no review"),
         (["--undo", "none.json"], 1, "none.json cannot be read"),
         (["--move-to", "bad.json", "--yes"], 1, "bad.json cannot be written"),
     ):
