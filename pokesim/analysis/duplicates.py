@@ -1,37 +1,58 @@
-"""Find groups of near-identical pictures in an index by exact, blockwise range search."""
+"""Find the pictures of an index that are the same picture, or similar ones, in groups."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pokesim.arguments import finite_number
+from pokesim.analysis.copies import Comparer, Kind
+from pokesim.analysis.different import different_pairs
+from pokesim.analysis.fingerprint import read_fingerprints
+from pokesim.analysis.similar import BLOCK, Ids, similar_groups
+from pokesim.arguments import choice, finite_number, truth
 from pokesim.embedders.catalog import BUNDLED
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
-from pokesim.index.folder.snapshot import IndexFolder
+from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
+from pokesim.index.item import Item
 from pokesim.metric import normalized
 from pokesim.progress import Progress
 from pokesim.search.index import open_index
 
-THRESHOLDS = {"general": 82.0, "general_lite2": 82.0, BUNDLED: 87.0}
+SIMILAR = {"general": 82.0, "general_lite2": 82.0, BUNDLED: 87.0}
 
 OTHERS = 90.0
-"""Default thresholds in percent, by embedder: the most similar distinct sample pictures reach 80 in
-`general`, 82 in `compact`, 88 in `mobilenet_v2` and 90.2 in `efficientnet_lite0`."""
+"""Default thresholds of similar pictures in percent, by embedder: the most similar distinct sample
+pictures reach 80 in `general`, 82 in `compact`, 88 in `mobilenet_v2` and 90.2 in
+`efficientnet_lite0`."""
 
-_BLOCK = 2048  # rows per block; the similarities of two blocks take 16 MB
+CROPS = {"general": 78.0, "general_lite2": 78.0, BUNDLED: 80.0}
 
-_ROUNDING = 1e-5  # of a float32 cosine; pairs this close to the threshold are computed in float64
+OTHER_CROPS = 85.0
+"""From which similarity on pictures are compared as crops. Photographs without a fourteenth at each
+side keep at least 80.7 in `general`, drawings 79.1; with `compact`, 95 in 100 of either 85."""
 
-Ids = NDArray[np.int64]
+log = logging.getLogger(__name__)
+
+
+class Keep(StrEnum):
+    """Which picture of a group comes first; of equal ones the first in the order of paths."""
+
+    LARGEST = "largest"
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    FIRST = "first"
+    SHORTEST_PATH = "shortest-path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,58 +64,76 @@ class Duplicate:
         label: the file's stem.
         bytes: the file's size when it was indexed.
         similarity: 100 × the cosine with the group's first picture, in percent.
+        kind: how it relates to the first picture; "" for that itself.
+        sha256: of the file when it was indexed, hexadecimal.
     """
 
     path: Path
     label: str
     bytes: int
     similarity: float
+    kind: Kind
+    sha256: str
 
 
 def find_duplicates(
     index: str | Path = DEFAULT_INDEX,
     *,
     threshold: float | None = None,
+    similar: bool = False,
+    keep: Keep = Keep.LARGEST,
     where: str | None = None,
     progress: Progress | None = None,
 ) -> list[list[Duplicate]]:
-    """Find the groups of near-identical pictures, joined by single linkage.
+    """Find the groups of pictures that are the same picture.
 
-    Every picture of a group has a similarity of at least ``threshold`` to another picture of its
-    group. All pairs are compared block by block, so memory does not grow with their number, but
-    time does. The base vectors are compared, also in a tuned index.
+    Every picture of a group is a copy of the group's first picture: it has the same bytes, or it
+    was resized, recompressed, made grey, mirrored, turned by quarter turns, or cropped by up to
+    9 % at each side. The pictures' files are read; one that cannot be is compared by its
+    recorded SHA-256 only. All pairs are compared block by block: the memory is 6 kB a picture, and
+    the time grows with the square of their number. The base vectors are compared, also in a tuned
+    index.
 
     Args:
         index: the index's folder or address.
-        threshold: similarity in percent, above 0 and at most 100; None means the embedder's entry
-            in `THRESHOLDS`, or `OTHERS`.
+        threshold: least similarity to the first picture in percent, above 0 and at most 100. None
+            means no limit for copies of a whole picture, and the embedder's entry in `CROPS` or
+            `OTHER_CROPS` for cropped ones.
+        similar: group pictures by their vectors alone. Every picture of a group then has at least
+            the ``threshold`` (by default the embedder's entry in `SIMILAR`, or `OTHERS`) to
+            another one of its group, not necessarily the first, and no file is read.
+        keep: which picture of a group comes first, and is to be kept.
         where: a filter on the metadata; only pictures that pass it are compared. See
             `pokesim.index.metadata.filter_parser`.
-        progress: called with (pairs of blocks compared, total).
+        progress: called with (steps done, all steps).
 
     Returns:
-        groups in the order of their first pictures' paths, the largest file first in each.
+        groups in the order of their first pictures' paths.
 
     Raises:
-        UsageError: the threshold is out of range, or the filter is not valid for this index.
+        UsageError: the threshold is out of range, ``keep`` is none of `Keep`, or the filter is not
+            valid for this index.
         IndexFolderError: the index is missing or damaged.
     """
     if threshold is not None and not 0 < finite_number("The threshold", threshold) <= 100:
         raise UsageError(
             f"The threshold must be above 0 and at most 100 percent, not {threshold:g}."
         )
+    find = _similar if truth("similar", similar) else _copies
+    order = choice("keep", keep, Keep)
     with open_store(index).folder(write=False) as folder:
         snapshot = IndexFolder(folder).current()
-        least = threshold or THRESHOLDS.get(snapshot.manifest.embedder.name, OTHERS)
         with snapshot.locked():
-            base = BaseVectors(snapshot)
-            ids = np.arange(base.manifest.count) if where is None else _matching(folder, where)
-            parent = _parents(base, ids, least / 100, progress or (lambda done, total: None))
-            root = Path(snapshot.manifest.images)
+            ids = np.arange(snapshot.manifest.count) if where is None else _matching(folder, where)
             with contextlib.closing(
                 Items(snapshot.file(ITEMS_FILE), snapshot.manifest.count)
             ) as items:
-                return [_group(ids[rows], base, items, root) for rows in _members(parent)]
+                collection = _Collection(snapshot, items, ids, order)
+                groups = find(collection, threshold, progress or (lambda done, total: None))
+        different = different_pairs(folder)
+    groups = [_without_different(group, different) for group in groups]
+    groups = [group for group in groups if len(group) > 1]
+    return sorted(groups, key=lambda group: os.fspath(group[0].path))
 
 
 def _matching(folder: Path, where: str) -> Ids:
@@ -103,74 +142,141 @@ def _matching(folder: Path, where: str) -> Ids:
         return index.select(where)
 
 
-def _parents(base: BaseVectors, ids: Ids, least: float, on_progress: Progress) -> Ids:
-    """Return for each row of ``ids`` an earlier row of its group, or itself if there is none."""
-    parent = np.arange(len(ids))
-    starts = range(0, len(ids), _BLOCK)
-    total, done = len(starts) * (len(starts) + 1) // 2, 0
-    on_progress(0, total)
-    for first in starts:
-        upper = normalized(base.rows(ids[first : first + _BLOCK]))
-        for second in range(first, len(ids), _BLOCK):
-            is_same = second == first
-            lower = upper if is_same else normalized(base.rows(ids[second : second + _BLOCK]))
-            a, b = _pairs(upper, lower, least)
-            _join(parent, a + first, b + second)
-            done += 1
-            on_progress(done, total)
-    return parent
+def _without_different(group: list[Duplicate], different: set[frozenset[str]]) -> list[Duplicate]:
+    """Return a group without what is marked as not the same as its first picture."""
+    first = group[0].sha256
+    return [one for one in group if frozenset((first, one.sha256)) not in different]
 
 
-def _pairs(upper: NDArray[np.float32], lower: NDArray[np.float32], least: float) -> tuple[Ids, Ids]:
-    """Return the pairs of rows of two blocks whose cosine is at least ``least``."""
-    cosines = upper @ lower.T
-    a, b = np.nonzero(cosines >= least - _ROUNDING)
-    near = np.flatnonzero(cosines[a, b] < least + _ROUNDING)
-    kept = np.ones(len(a), np.bool_)
-    for start in range(0, len(near), _BLOCK):
-        some = near[start : start + _BLOCK]
-        x, y = upper[a[some]].astype(np.float64), lower[b[some]].astype(np.float64)
-        lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-        kept[some] = (x * y).sum(1) >= (least - 1e-9) * lengths
-    return a[kept], b[kept]
+class _Collection:
+    """The pictures of an index that are compared, and their order of preference.
 
+    Attributes:
+        base, embedder: the base vectors, and the name of what made them.
+        ids: int64 (n,), the rows of the pictures that are compared.
+        items: all items of the index.
+        preference: the key to sort items by: which of them to keep.
+    """
 
-def _join(parent: Ids, a: Ids, b: Ids) -> None:
-    """Merge the groups of each pair (a, b)."""
-    while True:
-        a, b = _roots(parent, a), _roots(parent, b)
-        apart = a != b
-        if not apart.any():
-            return
-        a, b = a[apart], b[apart]
-        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
+    def __init__(self, snapshot: FolderSnapshot, items: Items, ids: Ids, keep: Keep) -> None:
+        self.base = BaseVectors(snapshot)
+        self.embedder = snapshot.manifest.embedder.name
+        self.ids = ids
+        self.items = items
+        self._root = Path(snapshot.manifest.images)
+        self.preference: Callable[[Item], tuple[float, str]] = {
+            Keep.LARGEST: lambda item: (-item.size, item.path),
+            Keep.OLDEST: lambda item: (self._modified(item), item.path),
+            Keep.NEWEST: lambda item: (-self._modified(item), item.path),
+            Keep.FIRST: lambda item: (0, item.path),
+            Keep.SHORTEST_PATH: lambda item: (len(item.path), item.path),
+        }[keep]
 
+    def path(self, item: Item) -> Path:
+        """Return where an item's file is."""
+        return self._root / item.path
 
-def _roots(parent: Ids, rows: Ids) -> Ids:
-    while not np.array_equal(above := parent[rows], rows):
-        rows = above
-    return rows
+    def _modified(self, item: Item) -> float:
+        """Return when a file was modified; an item records its last change of any kind."""
+        try:
+            return self.path(item).stat().st_mtime_ns
+        except OSError:
+            return item.mtime_ns
 
-
-def _members(parent: Ids) -> Iterator[Ids]:
-    """Yield the rows of each group of two or more, in the order of their first rows."""
-    roots = _roots(parent, np.arange(len(parent)))
-    order = np.argsort(roots, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(roots[order])) + 1):
-        if len(rows) > 1:
-            yield rows
-
-
-def _group(ids: Ids, base: BaseVectors, items: Items, root: Path) -> list[Duplicate]:
-    members = sorted((items[item_id] for item_id in ids.tolist()), key=lambda item: -item.size)
-    first = normalized(base.rows(np.array([members[0].id])))[0].astype(np.float64)
-    group: list[Duplicate] = []
-    for start in range(0, len(members), _BLOCK):
-        some = members[start : start + _BLOCK]
-        vectors = normalized(base.rows(np.array([item.id for item in some])))
-        similarities = 100 * (vectors @ first).clip(0, 1)
-        group += [
-            Duplicate(root / item.path, item.label, item.size, float(similarity))
-            for item, similarity in zip(some, similarities, strict=True)
+    def group(self, members: Iterable[tuple[Item, Kind]]) -> list[Duplicate]:
+        """Return a group of items, the first of which is to be kept."""
+        kept = list(members)
+        ids = np.array([item.id for item, _ in kept])
+        first = normalized(self.base.rows(ids[:1]))[0].astype(np.float64)
+        blocks = (ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK))
+        cosines = np.concatenate([normalized(self.base.rows(some)) @ first for some in blocks])
+        similarities = 100 * cosines.clip(0, 1)
+        return [
+            Duplicate(self.path(item), item.label, item.size, float(similarity), kind, item.sha256)
+            for (item, kind), similarity in zip(kept, similarities, strict=True)
         ]
-    return group
+
+
+def _similar(
+    collection: _Collection, threshold: float | None, on_progress: Progress
+) -> list[list[Duplicate]]:
+    least = (threshold or SIMILAR.get(collection.embedder, OTHERS)) / 100
+    ids = collection.ids
+    groups = []
+    for rows in similar_groups(collection.base, ids, least, on_progress):
+        members = sorted(collection.items.many(ids[rows].tolist()), key=collection.preference)
+        kinds = [Kind.FIRST, *[Kind.SIMILAR] * (len(members) - 1)]
+        groups.append(collection.group(zip(members, kinds, strict=True)))
+    return groups
+
+
+def _copies(
+    collection: _Collection, threshold: float | None, on_progress: Progress
+) -> list[list[Duplicate]]:
+    contents = _by_content(collection)
+    ids = np.array([items[0].id for items in contents], np.int64)
+    paths = [collection.path(items[0]) for items in contents]
+    steps = 2 * len(ids)
+    prints = read_fingerprints(paths, lambda done, total: on_progress(done, steps))
+    for error in prints.unread:
+        log.debug("%s", error)
+    if prints.unread:
+        log.warning(
+            "%d of %d pictures cannot be read and are not compared; the first: %s",
+            len(prints.unread),
+            len(ids),
+            prints.unread[0],
+        )
+    crops = CROPS.get(collection.embedder, OTHER_CROPS)
+    least = -1.0 if threshold is None else threshold / 100
+    comparer = Comparer(collection.base, ids, prints, max(crops / 100, least), least)
+    near: dict[int, set[int]] = defaultdict(set)
+    for a, b in comparer.pairs(lambda done, total: on_progress(len(ids) + done, steps)):
+        for one, other in zip(a.tolist(), b.tolist(), strict=True):
+            near[one].add(other)
+            near[other].add(one)
+    return [
+        collection.group(_members(contents, comparer, first, others))
+        for first, others in _stars(contents, near, collection.preference)
+    ]
+
+
+def _by_content(collection: _Collection) -> list[list[Item]]:
+    """Return the items of each content, the preferred one first, in the order of the rows."""
+    contents: dict[str, list[Item]] = defaultdict(list)
+    for item in collection.items.many(collection.ids.tolist()):
+        contents[item.sha256 or item.path].append(item)
+    return [sorted(items, key=collection.preference) for items in contents.values()]
+
+
+def _stars(
+    contents: list[list[Item]],
+    near: dict[int, set[int]],
+    preference: Callable[[Item], tuple[float, str]],
+) -> list[tuple[int, list[int]]]:
+    """Divide contents into groups: the preferred one that is left takes all copies of it.
+
+    Returns:
+        (content, its copies) for each group of two or more pictures.
+    """
+    candidates = [at for at, items in enumerate(contents) if at in near or len(items) > 1]
+    left = set(candidates)
+    stars = []
+    for first in sorted(candidates, key=lambda at: preference(contents[at][0])):
+        if first not in left:
+            continue
+        left.remove(first)
+        others = near[first] & left if first in near else set()
+        left -= others
+        if others or len(contents[first]) > 1:
+            stars.append((first, sorted(others, key=lambda at: preference(contents[at][0]))))
+    return stars
+
+
+def _members(
+    contents: list[list[Item]], comparer: Comparer, first: int, others: list[int]
+) -> Iterable[tuple[Item, Kind]]:
+    yield contents[first][0], Kind.FIRST
+    yield from ((item, Kind.IDENTICAL) for item in contents[first][1:])
+    for other, kind in zip(others, comparer.kinds(first, np.array(others, np.int64)), strict=True):
+        yield from ((item, kind) for item in contents[other])

@@ -68,21 +68,22 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
 
 
 def _rows_of(previous: PreviousSnapshot, root: Path, names: Sequence[str]) -> set[int]:
+    wanted = set(names)
     paths = {name: {name, path_in(root, name)} for name in names}
-    rows: dict[str, set[int]] = {name: set() for name in names}
-    labels = set()
+    all_paths = set().union(*paths.values())
+    rows, found, labels = set(), set(), set()
     for item in previous.items:
         labels.add(item.label)
-        for name in names:
-            if item.label == name or item.path in paths[name]:
-                rows[name].add(item.id)
+        if item.label in wanted or item.path in all_paths:
+            rows.add(item.id)
+            found |= {item.label, item.path}
     for name in names:
-        if not rows[name]:
+        if found.isdisjoint(paths[name]):
             raise PokesimError(
                 f"The index has no picture with the label or path {name}."
                 f"{did_you_mean(name, labels)}"
             )
-    return set().union(*rows.values())
+    return rows
 
 
 def _required(previous: PreviousSnapshot | None) -> PreviousSnapshot:

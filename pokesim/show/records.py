@@ -191,10 +191,13 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def group_records(groups: Sequence[Sequence[Duplicate]]) -> Records:
-    """Return groups of near-identical pictures; the CSV numbers the groups."""
-    columns = ("path", "label", "bytes", "similarity")
+    """Return groups of copies or of similar pictures; the CSV numbers the groups."""
+    columns = ("path", "label", "bytes", "similarity", "kind")
     found = [
-        [(os.fspath(one.path), one.label, one.bytes, round(one.similarity, 2)) for one in group]
+        [
+            (os.fspath(one.path), one.label, one.bytes, round(one.similarity, 2), str(one.kind))
+            for one in group
+        ]
         for group in groups
     ]
     return Records(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
+    from pokesim.analysis.extras import Moves
     from pokesim.build.options import BuildReport
     from pokesim.embedders.inventory import InventoryRow
     from pokesim.index.manifest import Manifest, MetadataRecord, SearchRecord, Tuning
@@ -191,14 +192,23 @@ def evaluation_table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def groups_table(groups: Sequence[Sequence[Duplicate]]) -> str:
-    """Lay out groups of near-identical pictures, a row per picture."""
-    rows = [("", "similarity", "kB", "picture")]
+    """Lay out groups of copies or of similar pictures, a row per picture."""
+    rows = [("", "similarity", "is", "kB", "picture")]
     for number, group in enumerate(groups, 1):
         for place, one in enumerate(group):
             similarity = f"{one.similarity:.1f} %" if place else ""
             size = f"{one.bytes / 1e3:,.0f}"
-            rows.append(("" if place else str(number), similarity, size, readable_path(one.path)))
-    return columns(rows, right=(0, 1, 2))
+            first = "" if place else str(number)
+            rows.append((first, similarity, one.kind, size, readable_path(one.path)))
+    return columns(rows, right=(0, 1, 3))
+
+
+def groups_text(groups: Sequence[Sequence[Duplicate]]) -> str:
+    """Say how many groups of how many pictures there are."""
+    pictures = sum(map(len, groups))
+    similar = any(one.kind == "similar" for group in groups for one in group)
+    what = "similar pictures" if similar else "pictures that are copies"
+    return f"{counted(len(groups), 'group')} of {pictures:,} {what}"
 
 
 def tuning_text(tuning: Tuning, dimensions: tuple[int, int]) -> str:
@@ -244,4 +254,14 @@ def capacity_text(plan: CapacityPlan) -> str:
             "",
             columns(steps),
         ]
+    )
+
+
+def moves_text(moves: Moves) -> str:
+    """Return a line for each picture that was moved, or would be: from where, and to where."""
+    return "\n".join(
+        plain(readable_path(path))
+        if to is None
+        else f"{plain(readable_path(path))} → {plain(readable_path(to))}"
+        for path, to in moves.moved
     )

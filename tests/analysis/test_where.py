@@ -51,14 +51,16 @@ def test_duplicates_among_the_pictures_that_match(folder):
             for group in pokesim.find_duplicates(folder / index, **options)
         ]
 
-    for threshold in (50, 80, 99):
-        found = groups("index", threshold=threshold, where=WHERE)
-        assert found == groups("subset", threshold=threshold)
-        assert found != groups("index", threshold=threshold)
+    for options in ({"threshold": 50, "similar": True}, {"threshold": 99, "similar": True}, {}):
+        found = groups("index", where=WHERE, **options)
+        assert found == groups("subset", **options)
+        assert found != groups("index", **options)
     assert groups("index", where=WHERE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pokesim.analysis.duplicates._BLOCK", 4)
+        patch.setattr("pokesim.analysis.similar.BLOCK", 4)
+        patch.setattr("pokesim.analysis.copies.BLOCK", 4)
         assert groups("index", where=WHERE) == groups("subset")
+        assert groups("index", where=WHERE, similar=True) == groups("subset", similar=True)
     assert groups("index", where="Number > 1000") == []
 
 

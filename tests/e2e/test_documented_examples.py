@@ -35,6 +35,8 @@ ELSEWHERE = {
     "localhost:8000": "tests/web/test_server.py",
     "fetch-dataset  ": "tests/datasets/test_kaggle.py",
     "fetch-dataset kaggle:": "tests/datasets/test_kaggle.py",
+    "--review": "tests/cli/test_duplicates_moved.py",
+    "--undo": "tests/cli/test_duplicates_moved.py",
     "tune": "tests/analysis/test_tune.py",
 }
 SCALED_DOWN = {"IVF1024": "IVF4"}  # ten pictures are too few for a thousand cells

@@ -1,4 +1,4 @@
-"""Contact sheet of groups of near-identical pictures, one group per row."""
+"""Contact sheet of groups of copies or of similar pictures, one group per row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 from pokesim.analysis.duplicates import Duplicate
 from pokesim.show.drawing.canvas import GREY, INK, PAPER, paste, save_picture
 from pokesim.show.drawing.typeset import write
-from pokesim.show.text import counted
+from pokesim.show.reports import groups_text
 
 MOST = 40
 """Maximum number of groups on a sheet."""
@@ -43,9 +43,7 @@ def save_groups(groups: Sequence[Sequence[Duplicate]], path: Path) -> int:
     columns = min(_COLUMNS, max(map(len, shown)))
     width = 2 * _MARGIN + max(3, columns) * (_SIDE + _GAP) - _GAP
     canvas = Image.new("RGB", (width, 2 * _MARGIN + _HEAD + len(shown) * _ROW), PAPER)
-    pictures = sum(map(len, groups))
-    title = f"{counted(len(groups), 'group')} of {pictures:,} near-identical pictures"
-    write(canvas, (_MARGIN, _MARGIN + 16), title, width - 2 * _MARGIN, 22, INK)
+    write(canvas, (_MARGIN, _MARGIN + 16), groups_text(groups), width - 2 * _MARGIN, 22, INK)
     for row, group in enumerate(shown):
         _draw_group(canvas, group, _MARGIN + _HEAD + row * _ROW)
     save_picture(canvas, path)
@@ -59,7 +57,7 @@ def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None
         paste(canvas, one.path, (x, y, x + _SIDE, y + _SIDE))
         caption = f"{one.bytes / 1e3:,.0f} kB"
         if column:
-            caption = f"{one.similarity:.1f} %, {caption}"
+            caption = f"{one.kind}, {one.similarity:.1f} %, {caption}"
         if more > 0 and column == _COLUMNS - 1:
             caption = f"and {more:,} more"
         write(canvas, (x + 2, y + _SIDE + 20), one.path.name, _SIDE, 15, INK)
