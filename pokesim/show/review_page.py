@@ -12,9 +12,10 @@ from PIL import Image
 
 from pokesim.analysis.duplicates import Duplicate
 from pokesim.errors import PictureError
+from pokesim.gallery import data_url
 from pokesim.images import head_of, thumbnail_of
 from pokesim.show.drawing.canvas import TILE
-from pokesim.show.html_page import data_url, save_page
+from pokesim.show.html_page import save_page
 from pokesim.show.reports import groups_text
 from pokesim.show.text import plain, readable_path
 
