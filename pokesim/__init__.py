@@ -13,7 +13,8 @@ Build and update an index
     build_index, add_pictures, remove_pictures; open_workers embeds on several processes or machines
 
 Search
-    open_index returns an Index with the methods query (photos), search (vectors) and explain (why)
+    open_index returns an Index, a sequence of Pictures with the methods query (photos), search
+    (vectors), embed (photos to vectors) and explain (why); card draws a photo and its match
 
 Measure, tune, analyse
     evaluate_index, tune_index, reset_index, find_duplicates
@@ -55,8 +56,10 @@ _MODULES = {
     "IndexNotFoundError": "pokesim.errors",
     "Manifest": "pokesim.index.manifest",
     "Match": "pokesim.search.matches",
+    "Matches": "pokesim.search.matches",
     "ModelError": "pokesim.errors",
     "NotAPictureError": "pokesim.errors",
+    "Picture": "pokesim.search.picture",
     "PictureError": "pokesim.errors",
     "PokesimError": "pokesim.errors",
     "Skipped": "pokesim.index.manifest",
@@ -64,6 +67,7 @@ _MODULES = {
     "UsageError": "pokesim.errors",
     "add_pictures": "pokesim.build.edit",
     "build_index": "pokesim.build.build",
+    "card": "pokesim.show.drawing.card",
     "check_index": "pokesim.maintenance.check",
     "evaluate_index": "pokesim.analysis.evaluate",
     "fetch_dataset": "pokesim.datasets",
@@ -96,8 +100,10 @@ __all__ = [
     "IndexNotFoundError",
     "Manifest",
     "Match",
+    "Matches",
     "ModelError",
     "NotAPictureError",
+    "Picture",
     "PictureError",
     "PokesimError",
     "Skipped",
@@ -105,6 +111,7 @@ __all__ = [
     "UsageError",
     "add_pictures",
     "build_index",
+    "card",
     "check_index",
     "evaluate_index",
     "fetch_dataset",
@@ -150,7 +157,9 @@ if TYPE_CHECKING:
     from pokesim.samples import write_samples
     from pokesim.search.explain import Explanation
     from pokesim.search.index import Index, open_index
-    from pokesim.search.matches import Answer, Match
+    from pokesim.search.matches import Answer, Match, Matches
+    from pokesim.search.picture import Picture
+    from pokesim.show.drawing.card import card
 
 
 def __getattr__(name: str) -> Any:
@@ -160,4 +169,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -133,6 +134,9 @@ def test_a_crash_of_a_decoder_is_a_reason_and_the_next_picture_is_read():
         read_isolated(photo, SQUARE, 60)
     _, picture = read_isolated(photo, SQUARE, 60)
     assert tuple(as_pixels(picture)[0, 0]) == (255, 0, 0)
+    _processes._idle[-1]._popen.send_signal(signal.SIGABRT)  # as C++ does without memory
+    with pytest.raises(PictureError, match="damaged, or decoding it takes over 600 MB of memory"):
+        read_isolated(photo, SQUARE, 60)
 
 
 def test_what_is_read_elsewhere_gives_the_same_pixels(tmp_path):
@@ -153,7 +157,9 @@ def test_uploads_are_of_a_few_formats_and_light_if_they_must_be():
     for image_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"):
         read_isolated(encoded(photo, image_format), uploaded, 60)
     for data in (PLAIN_PPM, encoded(photo, "PPM"), b"words"):
-        with pytest.raises(NotAPictureError, match="not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"):
+        with pytest.raises(
+            NotAPictureError, match="not a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF"
+        ):
             read_isolated(data, uploaded, 60)
     light = Wanted(32, 32, light=True)
     progressive = encoded(Image.effect_noise((1600, 1600), 9), "JPEG", progressive=True)

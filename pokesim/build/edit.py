@@ -16,7 +16,8 @@ from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
-from pokesim.errors import PokesimError, UsageError, did_you_mean
+from pokesim.errors import IncompatibleIndexError, PokesimError, UsageError, did_you_mean
+from pokesim.images import READING
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.snapshot import IndexFolder
@@ -96,7 +97,13 @@ def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
     compute = Compute.named(manifest.runtime, manifest.precision)
 
     def load() -> Embedder:
-        return open_embedder(find_model(manifest.embedder), compute)
+        embedder = open_embedder(find_model(manifest.embedder), compute)
+        if (embedder.side, READING) != (manifest.embedder.side, manifest.embedder.reading):
+            raise IncompatibleIndexError(
+                f"The index {index} was made by a version of pokesim that preprocesses pictures "
+                "differently; build it again with --rebuild."
+            )
+        return embedder
 
     return BuildOptions(
         index=str(index),

@@ -57,7 +57,7 @@ def run_build(
         plan = make_plan(previous)
         unread = len(plan.unread)
         log.debug("Reading %s %s.", f"{unread:,}", "file" if unread == 1 else "files")
-        table = next_table(options.metadata, options.key, existing, plan.paths)
+        table = next_table(options.metadata, options.key, existing, plan.paths, options.root)
         if not unread and (
             current := _up_to_date(options, previous, plan.kept, plan.skipped, table)
         ):

@@ -22,16 +22,19 @@ def next_table(
     key: str | None,
     previous: PreviousSnapshot | None,
     paths: Sequence[str],
+    root: Path,
 ) -> Table | None:
     """Return the metadata table of the next snapshot.
 
-    By default this is the table of the previous one, read again if its file has changed.
+    By default this is the table of the previous one, read again if its file has changed and is in
+    the picture folder or beside it: an index from a stranger may name any file.
 
     Args:
         requested: a new table; False for no table; None to keep the present one.
         key: column of the new table with the picture names; None takes the best match.
         previous: the previous snapshot.
         paths: the pictures of the next snapshot.
+        root: the picture folder.
 
     Raises:
         UsageError: no row of the new table names a picture.
@@ -43,6 +46,14 @@ def next_table(
         return None
     kept = Metadata(previous.items, record).table()
     source = Path(record.source)
+    if not _is_in_or_beside(source, root):
+        log.info(
+            "Keeping the previous metadata: %s is neither in nor beside %s; --metadata reads it "
+            "again.",
+            source,
+            root,
+        )
+        return kept
     try:
         data = read_bytes(source)
         if hashlib.sha256(data).hexdigest() == record.sha256:
@@ -53,6 +64,11 @@ def next_table(
         return kept
     log.info("%s has changed and was read again.", record.source)
     return table
+
+
+def _is_in_or_beside(source: Path, root: Path) -> bool:
+    folder, root = source.parent.resolve(), root.resolve()
+    return folder.is_relative_to(root) or folder == root.parent
 
 
 def is_current(table: Table | None, record: MetadataRecord | None) -> bool:

@@ -62,7 +62,10 @@ def build_index(
     ] = "auto",
     metadata: Annotated[
         Path | None,
-        typer.Option(help="Table (CSV, TSV, JSON Lines) that describes the pictures."),
+        typer.Option(
+            help="Table (CSV, TSV, JSON Lines) that describes the pictures. Later builds read it "
+            "again by themselves if it is in the picture folder or beside it."
+        ),
     ] = None,
     key: Annotated[
         str | None,

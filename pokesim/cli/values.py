@@ -15,6 +15,9 @@ OLD_NAMES = frozenset({"--label", "--labels", "--misses"})
 LARGEST = 10**12
 """The largest number that an option takes."""
 
+_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
 _REWORDED = (  # typer's messages, shorter and in plain English
     (r"^Invalid value for '([^']+)'(?: / '[^']+')*( \(env var: '[^']+'\))?: ", r"\1\2: "),
     (r" is not a valid int(?:eger)?(?: range)?\.", " is not a whole number."),
@@ -42,6 +45,7 @@ def reworded(error: Any, name: str = "") -> str:
     message = str(error.format_message())
     if name:
         message = message.replace("Invalid value: ", f"{name}: ", 1)
+    message = re.sub(rf"'([^']{{{_SHOWN}}})[^']+'", r"'\1…'", message)
     for pattern, better in _REWORDED:
         message = re.sub(pattern, better, message)
     return message

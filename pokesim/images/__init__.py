@@ -26,19 +26,20 @@ from pokesim.images.decode import (
     READING,
     Head,
     HeavyError,
-    NoSuchPartError,
     UnknownFormatError,
-    UnreadableError,
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
+from pokesim.images.kinds import RAW_REASON, VIDEO_REASON, is_raw, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
+from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.images.source import (
     MAX_BYTES,
     CroppedPicture,
     PictureSource,
     WholePicture,
     cropped,
+    from_array,
     in_memory,
     is_file,
     name_of,
@@ -71,6 +72,7 @@ __all__ = [
     "find_files",
     "has_picture_ending",
     "head_of",
+    "image_of",
     "in_memory",
     "name_of",
     "pixels_of",
@@ -128,6 +130,17 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
     return picture
 
 
+def image_of(source: PictureSource) -> Image.Image:
+    """Read one picture as RGB, upright, in its own size.
+
+    Raises:
+        PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
+    """
+    source = in_memory(source)
+    side = max(head_of(source)[1:])
+    return thumbnail_of(source, side, side)
+
+
 def as_pixels(picture: Image.Image | None) -> Pixels:
     """Return an RGB picture as an array."""
     import numpy as np  # takes longer to import than this module
@@ -154,6 +167,8 @@ def read(
     if not is_file(source):
         source = whole(in_memory(source))
     try:
+        if not isinstance(source, str | os.PathLike | bytes | Image.Image):
+            source = from_array(source)
         if isinstance(source, Image.Image):
             return decode.read_opened(source, wanted)
         encoded = source if isinstance(source, bytes) else Path(source)
@@ -205,6 +220,10 @@ def _content(path: Path) -> bytes:
 def _picture_error(source: PictureSource, error: Exception) -> PictureError:
     """Return an error that names the picture and says in a few words what is wrong."""
     match error:
+        case UnreadableError() if is_raw(name_of(source)):
+            reason = RAW_REASON
+        case UnknownFormatError() if is_video(name_of(source)):
+            return NotAPictureError(name_of(source), VIDEO_REASON)
         case UnknownFormatError():
             return NotAPictureError(name_of(source), str(error))
         case NoSuchPartError():

@@ -9,19 +9,20 @@ from pathlib import Path
 from PIL import Image
 
 from pokesim.images.decode import NO_DECODER
+from pokesim.images.kinds import HEIF_ENDINGS, VIDEO_REASON, is_video
 
 
 def find_files(
     folder: Path, on_skipped: Callable[[str, str], object] = lambda path, reason: None
 ) -> list[str]:
-    """List the regular files below ``folder``, except hidden ones, in sorted order.
+    """List the regular files below ``folder``, except hidden ones and videos, in sorted order.
 
     Links to files are followed, links to folders are not, so links cannot form a loop.
 
     Args:
         folder: where to start.
-        on_skipped: called with the path and the reason for each folder that cannot be opened, and
-            for each entry that is named like a picture but is not a file.
+        on_skipped: called with the path and the reason for each folder that cannot be opened, for
+            each entry that is named like a picture but is not a file, and for each video.
 
     Returns:
         paths relative to ``folder``, separated by "/".
@@ -42,7 +43,10 @@ def _walk(folder: Path, prefix: str, on_skipped: Callable[[str, str], object]) -
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), f"{path}/", on_skipped)
         elif _is_file(entry):
-            yield path
+            if is_video(path):
+                on_skipped(path, VIDEO_REASON)
+            else:
+                yield path
         elif has_picture_ending(path):
             on_skipped(path, _kind(entry))
 
@@ -69,5 +73,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 def has_picture_ending(path: str) -> bool:
     """Return True if a file name has the ending of an image format that pokesim can read."""
-    image_format = Image.registered_extensions().get(Path(path).suffix.lower())
-    return image_format in Image.OPEN and image_format not in NO_DECODER
+    ending = Path(path).suffix.lower()
+    image_format = Image.registered_extensions().get(ending)
+    is_known = image_format in Image.OPEN and image_format not in NO_DECODER
+    return is_known or ending in HEIF_ENDINGS

@@ -22,11 +22,11 @@ from PIL import Image
 from pokesim.images.decode import (
     Head,
     HeavyError,
-    NoSuchPartError,
     UnknownFormatError,
-    UnreadableError,
     Wanted,
+    too_much_memory,
 )
+from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.threads import usable_cores
 
 
@@ -143,7 +143,7 @@ class _Process:
             pixels = responses.read(response["bytes"])
         except (OSError, ValueError) as error:  # the process has ended
             timer.cancel()
-            raise self._reason(cpu_seconds) from error
+            raise self._reason(wanted, cpu_seconds) from error
         finally:
             timer.cancel()
             timer.join()
@@ -158,12 +158,14 @@ class _Process:
         self._is_late = True
         self._popen.kill()
 
-    def _reason(self, cpu_seconds: float) -> Exception:
+    def _reason(self, wanted: Wanted, cpu_seconds: float) -> Exception:
         """Return why the process has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._popen.wait(1)
             if cpu_seconds and code == -getattr(signal, "SIGVTALRM", 0):
                 return HeavyError()
+            if code == -signal.SIGABRT:  # a decoder in C++ that gets no more memory
+                return UnreadableError(f"damaged, or {too_much_memory(wanted)}")
             if not self._is_late:
                 return UnreadableError(f"damaged or unsupported (the decoder crashed: {code})")
         return TooSlowError()

@@ -5,15 +5,20 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image
 
 from pokesim.errors import PictureError
 from pokesim.images.crop import Crop
 
-WholePicture: TypeAlias = str | Path | bytes | Image.Image
-"""A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, or a Pillow image."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WholePicture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[np.uint8]"
+"""A path, an http(s) URL, "-" for standard input, an encoded picture's bytes, a Pillow image, or an
+array of RGB pixels, uint8 (height, width, 3)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +29,7 @@ class CroppedPicture:
     crop: Crop
 
 
-PictureSource: TypeAlias = WholePicture | CroppedPicture
+PictureSource: TypeAlias = "WholePicture | CroppedPicture"
 """A picture, or a part of one."""
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -75,6 +80,23 @@ def in_memory(source: PictureSource) -> PictureSource:
     received = _Received(data)
     received.filename = name_of(source)
     return received
+
+
+def from_array(pixels: Any) -> Image.Image:
+    """Return an array of RGB pixels, uint8 (height, width, 3), as a Pillow image.
+
+    Raises:
+        TypeError, ValueError: it is anything else.
+    """
+    import numpy as np  # takes longer to import than this module
+
+    if not isinstance(pixels, np.ndarray):
+        raise TypeError(f"not a picture but {type(pixels).__name__}")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise ValueError(
+            f"an array must be uint8 (height, width, 3), not {pixels.dtype} {pixels.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def is_file(source: PictureSource) -> bool:

@@ -150,6 +150,10 @@ class Snapshot(Protocol):
 class Store(Protocol):
     """A place that keeps an index."""
 
+    @property
+    def location(self) -> str:
+        """Its folder or address."""
+
     def snapshot(self) -> Snapshot:
         """Return the current snapshot.
 

@@ -16,7 +16,7 @@ from pokesim.errors import PokesimError
 from pokesim.index import open_store
 from pokesim.threads import usable_cores
 
-_PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "tensorflow")
+_PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "pi-heif", "tensorflow")
 
 _EXTRAS = {
     "openvino": "openvino",

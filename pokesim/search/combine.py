@@ -28,7 +28,7 @@ _WEIGHT = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|[+-]?inf):(.+)", re.I
 )
 
-Weighted: TypeAlias = PictureSource | tuple[PictureSource, float]
+Weighted: TypeAlias = "PictureSource | tuple[PictureSource, float]"
 """A photo, or a photo and its weight; a photo alone has weight 1."""
 
 

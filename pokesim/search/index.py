@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pokesim.arguments import iterable, shown, text, whole_number
+from pokesim.arguments import choice, iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
 from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of
@@ -23,8 +24,9 @@ from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
 from pokesim.search.combine import Example, Weighted, examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
-from pokesim.search.matches import STEM, Answer, Match, QueryKeywords, QueryOptions
+from pokesim.search.matches import STEM, Answer, Match, Matches, QueryKeywords, QueryOptions
 from pokesim.search.opened import OpenedSnapshot
+from pokesim.search.picture import Picture
 from pokesim.search.shared import Shared
 from pokesim.timing import span
 
@@ -121,14 +123,62 @@ class Index:
     def __len__(self) -> int:
         return self.manifest.count
 
+    def __repr__(self) -> str:
+        name = self.manifest.embedder.name
+        return f"<pokesim.Index: {len(self):,} pictures by {name} in {self._store.location}>"
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield the pictures in the order of their ids."""
+        return map(self._picture, self.items)
+
+    @overload
+    def __getitem__(self, at: int) -> Picture: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Picture]: ...
+    def __getitem__(self, at: int | slice) -> Picture | list[Picture]:
+        """Return the picture with an id, or a list of a slice of them; −1 is the last.
+
+        Raises:
+            IndexError: there is no such picture.
+        """
+        ids = range(len(self))[at]
+        if isinstance(ids, range):
+            return [self._picture(self.items[item_id]) for item_id in ids]
+        return self._picture(self.items[ids])
+
+    def _picture(self, item: Item) -> Picture:
+        metadata = self.metadata
+        row = metadata.row(item.id) if metadata else {}
+        return Picture(item.id, item.label, self.path_of(item), row, self.vectors)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The paths of the pictures, by id."""
+        return [self.path_of(item) for item in self.items]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the pictures, by id: the stems of their files."""
+        return [item.label for item in self.items]
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each picture, which `pandas.DataFrame` and Polars take."""
+        return [picture.to_dict() for picture in self]
+
+    def _repr_html_(self) -> str:
+        from pokesim.gallery import MOST, gallery  # only notebooks need it
+
+        more = f", the first {MOST}" if len(self) > MOST else ""
+        return gallery(repr(self) + more, ((picture.path, picture.label) for picture in self))
+
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
         self, photo: PictureSource, k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
-    ) -> list[Match]: ...
+    ) -> Matches: ...
     @overload
     def query(
         self, photo: Sequence[PictureSource], k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
-    ) -> list[list[Match]]: ...
+    ) -> list[Matches]: ...
     def query(
         self,
         photo: PictureSource | Sequence[PictureSource],
@@ -143,12 +193,14 @@ class Index:
         crop: CropArgument = None,
         positive: Iterable[Weighted] = (),
         negative: Iterable[Weighted] = (),
-    ) -> list[Match] | list[list[Match]]:
+        errors: Literal["raise", "skip"] = "raise",
+    ) -> Matches | list[Matches]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
 
         Args:
-            photo: a path, a URL, bytes or a Pillow image; or a list of these, which is embedded in
-                batches and gives a list of lists.
+            photo: a path, a URL, bytes, a Pillow image or an array of RGB pixels, uint8 (height,
+                width, 3); or a list of these, which is embedded in batches and gives a list of
+                lists.
             k: number of matches.
             where: a filter on the metadata, such as ``"Type1=grass"``.
             label: name of a match: "stem", "folder" or a column of the metadata.
@@ -161,6 +213,8 @@ class Index:
             positive: photos that matches should be like as well, or pairs of a photo and a weight.
                 One vector is searched with: the weighted sum, of the photo with weight 1.
             negative: photos that matches should be unlike: they are subtracted from the sum.
+            errors: "raise" an error for a photo that cannot be read, or "skip" it: it has no
+                matches.
 
         Raises:
             PictureError: a photo cannot be read, has no such part (CropError), or is the same as
@@ -170,11 +224,12 @@ class Index:
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         part, others = as_crop(crop), examples(positive, negative)
+        skip = choice("errors", errors, _OnError) is _OnError.SKIP
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            parts = [cropped(one, part) for one in photo]
-            return [*map(_matches_or_raise, self._answers(parts, options, others))]
+            answers = self._answers([cropped(one, part) for one in photo], options, others)
+            return [_matches_of(answer, skip) for answer in answers]
         (answer,) = self._answers([cropped(photo, part)], options, others)
-        return _matches_or_raise(answer)
+        return _matches_of(answer, skip)
 
     def answer(
         self,
@@ -269,7 +324,23 @@ class Index:
         with self._shared.call() as opened:
             return opened.embedder.embed_loaded(photos)
 
-    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, photos: PictureSource | Sequence[PictureSource]) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, d), of a photo or a list of photos; see `query`.
+
+        Raises:
+            PictureError: a photo cannot be read.
+            ModelError: the model of the index's embedder is not on this machine.
+        """
+        if not isinstance(photos, Sequence) or isinstance(photos, str | bytes):
+            photos = [photos]
+        rows = np.empty((len(photos), self.manifest.dimension), np.float32)
+        for at, (_, vector) in enumerate(self.embed_photos(photos)):
+            if isinstance(vector, PictureError):
+                raise vector
+            rows[at] = vector
+        return rows
+
+    def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3).
 
         Raises:
@@ -372,7 +443,14 @@ class Index:
         return self._models.explains
 
 
-def _matches_or_raise(answer: Answer) -> list[Match]:
-    if answer.error:
+class _OnError(StrEnum):
+    """What to do about a photo that cannot be read."""
+
+    RAISE = "raise"
+    SKIP = "skip"
+
+
+def _matches_of(answer: Answer, skip: bool) -> Matches:
+    if answer.error and not skip:
         raise answer.error
-    return answer.matches
+    return Matches(answer.matches)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from PIL import Image
 
 from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
-from pokesim.images import Crop, CropArgument, PictureSource
+from pokesim.images import Crop, CropArgument, PictureSource, image_of
 from pokesim.search import DEFAULT_K
 from pokesim.search.combine import Example, Weighted
 
@@ -31,6 +33,7 @@ class QueryKeywords(TypedDict, total=False):
     crop: CropArgument
     positive: Iterable[Weighted]
     negative: Iterable[Weighted]
+    errors: Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,43 @@ class Match:
     metadata: dict[str, Value] = field(default_factory=dict)
     near: int | None = None
 
+    def image(self) -> Image.Image:
+        """Return the picture, RGB and upright, in its own size. Raises PictureError."""
+        return image_of(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return rank, label, similarity, distance, path and the columns of the metadata."""
+        found = {
+            "rank": self.rank,
+            "label": self.label,
+            "similarity": self.similarity,
+            "distance": self.distance,
+            "path": str(self.path),
+        }
+        return found | self.metadata
+
+    def _repr_html_(self) -> str:
+        from pokesim.gallery import gallery  # only notebooks need it
+
+        return gallery("", [_captioned(self)])
+
+
+class Matches(list[Match]):
+    """The matches of a photo, nearest first; a notebook shows their pictures."""
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each match, which `pandas.DataFrame` and Polars take."""
+        return [match.to_dict() for match in self]
+
+    def _repr_html_(self) -> str:
+        from pokesim.gallery import gallery
+
+        return gallery(f"{len(self):,} matches", map(_captioned, self))
+
+
+def _captioned(match: Match) -> tuple[Path, str]:
+    return match.path, f"{match.rank}. {match.label}, {match.similarity:.1f} %"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -127,3 +167,11 @@ class Answer:
     def resembles(self) -> bool:
         """Whether the best match resembles the photo."""
         return bool(self.matches) and self.matches[0].resembles
+
+    def _repr_html_(self) -> str:
+        from pokesim.gallery import gallery
+
+        if self.error:
+            return gallery(str(self.error), [])
+        captions = (_captioned(match) for match in self.matches)
+        return gallery(self.query, [(self.photo, "the photo"), *captions])

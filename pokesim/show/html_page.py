@@ -1,14 +1,10 @@
-"""Write self-contained HTML pages from templates, with pictures embedded as data URLs."""
+"""Write self-contained HTML pages from templates."""
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-
-from PIL import Image
 
 from pokesim.show.output import output_file
 
@@ -31,10 +27,3 @@ def save_page(path: Path, template: str, parts: Mapping[str, str]) -> None:
     page = re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], page)
     with output_file(path) as part:
         part.write_text(page, encoding="utf-8", errors="replace")
-
-
-def data_url(picture: Image.Image) -> str:
-    """Return a picture as a data URL."""
-    data = io.BytesIO()
-    picture.save(data, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

@@ -7,13 +7,14 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path, PurePath
 
+from pokesim.gallery import data_url
 from pokesim.images import PictureSource
 from pokesim.search.explain import Explanation
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import query_name, verdict
 from pokesim.show.drawing.canvas import tile
 from pokesim.show.drawing.heatmap import heated, scale
-from pokesim.show.html_page import data_url, save_page
+from pokesim.show.html_page import save_page
 from pokesim.show.text import plain
 
 _LARGE, _SMALL = (800, 640), (340, 272)  # sizes in pixels, somewhat larger than shown

@@ -12,9 +12,10 @@ from PIL import Image
 
 from pokesim.analysis.layout import PlacedPicture
 from pokesim.errors import PictureError
+from pokesim.gallery import data_url
 from pokesim.images import thumbnail_of
 from pokesim.show.drawing.canvas import PAPER, TILE, paste, save_picture
-from pokesim.show.html_page import data_url, save_page
+from pokesim.show.html_page import save_page
 from pokesim.show.text import plain
 
 _SIDE = 2000  # of the map as a picture, in pixels

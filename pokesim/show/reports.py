@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 VALUES = 20
 """The number of a column's values that are shown."""
 
+SKIPPED = 20
+"""The number of files that a build lists as skipped for the same reason."""
+
 
 def build_text(report: BuildReport) -> str:
     """Summarise a build in one line."""
@@ -35,8 +39,17 @@ def build_text(report: BuildReport) -> str:
 
 
 def build_notes(report: BuildReport) -> list[str]:
-    """Return a line for each skipped file, and one on how the metadata and the pictures match."""
-    lines = [plain(f"skipped {skipped.path}: {skipped.reason}") for skipped in report.skipped]
+    """Return lines on the skipped files, and one on how the metadata and the pictures match."""
+    count: Counter[str] = Counter()
+    lines = []
+    for skipped in report.skipped:
+        count[skipped.reason] += 1
+        if count[skipped.reason] <= SKIPPED:
+            lines.append(plain(f"skipped {skipped.path}: {skipped.reason}"))
+    for reason, files in count.items():
+        if files > SKIPPED:  # such as the video that a phone keeps beside each photo
+            more = counted(files - SKIPPED, "more file")
+            lines.append(plain(f"skipped {more} (`pokesim info` lists all): {reason}"))
     if report.metadata:
         lines.append(plain(metadata_text(report.metadata, report.indexed)))
     return lines

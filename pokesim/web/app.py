@@ -30,7 +30,7 @@ from pokesim.search.matches import FOLDER, STEM, Answer
 from pokesim.show.answers import as_dict
 from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
-from pokesim.web.media import Media, png_of
+from pokesim.web.media import Media, png_of, webp_of
 from pokesim.web.openapi import K_MAX, description
 from pokesim.web.params import item_of, search_request_of
 from pokesim.web.responses import JsonResponse, RequestError
@@ -74,6 +74,7 @@ def create_app(service: SearchService, name: str, needs_token: bool) -> Starlett
             Route("/api/info", api.info),
             Route("/api/search", api.search, methods=["POST"]),
             Route("/api/items/{id}/similar", api.similar),
+            Route("/api/preview", api.preview, methods=["POST"]),
             Route("/api/card", api.card, methods=["POST"]),
             Route("/api/explain", api.explain, methods=["POST"]),
             Route("/images/{id}", media.image),
@@ -132,6 +133,14 @@ class _Api:
         """Find the pictures most like a picture of the index."""
         async with self._result(request, request.path_params["id"]) as found:
             return JsonResponse(_as_dict(found))
+
+    async def preview(self, request: Request) -> Response:
+        """Send a photo back as a WebP, for browsers that do not show its format."""
+        async with self._uploads.received(request) as body:
+            content_type = request.headers.get("content-type", "")
+            picture = await self._service.preview(body, content_type)
+        webp = await self._service.drawing.do("The picture", partial(webp_of, picture))
+        return Response(webp, media_type="image/webp")
 
     async def card(self, request: Request) -> Response:
         """Draw a photo, or a picture of the index, and its matches."""

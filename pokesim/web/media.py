@@ -46,14 +46,16 @@ class Media:
         self._thumbnails: LRUCache[str, bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
 
     async def image(self, request: Request) -> Response:
-        """Send a picture: the file itself if browsers show its format, else a PNG."""
+        """Send a picture: the file itself if browsers show its format, else a WebP."""
         path, headers = self._located(request, "")
         if _is_cached(request, headers):
             return Response(status_code=304, headers=headers)
-        media_type, png = await self._service.drawing.do("The picture", partial(_for_browser, path))
-        if png is None:
+        media_type, webp = await self._service.drawing.do(
+            "The picture", partial(_for_browser, path)
+        )
+        if webp is None:
             return FileResponse(path, media_type=media_type, headers=headers)
-        return Response(png, media_type=media_type, headers=headers)
+        return Response(webp, media_type=media_type, headers=headers)
 
     async def thumbnail(self, request: Request) -> Response:
         """Send a picture as a small WebP; recent ones are cached."""
@@ -87,6 +89,13 @@ def png_of(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
+def webp_of(picture: Image.Image) -> bytes:
+    """Return a picture as WebP."""
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=82)
+    return out.getvalue()
+
+
 def _is_cached(request: Request, headers: dict[str, str]) -> bool:
     """Return True if the browser has the response with these headers."""
     given = request.headers.get("if-none-match", "").split(",")
@@ -103,15 +112,13 @@ def _tag_of(path: Path) -> str:
 
 
 def _for_browser(path: Path) -> tuple[str, bytes | None]:
-    """Return a picture's media type, and a PNG if browsers do not show its own format."""
+    """Return a picture's media type, and a WebP if browsers do not show its own format."""
     shown = _MEDIA_TYPES.get(head_of(path).format)
-    return (shown, None) if shown else ("image/png", png_of(_scaled(path, _CONVERTED)))
+    return (shown, None) if shown else ("image/webp", webp_of(_scaled(path, _CONVERTED)))
 
 
 def _thumbnail(path: Path) -> bytes:
-    out = io.BytesIO()
-    _scaled(path, THUMBNAIL).save(out, "WEBP", quality=82)
-    return out.getvalue()
+    return webp_of(_scaled(path, THUMBNAIL))
 
 
 def _scaled(path: Path, max_side: int) -> Image.Image:

@@ -75,6 +75,11 @@ class PhotoReader:
         wanted = Wanted(side, side, crop=crop)
         return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted)))
 
+    async def picture(self, body: bytes, content_type: str, wanted: Wanted) -> Image.Image:
+        """Return the photo in a request's body as wanted. Raises RequestError as `load` does."""
+        upload = await self._reading.do(_WHAT, partial(photo_of, body, content_type))
+        return await self.read(upload, wanted)
+
     async def read(self, upload: Upload, wanted: Wanted) -> Image.Image:
         """Return a photo's pixels as wanted. Raises RequestError as `load` does."""
         data = upload.data

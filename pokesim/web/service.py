@@ -166,6 +166,11 @@ class SearchService:
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
         return _result(asked, upload.name, shown, found, square)
 
+    async def preview(self, body: bytes, content_type: str) -> Image.Image:
+        """Return the photo in a request's body, scaled for a page; raises as `find` does."""
+        with self._slot():
+            return await self._reader.picture(body, content_type, _DRAWN)
+
     async def similar(self, asked: SearchRequest, item: Item) -> SearchResult:
         """Return the matches of an item of an index, without the item; only a part needs the model.
 
@@ -242,7 +247,7 @@ class SearchService:
 
 def _warm(index: Index) -> None:
     side = index.manifest.embedder.side
-    index.embed(np.zeros((1, side, side, 3), np.uint8))
+    index.embed_pixels(np.zeros((1, side, side, 3), np.uint8))
 
 
 def _combined(embedded: Iterable[_Embedded]) -> Iterator[_Embedded]:

@@ -61,7 +61,7 @@ def _loaded(server: Server, index: pokesim.Index, photos: list[Path]) -> tuple[s
     def embedded() -> float:
         start = time.perf_counter()
         for _ in range(_BATCHES):
-            index.embed(batch)
+            index.embed_pixels(batch)
         return (time.perf_counter() - start) / len(many)
 
     read_and_embedded()

@@ -180,6 +180,21 @@ def test_an_index_with_other_preprocessing_is_refused(folder, index):
     pokesim.build_index(folder, index, embedder="compact", rebuild=True)
 
 
+@pytest.mark.parametrize(("field", "value"), [("side", 127), ("reading", "upside down")])
+def test_nothing_is_added_to_an_index_with_other_preprocessing(
+    folder, index, samples, field, value
+):
+    (manifest,) = index.glob("snapshots/*/manifest.json")
+    data = json.loads(manifest.read_text())
+    data["embedder"][field] = value
+    _seal(index, manifest, data)
+    with pytest.raises(IncompatibleIndexError, match="preprocesses pictures differently"):
+        pokesim.add_pictures([next(samples.photos.iterdir())], index)
+    count = len(pokesim.open_index(index))
+    pokesim.remove_pictures([CREATURES[3]], index)
+    assert len(pokesim.open_index(index)) == count - 1
+
+
 def _seal(index, manifest, data):
     """Write a manifest as another version of pokesim might have."""
     import hashlib

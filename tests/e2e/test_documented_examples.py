@@ -157,7 +157,8 @@ def test_the_python_example_runs(world):
         textwrap.dedent(block) for block in blocks_of("README.md") if "    import pokesim" in block
     )
     pokesim.build_index(world / "images", world / "indexes/default", metadata=world / "pokemon.csv")
-    code = "import numpy\nvectors = numpy.zeros((2, 640), 'f4')\n" + code
+    given = "from numpy import zeros\nvectors, pixels = zeros((2, 640)), zeros((9, 9, 3), 'u1')\n"
+    code = given + code
     subprocess.run([sys.executable, "-c", code], cwd=world, check=True, capture_output=True)
 
 
@@ -176,6 +177,6 @@ def test_every_link_to_a_file_is_valid(document):
 
 def test_the_readme_is_short_and_links_to_every_other():
     text = paths.README.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 260
+    assert len(text.splitlines()) <= 280
     for document in DOCUMENTS[1:]:
         assert document in text, document

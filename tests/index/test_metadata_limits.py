@@ -241,6 +241,24 @@ def test_a_table_that_has_become_a_pipe_keeps_the_previous_one(samples, run, tmp
     assert found.stdout.endswith("brumbel.webp\n")
 
 
+def test_a_table_elsewhere_is_not_read_again_unasked(samples, run, tmp_path):
+    folder, far = tmp_path / "images", tmp_path / "far"
+    folder.mkdir()
+    far.mkdir()
+    (folder / "brumbel.webp").write_bytes((samples.images / "brumbel.webp").read_bytes())
+    (far / "t.csv").write_text("p,Type\nbrumbel,grass\n")
+    build = ["build-index", folder, "--embedder", "compact"]
+    assert run(*build, "--metadata", far / "t.csv").returncode == 0
+    (far / "t.csv").write_text("p,Type\nbrumbel,secret\n")
+    done = run(*build)
+    assert "is neither in nor beside" in done.stderr
+    found = run("query", folder / "brumbel.webp", "--where", "Type=grass", "--format", "paths")
+    assert found.stdout.endswith("brumbel.webp\n")
+    assert run(*build, "--metadata", far / "t.csv").returncode == 0
+    found = run("query", folder / "brumbel.webp", "--where", "Type=secret", "--format", "paths")
+    assert found.stdout.endswith("brumbel.webp\n")
+
+
 def test_lines_end_as_csv_says(tmp_path):
     texts = ("p,x\r0,1\r", "p,x\r\n0,1\r\n", "p,x\n\n\r\n0,1", 'p,x\n0,"1\u2028\x85\x0b\r\n2"\n')
     for text in texts:

@@ -154,15 +154,15 @@ def test_stored_vectors_may_be_of_any_size(tmp_path):
 )  # fmt: skip
 def test_pixels_have_the_side_of_the_embedder(index, pixels):
     with pytest.raises(UsageError, match=r"^Pixels must be"):
-        index.embed(pixels)
+        index.embed_pixels(pixels)
 
 
 def test_pixels_may_be_any_view_of_an_array(index):
     side = index.manifest.embedder.side
-    assert index.embed(np.zeros((0, side, side, 3), np.uint8)).shape == (0, 256)
+    assert index.embed_pixels(np.zeros((0, side, side, 3), np.uint8)).shape == (0, 256)
     wide = np.random.default_rng(0).integers(0, 256, (2, 2 * side, side, 6), np.uint8)
     view = wide[::-1, ::2, :, 1::2]
-    np.testing.assert_array_equal(index.embed(view), index.embed(view.copy()))
+    np.testing.assert_array_equal(index.embed_pixels(view), index.embed_pixels(view.copy()))
 
 
 OPTIONS = ["where", "label", "group", "exclude_self"]
@@ -248,7 +248,7 @@ NOT_DATA = {"progress", "workers"}
 def test_all_public_functions_are_called_here():
     public = [getattr(pokesim, name) for name in pokesim.__all__]
     functions = {one for one in public if inspect.isfunction(one)}
-    assert functions - {pokesim.open_workers} <= FUNCTIONS.keys()
+    assert functions - {pokesim.open_workers, pokesim.card} <= FUNCTIONS.keys()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)

@@ -7,7 +7,7 @@ REJECTED = [
         "/api/search",
         b"words",
         400,
-        "photo: not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or JPEG 2000 image.",
+        "photo: not a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF or JPEG 2000 image.",
     ),
     ("POST", "/api/search?k=0", b"x", 400, "k must be a number from 1 to 100."),
     ("POST", "/api/search?k=ten", b"x", 400, "k must be a number from 1 to 100."),

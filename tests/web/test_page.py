@@ -17,6 +17,7 @@ from support.browser import (
     ranked,
     searched_with,
 )
+from support.heic import heic
 from support.pictures import as_png, stranger
 from support.serving import serving
 
@@ -115,14 +116,27 @@ def test_a_pasted_photo(open_page, samples):
     assert page.get_by_role("alert").inner_text() == ""
 
 
-def test_a_photo_that_browsers_cannot_show(open_page, wrong, samples, tmp_path):
+@pytest.mark.parametrize(("size", "name"), [("phone", "IMG_0042.HEIC"), ("desk", "scan.tiff")])
+def test_a_photo_that_browsers_cannot_show_is_shown(open_page, samples, tmp_path, size, name):
     with Image.open(samples.photos / "brumbel.jpg") as photo:
-        photo.save(tmp_path / "brumbel.tiff")
-    page = open_page()
-    page.set_input_files("#choose", tmp_path / "brumbel.tiff")
+        shape = photo.width / photo.height
+        if name.endswith("HEIC"):
+            (tmp_path / name).write_bytes(heic(photo, orientation=6))
+        else:
+            photo.save(tmp_path / name)
+    page = open_page(size)
+    page.set_input_files("#choose", tmp_path / name)
     assert best(page) == "brumbel"
-    assert page.locator(".photo .picture").is_hidden()
-    keep(page, "no-preview-desk", tmp_path)
+    picture = page.locator(".photo .picture:is(.wide, .tall, .square)")
+    seen = picture.evaluate("image => image.naturalWidth / image.naturalHeight")
+    assert seen == pytest.approx(shape, rel=0.01)
+    keep(page, f"converted-{size}", tmp_path)
+    second = ranked(page)[0]
+    page.locator(".one a").first.click()
+    searched_with(page, second)
+    page.go_back()
+    searched_with(page, name)
+    picture.wait_for()
 
 
 @pytest.mark.parametrize("size", SIZES)

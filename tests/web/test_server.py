@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.heic import heic
 from support.paths import README, ROOT
 from support.pictures import png_of_zeros
 from support.rejected import REJECTED
@@ -129,12 +130,12 @@ def test_images_thumbnails_and_their_caching(described, server):
     assert reply.body == (described.parent / "creatures" / item.path).read_bytes()
     assert reply.headers["Content-Type"] == "image/webp"
     drawn, shrunk = server.get(full), server.get(small)
-    assert drawn.headers["Content-Type"] == "image/png"
+    assert drawn.headers["Content-Type"] == "image/webp"
     with (
-        Image.open(io.BytesIO(drawn.body)) as png,
+        Image.open(io.BytesIO(drawn.body)) as webp,
         Image.open(described.parent / "elsewhere.tiff") as original,
     ):
-        assert (png.format, png.size) == ("PNG", original.size)
+        assert (webp.format, webp.size) == ("WEBP", original.size)
     with Image.open(io.BytesIO(shrunk.body)) as picture:
         assert picture.format == "WEBP"
         assert max(picture.size) <= 320
@@ -143,6 +144,20 @@ def test_images_thumbnails_and_their_caching(described, server):
         again = server.get(address, If_None_Match=reply.headers["ETag"])
         assert (again.status, again.body) == (304, b"")
         assert server.get(address, If_None_Match='"other"').status == 200
+
+
+def test_a_phones_photo_is_found_and_sent_back_in_a_format_that_browsers_show(server, photos):
+    with Image.open(photos[1]) as photo:
+        data, size = heic(photo.resize((1400, 700)), orientation=8), (1260, 630)
+    found = server.post("/api/search", data)
+    assert found.json["matches"][0]["label"] == photos[1].stem
+    preview = server.post("/api/preview", data)
+    assert preview.headers["Content-Type"] == "image/webp"
+    with Image.open(io.BytesIO(preview.body)) as picture:
+        assert (picture.format, picture.size) == ("WEBP", size)
+    assert server.post("/api/card", data).status == 200
+    refused = server.post("/api/preview", data[:-40])
+    assert (refused.status, "damaged" in refused.json["error"]) == (400, True)
 
 
 def test_a_card_is_a_picture(server, photos, described):
@@ -256,7 +271,7 @@ def test_the_server_conforms_to_its_openapi_description(described, samples, tmp_
         )
         assert done.returncode == 0, done.stdout[-8000:]
         log = "".join(server.lines)
-    assert len(document["paths"]) == 8
+    assert len(document["paths"]) == 9
     for path in document["paths"]:
         assert f"{path.split('{')[0]}" in log
     for good in ("search", "card", "explain"):

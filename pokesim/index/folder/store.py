@@ -24,6 +24,11 @@ class FolderStore:
         """
         self._path = _checked(path)
 
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self._path)
+
     def snapshot(self) -> FolderSnapshot:
         """Return the current snapshot, its manifest and the sizes of its files verified."""
         return IndexFolder(self._path).current()

@@ -34,6 +34,11 @@ class MilvusStore:
         self.address = address
         self._requested_search = AUTO_SEARCH
 
+    @property
+    def location(self) -> str:
+        """The address."""
+        return str(self.address)
+
     @cached_property
     def client(self) -> Client:
         """The connection, made on first use."""

@@ -38,12 +38,17 @@ export function linkFan(addressOf) {
 export function drawQuery(name, image) {
   result.classList.add("waiting");
   showResult(true);
-  fillPrint(".photo", name, image);
-  find(".backdrop").src = image;
+  drawPhoto(name, image);
   find(".match figcaption").textContent = "…";
   drawProgress(0.25);
   ring.setAttribute("aria-label", "Searching");
   ring.querySelector("text").textContent = "?";
+}
+
+/** Show the query photo alone. */
+export function drawPhoto(name, image) {
+  fillPrint(".photo", name, image);
+  find(".backdrop").src = image;
 }
 
 /** Show a fraction, 0 to 1, on the ring. */

@@ -4,12 +4,12 @@
 import { Failure, send } from "./api.js";
 import { offerCrop, showCrop } from "./crop.js";
 import { currentOptions, hasFilter, markFilter, offerOptions, setOptions } from "./options.js";
-import { drawExamples, drawFan, drawMatches, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
+import { drawExamples, drawFan, drawMatches, drawPhoto, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
 import { takePhotos } from "./photo.js";
 
 const find = (selector) => document.querySelector(selector);
 const WEIGHTS = { with: "", without: "0.5:" }; // less is to keep what the photo has
-const photos = new Map(); // history.state.photo → {file, url}
+const photos = new Map(); // history.state.photo → {file, url, image}
 let info = null;
 let running = new AbortController();
 let shown = { query: null, answer: null, parameters: null }; // the current result and its options
@@ -72,7 +72,26 @@ async function accept(file) {
   if (!info) return;
   if (file.size > info.upload_max_bytes)
     return showMessage(`${file.name} is too large (${megabytes(file.size)}); the limit is ${megabytes(info.upload_max_bytes)}.`);
-  return search({ photo: { file, url: URL.createObjectURL(file) } }, "pushState");
+  const url = URL.createObjectURL(file), photo = { file, url, image: url };
+  replaceImage(photo);
+  return search({ photo }, "pushState");
+}
+
+/** Let the server make a picture of a photo whose format this browser does not show, such as HEIC. */
+async function replaceImage(photo) {
+  if (photo.file.type && !photo.file.type.startsWith("image/")) return; // no picture; the search says so
+  const image = new Image();
+  image.src = photo.url;
+  try {
+    await image.decode();
+  } catch {
+    const parameters = new URLSearchParams();
+    const preview = await request("preview", { photo }, parameters, null).catch(() => null);
+    if (!preview) return;
+    photo.image = URL.createObjectURL(preview.body);
+    const { query } = pending ?? shown;
+    if (query?.photo === photo) drawPhoto(...pictureOf(query));
+  }
 }
 
 /** Follow links to items and to the start page without reloading. */
@@ -177,7 +196,7 @@ function draw() {
 
 /** Return the name of the query photo or item, and the URL of its picture. */
 function pictureOf({ photo, item, sha256, name = "…" }) {
-  if (photo) return [photo.file.name, photo.url];
+  if (photo) return [photo.file.name, photo.image];
   return [name, `/images/${item}${sha256 ? `?sha256=${sha256}` : ""}`];
 }
 
