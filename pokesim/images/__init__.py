@@ -26,14 +26,13 @@ from pokesim.images.decode import (
     READING,
     Head,
     HeavyError,
-    NoSuchPartError,
     UnknownFormatError,
-    UnreadableError,
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
 from pokesim.images.kinds import RAW_REASON, VIDEO_REASON, is_raw, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
+from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.images.source import (
     MAX_BYTES,
     CroppedPicture,

@@ -22,12 +22,11 @@ from PIL import Image
 from pokesim.images.decode import (
     Head,
     HeavyError,
-    NoSuchPartError,
     UnknownFormatError,
-    UnreadableError,
     Wanted,
     too_much_memory,
 )
+from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.threads import usable_cores
 
 

@@ -24,12 +24,11 @@ from pokesim.files import open_regular
 from pokesim.images.crop import Crop
 from pokesim.images.decode import (
     HeavyError,
-    NoSuchPartError,
     UnknownFormatError,
-    UnreadableError,
     Wanted,
     read,
 )
+from pokesim.images.scale import NoSuchPartError, UnreadableError
 
 try:
     import resource

@@ -226,8 +226,8 @@ class Index:
         part, others = as_crop(crop), examples(positive, negative)
         skip = choice("errors", errors, _OnError) is _OnError.SKIP
         if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            parts = [cropped(one, part) for one in photo]
-            return [_matches_of(answer, skip) for answer in self._answers(parts, options, others)]
+            answers = self._answers([cropped(one, part) for one in photo], options, others)
+            return [_matches_of(answer, skip) for answer in answers]
         (answer,) = self._answers([cropped(photo, part)], options, others)
         return _matches_of(answer, skip)
 

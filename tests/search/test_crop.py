@@ -10,7 +10,16 @@ from support.pictures import STORED_BY_ORIENTATION
 
 import pokesim
 from pokesim.errors import CropError, UsageError
-from pokesim.images import Wanted, as_crop, cropped, decode, pixels_of, read_isolated, thumbnail_of
+from pokesim.images import (
+    Wanted,
+    as_crop,
+    cropped,
+    decode,
+    pixels_of,
+    read_isolated,
+    scale,
+    thumbnail_of,
+)
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
 PICTURE = Image.fromarray(PATCHES).resize((640, 480))
@@ -66,7 +75,7 @@ def test_a_part_is_one_of_the_upright_picture(orientation, image_format, size, m
 def test_a_part_of_a_large_picture_is_reduced_in_bands(monkeypatch):
     data, crop = encoded(PICTURE.convert("CMYK"), "TIFF"), as_crop((30, 20, 520, 390))
     _, expected = decode.read(io.BytesIO(data), Wanted(16, 16, crop=crop))
-    monkeypatch.setattr(decode, "_BAND_PIXELS", 50_000)
+    monkeypatch.setattr(scale, "_BAND_PIXELS", 50_000)
     _, part = decode.read(io.BytesIO(data), Wanted(16, 16, crop=crop))
     assert abs(np.asarray(part, int) - np.asarray(expected)).max() <= 2
 

@@ -290,7 +290,7 @@ def test_the_keyboard_alone(open_page, samples):
     page = open_page()
     photo = samples.photos / "brumbel.jpg"
     page.on("filechooser", lambda chooser: chooser.set_files(photo))
-    focused = "() => document.activeElement.id || document.activeElement.getAttribute('href')"
+    focused = "() => document.activeElement.id || `${document.activeElement.getAttribute('href')}`"
     for _ in range(10):
         page.keyboard.press("Tab")
         if page.evaluate(focused) == "choose":
@@ -323,6 +323,8 @@ def test_axe_finds_no_serious_problem(open_page, wrong, samples, size, scheme):
     press(page, "Filter")
     press(page, "Choose a part")
     page.wait_for_url("**crop=*")
+    page.get_by_role("button", name="Less like").first.click()
+    page.locator("#examples li").wait_for()
     check()
     page.get_by_label("Only where").fill("Bdy = bird")
     press(page, "Apply")

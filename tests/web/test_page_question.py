@@ -1,4 +1,4 @@
-"""The page: a part of the photo by mouse, touch and keyboard."""
+"""The page: a part of the photo by mouse, touch and keyboard; more and less like a match."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -122,3 +122,73 @@ def test_a_part_of_a_picture_of_the_index_is_in_the_link(open_page, samples):
     page.locator(".one a").first.click()
     searched_with(page, second)
     assert "crop" not in in_url(page)
+
+
+def marked(page):
+    return page.locator("#examples button").all_inner_texts()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_more_and_less_like_matches(open_page, page_index, samples, tmp_path, size):
+    page, photo = open_page(size), samples.photos / "brumbel.jpg"
+    page.set_input_files("#choose", photo)
+    before = [best(page), *ranked(page)]
+    liked, unliked = before[1], before[3]
+    page.get_by_role("button", name=f"More like {liked}").click()
+    page.get_by_role("button", name=f"Remove {liked}").wait_for()
+    assert page.evaluate("() => document.activeElement.id") == "best"
+    page.get_by_role("button", name=f"Less like {unliked}").press("Enter")
+    page.get_by_role("button", name=f"Remove {unliked}").wait_for()
+    assert [text.split() for text in marked(page)] == [["+", liked, "×"], ["−", unliked, "×"]]
+    assert page.get_by_role("status").inner_text().startswith("brumbel.jpg with 2 marked: ")
+    assert page.locator("#explain").is_hidden()
+    pictures = {path.stem: path for path in (page_index.parent / "images").iterdir()}
+    with pokesim.open_index(page_index) as index:
+        mix = {"positive": [pictures[liked]], "negative": [(pictures[unliked], 0.5)]}
+        expected = [match.label for match in index.query(photo, exclude_self=True, **mix)]
+    after = [best(page), *ranked(page)]
+    assert after == expected
+    keep(page, f"marked-{size}", tmp_path)
+    with page.expect_request("**/api/card?*") as card, page.expect_download():
+        page.get_by_role("button", name="Download card").click()
+    assert card.value.url.count("with") == 2
+    page.get_by_role("button", name=f"Remove {liked}").click()
+    page.wait_for_function("() => document.querySelectorAll('#examples li').length === 1")
+    page.go_back()
+    page.get_by_role("button", name=f"Remove {liked}").wait_for()
+    assert [best(page), *ranked(page)] == after
+    page.go_back()
+    page.go_back()
+    page.wait_for_function("() => document.querySelector('#examples').hidden")
+    assert [best(page), *ranked(page)] == before
+    assert page.locator("#explain").is_visible()
+
+
+def test_marks_and_a_part_are_in_the_link_to_a_picture(open_page, samples):
+    page = open_page()
+    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
+    best(page)
+    page.locator(".one a").first.click()
+    searched_with(page, "waddlo")
+    page.get_by_role("button", name="Choose a part").click()
+    part_of(page)
+    page.get_by_role("button", name=f"Less like {best(page)}").click()
+    page.locator("#examples li").wait_for()
+    shown, signs = [best(page), *ranked(page)], marked(page)
+    page.reload()
+    page.locator("#examples li").wait_for()
+    assert ([best(page), *ranked(page)], marked(page)) == (shown, signs)
+    assert in_url(page).keys() == {"item", "sha256", "crop", "without"}
+
+
+def test_a_match_that_is_the_photo_itself_cannot_be_marked(open_page, wrong, samples):
+    page = open_page()
+    page.set_input_files("#choose", samples.images / "hootle.webp")
+    assert best(page) == "hootle"
+    page.get_by_role("button", name="More like hootle").click()
+    page.get_by_role("alert").get_by_text(
+        "the same picture as hootle.webp; give it once"
+    ).wait_for()
+    assert wrong.pop().endswith("status of 400 (Bad Request)")
+    assert best(page) == "hootle"
+    assert marked(page) == []

@@ -66,6 +66,7 @@ export function drawMatches({ verdict, matches }, addressOf) {
   find("#best").classList.toggle("long", best.label.length > 24);
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
+  offerSteering(find(".verdict"), best);
   ring.setAttribute("aria-label", `${percent(best)} similar`);
   ring.querySelector("text").textContent = best.similarity < 99.95 ? percent(best) : "100\u202f%"; // 100.0 would not fit
   drawProgress(best.similarity / 100);
@@ -89,7 +90,36 @@ function card(match, place, addressOf) {
   distance.textContent = `distance ${match.distance.toFixed(3)}${near(match)}`;
   one.querySelector(".numbers").append(similarity, distance);
   one.querySelector(".facts").append(...facts(match, 4));
+  offerSteering(one, match);
   return one;
+}
+
+/** Let a match be marked as one to be like, or unlike. */
+function offerSteering(place, match) {
+  for (const button of place.querySelectorAll("[data-steer]")) {
+    button.dataset.sha256 = match.sha256;
+    button.setAttribute("aria-label", `${button.dataset.steer === "with" ? "More" : "Less"} like ${match.label}`);
+  }
+}
+
+/** Show the pictures that the photo is combined with; each can be removed. */
+export function drawExamples(answer) {
+  const marked = [...(answer.with ?? []).map((one) => ["+", one]), ...(answer.without ?? []).map((one) => ["−", one])];
+  find("#examples").hidden = !marked.length;
+  find("#examples").replaceChildren(...marked.map(([sign, { query, sha256, thumbnail }]) => {
+    const [item, button, image, name, before, after] = ["li", "button", "img", "span", "b", "b"].map((tag) => document.createElement(tag));
+    button.type = "button";
+    button.className = "button small";
+    button.dataset.steer = "";
+    button.dataset.sha256 = sha256;
+    button.setAttribute("aria-label", `Remove ${query}: ${sign === "+" ? "more" : "less"} like it`);
+    image.alt = "";
+    image.src = thumbnail;
+    [before.textContent, name.textContent, after.textContent] = [sign, query, "×"];
+    button.append(before, image, name, after);
+    item.append(button);
+    return item;
+  }));
 }
 
 function facts(match, most) {
@@ -125,7 +155,7 @@ function fillPrint(which, name, image) {
 function showResult(isSearching) {
   result.hidden = others.hidden = !isSearching;
   find("#welcome").hidden = isSearching;
-  if (!isSearching) find("#more").hidden = true;
+  if (!isSearching) find("#more").hidden = find("#examples").hidden = true;
 }
 
 const percent = (match) => `${match.similarity.toFixed(1)}\u202f%`;

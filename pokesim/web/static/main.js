@@ -4,10 +4,11 @@
 import { Failure, send } from "./api.js";
 import { offerCrop, showCrop } from "./crop.js";
 import { currentOptions, hasFilter, markFilter, offerOptions, setOptions } from "./options.js";
-import { drawFan, drawMatches, drawPhoto, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
+import { drawExamples, drawFan, drawMatches, drawPhoto, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
 import { takePhotos } from "./photo.js";
 
 const find = (selector) => document.querySelector(selector);
+const WEIGHTS = { with: "", without: "0.5:" }; // less is to keep what the photo has
 const photos = new Map(); // history.state.photo → {file, url, image}
 let info = null;
 let running = new AbortController();
@@ -31,6 +32,7 @@ async function start() {
   drawFan(info.count);
   addEventListener("popstate", arrive);
   addEventListener("click", follow);
+  addEventListener("click", steer);
   find("#card").addEventListener("click", saveCard);
   find("#explain").addEventListener("click", explain);
   arrive();
@@ -44,13 +46,25 @@ function arrive() {
   const photo = photos.get(history.state?.photo);
   setOptions(parameters);
   linkFan(addressOf);
-  search(photo ? { photo, crop: parameters.get("crop") } : itemOf(parameters));
+  search(photo ? { photo, ...partsOf(parameters) } : itemOf(parameters));
 }
 
 /** Return the item of a URL; its hash shows whether the index has changed since. */
 function itemOf(parameters) {
   const item = parameters.get("item");
-  return item === null ? null : { item, sha256: parameters.get("sha256"), crop: parameters.get("crop") };
+  return item === null ? null : { item, sha256: parameters.get("sha256"), ...partsOf(parameters) };
+}
+
+/** Return which part of the picture is searched with, and the pictures it is combined with. */
+function partsOf(parameters) {
+  return { crop: parameters.get("crop"), with: parameters.getAll("with"), without: parameters.getAll("without") };
+}
+
+/** Add what `partsOf` returns to the parameters of a URL. */
+function addParts(parameters, query) {
+  if (query.crop) parameters.set("crop", query.crop);
+  for (const name of ["with", "without"])
+    for (const example of query[name] ?? []) parameters.append(name, example);
 }
 
 async function accept(file) {
@@ -88,6 +102,17 @@ function follow(event) {
   search(itemOf(new URL(link.href).searchParams), "pushState");
 }
 
+/** Search for more or less like a match, or without a mark made before. */
+function steer(event) {
+  const button = event.target.closest?.("[data-steer]");
+  if (!button) return;
+  const { steer: name, sha256 } = button.dataset, query = { ...(pending?.query ?? shown.query) };
+  for (const marks of ["with", "without"])
+    query[marks] = (query[marks] ?? []).filter((mark) => !mark.endsWith(sha256));
+  if (name) query[name].push(`${WEIGHTS[name]}${sha256}`);
+  search(query, "pushState");
+}
+
 /** Search again with changed options. */
 function change() {
   linkFan(addressOf);
@@ -96,11 +121,12 @@ function change() {
   else history.replaceState(history.state, "", addressOf());
 }
 
-function addressOf({ item = null, sha256 = null, crop = null } = {}) {
+function addressOf(query = {}) {
+  const { item = null, sha256 = null } = query;
   const parameters = currentOptions();
   if (item !== null) parameters.set("item", item);
   if (sha256 !== null) parameters.set("sha256", sha256);
-  if (crop !== null) parameters.set("crop", crop);
+  addParts(parameters, query);
   return parameters.size ? `/?${parameters}` : "/";
 }
 
@@ -115,6 +141,7 @@ async function search(query, enter = null) {
   const parameters = currentOptions();
   pending = query && { query, enter };
   const isNew = photo !== shown.query?.photo || item !== shown.query?.item;
+  const isSteered = ["with", "without"].some((name) => `${query?.[name] ?? ""}` !== `${shown.query?.[name] ?? ""}`);
   showMessage("");
   closeExplanation();
   showCrop(query?.crop);
@@ -136,7 +163,7 @@ async function search(query, enter = null) {
     markFilter(false);
     keep({ query: { ...query, name: body.query }, answer: body, parameters }, enter);
     draw();
-    if (isNew) find("#best").focus({ preventScroll: true });
+    if (isNew || isSteered) find("#best").focus({ preventScroll: true }); // what was pressed is gone
   } catch (failure) {
     if (failure.name === "AbortError") return;
     fail(failure, () => search(query, enter));
@@ -160,8 +187,11 @@ function draw() {
   const [best] = matches;
   drawQuery(name, image);
   drawMatches(shown.answer, addressOf);
-  find("#explain").hidden = !info.explains || !resembles;
-  announce(`${shown.query.crop ? "Part of " : ""}${name}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
+  drawExamples(shown.answer);
+  const examples = (shown.answer.with?.length ?? 0) + (shown.answer.without?.length ?? 0);
+  find("#explain").hidden = !info.explains || !resembles || examples > 0;
+  const mix = examples ? ` with ${examples} marked` : "";
+  announce(`${shown.query.crop ? "Part of " : ""}${name}${mix}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
 }
 
 /** Return the name of the query photo or item, and the URL of its picture. */
@@ -171,12 +201,13 @@ function pictureOf({ photo, item, sha256, name = "…" }) {
 }
 
 /** Send a request about the query; if the server is busy, wait as long as it asks for. */
-async function request(what, { photo, item, sha256, crop }, options, signal, more = {}) {
+async function request(what, query, options, signal, more = {}) {
+  const { photo, item, sha256 } = query;
   const parameters = new URLSearchParams([...options, ...Object.entries(more)]);
   const similar = what === "search" && !photo;
   if (!photo && !similar) parameters.set("item", item);
   if (sha256) parameters.set("sha256", sha256);
-  if (crop) parameters.set("crop", crop);
+  addParts(parameters, query);
   const url = `/api/${similar ? `items/${item}/similar` : what}?${parameters}`;
   const onUpload = what === "search" ? (fraction) => drawProgress(fraction < 1 ? fraction : 0.25) : null;
   for (;;)
