@@ -13,19 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.analysis.labels import Labelled, Labels, labelled_files
+from pokesim.analysis.labels import KnownLabels, Labelled, Labels, labelled_files
 from pokesim.analysis.ranking import IntArray, first_right_ranks
 from pokesim.arguments import choice, file_path, iterable, whole_number
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
 from pokesim.index import DEFAULT_INDEX
-from pokesim.index.item import Item
+from pokesim.index.item import Item, folder_of
 from pokesim.index.manifest import Skipped
 from pokesim.search.index import Index, open_index
 
@@ -125,17 +125,28 @@ def evaluate_index(
         raise UsageError("At least one k is needed.")
     with open_index(index) as opened:
         candidates = _candidates(opened, where)
-        photos = labelled_files(folder, how, {item.label for item in candidates.items})
+        known = KnownLabels(candidates.items)
+        photos = labelled_files(folder, how, known)
+        # Checked before photos are embedded, which may take long.
+        if not any(known.has_other(photo.path, photo.label) for photo in photos):
+            raise _nothing_to_count(queries, index, where)
         vectors, photos, skipped = _embedded(opened, photos)
         ranked = _ranked(candidates, vectors, photos) if photos else []
         embedder = opened.manifest.embedder.name
     counted = [one for one in ranked if one.rank]
     if not counted:
-        among = f"{index} that passes {where!r}" if where else str(index)
-        raise PokesimError(f"No photo in {queries} has the label of a picture in {among}.")
+        raise _nothing_to_count(queries, index, where)
     unknown = Counter(one.photo.label for one in ranked if not one.rank)
     scores = tuple(_scores(counted, ks))
     return Evaluation(str(index), embedder, scores, tuple(counted), unknown, tuple(skipped))
+
+
+def _nothing_to_count(queries: str | Path, index: str | Path, where: str | None) -> PokesimError:
+    among = f"{index} that passes {where!r}" if where else str(index)
+    return PokesimError(
+        f"No photo in {queries} has the label of a picture in {among}, except itself; a label is "
+        "the file's stem or its folder's name (--truth)."
+    )
 
 
 def paired_test(one: Evaluation, other: Evaluation) -> float:
@@ -209,7 +220,7 @@ def _ranked(
     yb = np.stack(
         [
             numbered(item.label for item in items),
-            numbered(PurePosixPath(item.path).parent.name for item in items),
+            numbered(folder_of(item) for item in items),
         ],
         axis=1,
     )

@@ -80,7 +80,7 @@ def layout_pictures(
         items = [opened.items[item_id] for item_id in ids.tolist()]
         root = Path(opened.manifest.images)
         return [
-            PlacedPicture(root / item.path, item.label, x, y)
+            PlacedPicture(root / item.path, opened.label_of(item), x, y)
             for item, (x, y) in zip(items, xy.tolist(), strict=True)
         ]
 

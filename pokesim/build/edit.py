@@ -21,7 +21,7 @@ from pokesim.images import READING
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.snapshot import IndexFolder
-from pokesim.index.item import path_in
+from pokesim.index.item import path_in, with_folder
 
 
 def add_pictures(files: Sequence[str | Path], index: str | Path = DEFAULT_INDEX) -> BuildReport:
@@ -46,7 +46,8 @@ def remove_pictures(names: Sequence[str], index: str | Path = DEFAULT_INDEX) -> 
     """Remove pictures from an index; their files are not deleted.
 
     Args:
-        names: paths, and labels, each of which removes all pictures with that label.
+        names: paths, and labels, alone or after the folder's name, as matches show them; each
+            removes all pictures with that label.
         index: the index's folder or address.
 
     Raises:
@@ -74,9 +75,10 @@ def _rows_of(previous: PreviousSnapshot, root: Path, names: Sequence[str]) -> se
     rows, found, labels = set(), set(), set()
     for item in previous.items:
         labels.add(item.label)
-        if item.label in wanted or item.path in all_paths:
+        names_of = {item.label, item.path, with_folder(item, root)}
+        if item.path in all_paths or not wanted.isdisjoint(names_of):
             rows.add(item.id)
-            found |= {item.label, item.path}
+            found |= names_of
     for name in names:
         if found.isdisjoint(paths[name]):
             raise PokesimError(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import typer
 
-from pokesim.analysis.labels import Labels
 from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import PokesimError
 from pokesim.index import DEFAULT_INDEX
@@ -37,7 +36,7 @@ def embedders(incomplete: str) -> list[str]:
 
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return what can label the matches of the chosen index."""
-    known = (Labels.STEM, Labels.FOLDER, *_columns(ctx))
+    known = ("auto", "stem", "folder", "path", *_columns(ctx))
     return _offered(known, incomplete)
 
 

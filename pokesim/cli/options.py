@@ -51,7 +51,8 @@ TruthOption = Annotated[
     typer.Option(
         "--truth",
         "--labels",
-        help="Where a photo's right label comes from; auto: the stem if the index has it.",
+        help="Where a photo's right label comes from; auto: the stem if the index has another "
+        "picture called so, else the folder.",
     ),
 ]
 

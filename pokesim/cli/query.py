@@ -50,10 +50,11 @@ def query(
         typer.Option(
             "--label-by",
             "--label",
-            help="Label of a match: stem, folder or a column of the metadata.",
+            help="Label of a match: stem, folder, path or a column of the metadata; auto: the "
+            "stem, with its folder if it is a number, a camera's or not the only one.",
             autocompletion=completion.labels,
         ),
-    ] = "stem",
+    ] = "auto",
     group: Annotated[
         bool, typer.Option("--group", help="Find the k best labels, each with its best picture.")
     ] = False,

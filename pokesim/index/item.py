@@ -7,8 +7,9 @@ of its item.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Item:
 
 COLUMNS = ", ".join(field.name for field in fields(Item))
 """The fields of an item, as SQL columns."""
+
+COMPARED = 10_000
+"""How many pictures are looked at for labels that repeat, which bounds the time of a query."""
 
 RACY = -1
 """In place of ``mtime_ns``: the file had changed so shortly before it was read that a later change
@@ -77,6 +81,33 @@ def changed_ns(found: os.stat_result) -> int:
     file is renamed to its name.
     """
     return max(found.st_mtime_ns, found.st_ctime_ns)
+
+
+# What cameras, phones, scanners and data sets call their pictures: a few letters or a common word
+# before numbers, such as IMG_0042, PXL_20230714_153022, image_0001 or n02086646_1; or a hash.
+_MEANINGLESS = re.compile(
+    r"""[\W_]*
+    (?: (?:(?: img|imgp|dscn?|dscf|mg|p[a-f]?|pxl|mvi|gopr|gx|dji|sam|cimg|dcp|kimg|hpim|pict?|scan
+            | image|photo|picture|frame|screenshot|whatsapp\ image|n ) [\W_]* e?)?
+        \d [\W\d_]* (?: (?:at|wa|mp|copy|edited) [\W\d_]* )*
+      | (?=.*\d) (?: [0-9a-f]{16,} | [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} ) )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def is_meaningless(stem: str) -> bool:
+    """Return True for the stem of a file that a camera or a program named, or a number."""
+    return _MEANINGLESS.fullmatch(stem[:100]) is not None
+
+
+def folder_of(item: Item) -> str:
+    """Return the name of the folder that a picture is in; "" for the picture folder itself."""
+    return PurePosixPath(item.path).parent.name
+
+
+def with_folder(item: Item, root: Path) -> str:
+    """Return a picture's label after the name of its folder, such as ``holiday/IMG_0042``."""
+    return f"{folder_of(item) or root.name}/{item.label}"
 
 
 def path_in(root: Path, file: str | Path) -> str:

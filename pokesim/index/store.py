@@ -48,6 +48,10 @@ class Items(Protocol):
     def in_folders(self) -> bool:
         """Whether the pictures are in more than one folder."""
 
+    @property
+    def repeated_labels(self) -> frozenset[str]:
+        """The labels that several of the first `pokesim.index.item.COMPARED` pictures have."""
+
 
 class Metadata(Protocol):
     """The table that describes the pictures of a snapshot.

@@ -24,7 +24,7 @@ from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
 from pokesim.search.combine import Example, Weighted, examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
-from pokesim.search.matches import STEM, Answer, Match, Matches, QueryKeywords, QueryOptions
+from pokesim.search.matches import AUTO, Answer, Match, Matches, QueryKeywords, QueryOptions
 from pokesim.search.opened import OpenedSnapshot
 from pokesim.search.picture import Picture
 from pokesim.search.shared import Shared
@@ -149,7 +149,7 @@ class Index:
     def _picture(self, item: Item) -> Picture:
         metadata = self.metadata
         row = metadata.row(item.id) if metadata else {}
-        return Picture(item.id, item.label, self.path_of(item), row, self.vectors)
+        return Picture(item.id, self.label_of(item), self.path_of(item), row, self.vectors)
 
     @property
     def paths(self) -> list[Path]:
@@ -158,8 +158,8 @@ class Index:
 
     @property
     def labels(self) -> list[str]:
-        """The labels of the pictures, by id: the stems of their files."""
-        return [item.label for item in self.items]
+        """The labels of the pictures, by id; see `QueryOptions`."""
+        return [self.label_of(item) for item in self.items]
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a dictionary for each picture, which `pandas.DataFrame` and Polars take."""
@@ -185,7 +185,7 @@ class Index:
         k: int = DEFAULT_K,
         *,
         where: str | None = None,
-        label: str = STEM,
+        label: str = AUTO,
         group: bool = False,
         max_distance: float | None = None,
         min_similarity: float | None = None,
@@ -203,7 +203,8 @@ class Index:
                 lists.
             k: number of matches.
             where: a filter on the metadata, such as ``"Type1=grass"``.
-            label: name of a match: "stem", "folder" or a column of the metadata.
+            label: name of a match: "auto", "stem", "folder", "path" or a column of the metadata;
+                see `QueryOptions`.
             group: return the k best labels, each with its best picture.
             max_distance: drop matches beyond this Euclidean distance.
             min_similarity: drop matches less similar than this, in percent.
@@ -237,7 +238,7 @@ class Index:
         k: int = DEFAULT_K,
         *,
         where: str | None = None,
-        label: str = STEM,
+        label: str = AUTO,
         group: bool = False,
         max_distance: float | None = None,
         min_similarity: float | None = None,
@@ -285,7 +286,7 @@ class Index:
         rows = checked_queries(xq, self.manifest.dimension)
         return self._shared.iterate(lambda opened: opened.matches(rows, options, own))
 
-    def label_of(self, item: Item, label: str = STEM) -> str:
+    def label_of(self, item: Item, label: str = AUTO) -> str:
         """Return the label of a picture; ``label`` is that of `QueryOptions`.
 
         Raises:

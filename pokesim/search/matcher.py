@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.errors import UsageError, did_you_mean
-from pokesim.index.item import Item
+from pokesim.index.item import Item, folder_of, is_meaningless, with_folder
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, VectorView
-from pokesim.search.matches import FOLDER, STEM, Match, QueryOptions
+from pokesim.search.matches import AUTO, FOLDER, PATH, STEM, Match, QueryOptions
 from pokesim.search.resemblance import reach, sample_ids
 
 
@@ -53,7 +53,9 @@ class Matcher:
         Raises:
             UsageError: there is no such label.
         """
-        search = _Search(self, options, view, self.labeller(options.label))
+        # Pictures of one stem belong together in a group, whatever folders they are in.
+        label = STEM if options.group and options.label == AUTO else options.label
+        search = _Search(self, options, view, self.labeller(label))
         count = (4 if options.group else 1) * options.k + max(map(len, own), default=0)
         found: list[tuple[_Hit, int | None]]
         for query, hits, dropped in zip(xq, search.hits(xq, count, own), own, strict=True):
@@ -84,19 +86,31 @@ class Matcher:
         """Return the function that labels an item. Raises UsageError: there is no such label."""
         if label == STEM:
             return lambda item: item.label
+        if label == AUTO:
+            return self._meaningful
         if label == FOLDER:
-            return lambda item: PurePosixPath(item.path).parent.name or self._root.name
+            return lambda item: folder_of(item) or self._root.name
+        if label == PATH:
+            return lambda item: item.path
         metadata = self._reader.metadata
         columns = metadata.record.columns if metadata else {}
         if metadata is None or label not in columns:
-            hint = did_you_mean(label, [STEM, FOLDER, *columns])
-            raise UsageError(f"No column {label}; use stem, folder or a metadata column.{hint}")
+            hint = did_you_mean(label, [AUTO, STEM, FOLDER, PATH, *columns])
+            raise UsageError(
+                f"No column {label}; use auto, stem, folder, path or a metadata column.{hint}"
+            )
 
         def cell(item: Item) -> str:
             value = metadata.row(item.id)[label]
             return item.label if value is None else str(value)
 
         return cell
+
+    def _meaningful(self, item: Item) -> str:
+        """Return a picture's label, with its folder if the label alone does not tell it apart."""
+        if is_meaningless(item.label) or item.label in self.items.repeated_labels:
+            return with_folder(item, self._root)
+        return item.label
 
 
 @dataclass(frozen=True, slots=True)

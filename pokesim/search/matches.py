@@ -18,7 +18,7 @@ from pokesim.search.combine import Example, Weighted
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
 
-STEM, FOLDER = "stem", "folder"
+AUTO, STEM, FOLDER, PATH = "auto", "stem", "folder", "path"
 
 
 class QueryKeywords(TypedDict, total=False):
@@ -44,8 +44,10 @@ class QueryOptions:
         k: number of matches; fewer if there are no more.
         where: a filter on the metadata, applied before the search; see
             `pokesim.index.metadata.filter_parser`.
-        label: name of a match: "stem" (of the file), "folder" (the one it is in), or a column of
-            the metadata; a picture without a value there keeps its stem.
+        label: name of a match: "stem" (of the file), "folder" (the one it is in), "path", or a
+            column of the metadata; a picture without a value there keeps its stem. "auto" is the
+            stem, or folder and stem where the stem alone says nothing: it is a camera's, a number,
+            or that of other pictures too. With ``group`` it is the stem.
         group: return the k best labels, each with its best picture.
         max_distance, min_similarity: drop matches that are farther, or less similar.
         exclude_self: drop the photo itself if it is in the index: the picture with its path, or
@@ -57,7 +59,7 @@ class QueryOptions:
 
     k: int = DEFAULT_K
     where: str | None = None
-    label: str = STEM
+    label: str = AUTO
     group: bool = False
     max_distance: float | None = None
     min_similarity: float | None = None
@@ -81,7 +83,7 @@ class Match:
 
     Attributes:
         rank: 1 is the nearest.
-        label: name of the match; the file's stem by default.
+        label: name of the match; see `QueryOptions`.
         path: path of the picture.
         distance: Euclidean distance between the two vectors, as stored in the index.
         similarity: 100 × the cosine of the two vectors, in percent; 0 if the cosine is negative.

@@ -23,7 +23,7 @@ class Picture:
 
     Attributes:
         id: its number in this index; the next build may change it.
-        label: the stem of its file.
+        label: its name; see `QueryOptions`.
         path: its file.
         metadata: its row of the index's table, by column; None in every column if it has no row.
     """

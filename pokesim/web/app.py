@@ -26,7 +26,7 @@ from pokesim.embedders.catalog import spec_of
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.index.item import Item
 from pokesim.search.index import Index
-from pokesim.search.matches import FOLDER, STEM, Answer
+from pokesim.search.matches import AUTO, FOLDER, Answer
 from pokesim.show.answers import as_dict
 from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
@@ -224,7 +224,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         "created": manifest.created,
         "pokesim": __version__,
         "exact": manifest.search.recall is None,
-        "labels": [STEM, *([FOLDER] if index.items.in_folders else []), *columns],
+        "labels": [AUTO, *([FOLDER] if index.items.in_folders else []), *columns],
         "columns": [
             {"name": column, "numbers": numbers, "values": metadata.values(column, _VALUES)}
             for column, numbers in columns.items()

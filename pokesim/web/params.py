@@ -13,7 +13,7 @@ from pokesim.index.item import Item
 from pokesim.search import DEFAULT_K
 from pokesim.search.combine import Example, checked_weight, split_weight
 from pokesim.search.index import Index
-from pokesim.search.matches import STEM, QueryOptions
+from pokesim.search.matches import AUTO, QueryOptions
 from pokesim.web.openapi import EXAMPLES_MAX, K_MAX
 from pokesim.web.responses import RequestError
 
@@ -102,7 +102,7 @@ def query_options_of(request: Request) -> QueryOptions:
         raise RequestError(400, f"k must be a number from 1 to {K_MAX}.")
     if group not in ("true", "false"):
         raise RequestError(400, "group must be true or false.")
-    return QueryOptions(int(k), params.get("where"), params.get("label", STEM), group == "true")
+    return QueryOptions(int(k), params.get("where"), params.get("label", AUTO), group == "true")
 
 
 def item_of(index: Index, request: Request, given: str, name: str = "sha256") -> Item:

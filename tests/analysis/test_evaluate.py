@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import pokesim
+from pokesim.errors import PokesimError
 from pokesim.images import pixels_of
 from pokesim.samples import PHOTOGRAPHED
 
@@ -128,3 +129,96 @@ def test_bad_input_is_one_message(run, index_path, samples, tmp_path, args, code
     done = run("evaluate", *args, "--index", index_path)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
+
+
+@pytest.fixture(scope="module")
+def classes(samples, tmp_path_factory):
+    """Twelve folders of three pictures each, whose stems all differ, and an index of them."""
+    home = tmp_path_factory.mktemp("classes")
+    for at, name in enumerate(PHOTOGRAPHED[:12]):
+        folder = home / "classes" / name
+        folder.mkdir(parents=True)
+        with Image.open(samples.photos / f"{name}.jpg") as photo:
+            for turn in range(3):
+                turned = photo.convert("RGB").resize((96, 96)).rotate(6 * turn)
+                turned.save(folder / f"{'abc'[turn]}-{'klmnopqrstuv'[at]}.png")
+    pokesim.build_index(home / "classes", home / "index", embedder="compact")
+    return home
+
+
+def no_embedding(*_):
+    raise AssertionError
+
+
+def test_folders_are_the_labels_where_stems_only_tell_pictures_apart(classes):
+    found = pokesim.evaluate_index(classes / "classes", classes / "index")
+    assert {one.photo.label for one in found.ranked} == set(PHOTOGRAPHED[:12])
+    assert len(found.ranked) == 36
+    assert found.scores[-1].figures["R@1"][0] > 0.9
+
+
+def test_stems_are_the_labels_where_other_pictures_have_them(classes, samples, tmp_path):
+    for place in ("index", "photos"):
+        for at, name in enumerate(PHOTOGRAPHED[:4]):
+            path = tmp_path / place / ["one", "two"][at % 2] / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source = samples.photos / f"{name}.jpg"
+            if place == "index":
+                source = samples.images / f"{name}.webp"
+            with Image.open(source) as picture:
+                picture.save(path)
+    pokesim.build_index(tmp_path / "index", tmp_path / "made", embedder="compact")
+    found = pokesim.evaluate_index(tmp_path / "photos", tmp_path / "made")
+    assert [one.photo.label for one in found.ranked] == [
+        *PHOTOGRAPHED[:4:2],
+        *PHOTOGRAPHED[1:4:2],
+    ]
+
+
+def test_a_camera_s_names_are_no_labels(classes, tmp_path):
+    """Though the index has pictures of that name, in all its folders."""
+    for folder in list((classes / "classes").iterdir())[:3]:
+        (tmp_path / "photos" / folder.name).mkdir(parents=True)
+        (tmp_path / "all" / folder.name).mkdir(parents=True)
+        one, other, _ = sorted(folder.iterdir())
+        shutil.copy(one, tmp_path / "all" / folder.name / "IMG_0001.png")
+        shutil.copy(other, tmp_path / "photos" / folder.name / "IMG_0001.png")
+    pokesim.build_index(tmp_path / "all", tmp_path / "made", embedder="compact")
+    found = pokesim.evaluate_index(tmp_path / "photos", tmp_path / "made")
+    assert {one.photo.label for one in found.ranked} == {
+        folder.name for folder in (tmp_path / "all").iterdir()
+    }
+
+
+def test_nothing_is_embedded_if_no_photo_can_count(index_path, samples, monkeypatch):
+    monkeypatch.setattr(pokesim.Index, "embed_photos", no_embedding)
+    with pytest.raises(PokesimError, match=r"picture in .*, except itself"):
+        pokesim.evaluate_index(samples.images, index_path)
+
+
+def test_tuning_takes_folders_as_labels_as_evaluating_does(samples, tmp_path):
+    """And does not find a picture by itself, though the pictures are those of the index."""
+    for at, picture in enumerate(sorted(samples.images.iterdir())[:20]):
+        folder = tmp_path / "pairs" / f"pair {at // 2}"  # of creatures that are not alike
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, folder)
+    pokesim.build_index(tmp_path / "pairs", tmp_path / "index", embedder="compact")
+    tuning = pokesim.tune_index(tmp_path / "pairs", tmp_path / "index", dims=8, force=True)
+    assert (tuning.labels, tuning.pictures, tuning.held_out) == (10, 20, 4)
+    assert tuning.before[0] < 100
+
+
+def test_tuning_embeds_nothing_if_there_is_nothing_to_learn(
+    index_path, samples, tmp_path, monkeypatch
+):
+    index = shutil.copytree(index_path, tmp_path / "index")
+    monkeypatch.setattr("pokesim.analysis.tune.embed_folder", no_embedding)
+    with pytest.raises(PokesimError, match="No label has two pictures that differ"):
+        pokesim.tune_index(samples.images, index, force=True)
+    few = tmp_path / "few"
+    few.mkdir()
+    for photo in sorted(samples.photos.iterdir())[:3]:
+        shutil.copy(photo, few)
+    with pytest.raises(PokesimError, match="Fewer than 10 labels"):
+        pokesim.tune_index(few, index)
+    assert not (index / "labelled").exists()

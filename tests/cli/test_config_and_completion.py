@@ -11,6 +11,8 @@ import pytest
 import pokesim
 from pokesim.samples import CREATURES
 
+LABELS = {"auto", "stem", "folder", "path", "Name", "Kind"}
+
 
 def matches(done):
     assert done.returncode == 0, done.stderr
@@ -123,8 +125,8 @@ def described(samples, tmp_path_factory):
         ("pokesim build-index --embedder res", {"resnet50", "resnet50-softmax"}),
         ("pokesim query --index ", {"indexes/mine"}),
         ("pokesim query --index indexes/m", {"indexes/mine"}),
-        ("pokesim query -i indexes/mine --label-by ", {"stem", "folder", "Name", "Kind"}),
-        ("pokesim query -i indexes/mine --label ", {"stem", "folder", "Name", "Kind"}),
+        ("pokesim query -i indexes/mine --label-by ", LABELS),
+        ("pokesim query -i indexes/mine --label ", LABELS),
         ("pokesim query --lab", {"--label-by"}),
         ("pokesim duplicates -i indexes/mine --where K", {"Kind="}),
         ("pokesim map --method ", {"auto", "pca", "tsne"}),

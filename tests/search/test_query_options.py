@@ -137,7 +137,7 @@ def test_the_photo_itself_can_be_left_out(run, samples, tmp_path):
     [
         (
             ["--label-by", "Kin"],
-            "No column Kin; use stem, folder or a metadata column. Did you mean Kind?",
+            "No column Kin; use auto, stem, folder, path or a metadata column. Did you mean Kind?",
         ),
         (["--label-by", "Folder"], "Did you mean folder?"),
         (["--min-similarity", "101"], "--min-similarity"),

@@ -50,7 +50,7 @@ def test_more_matches_other_labels_and_groups(open_page, samples):
     labels = [best(page), *ranked(page)]
     assert len(set(labels)) == 10
     address = page.url
-    page.get_by_label("Name by").select_option("stem")
+    page.get_by_label("Name by").select_option("auto")
     page.locator("#best", has_text="brumbel").wait_for()
     assert page.get_by_label("One per name").is_hidden()
     assert page.url != address

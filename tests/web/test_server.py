@@ -191,7 +191,7 @@ def test_a_match_is_explained_as_a_picture(server, photos):
 def test_info_describes_the_index_and_its_options(server):
     info = server.get("/api/info").json
     assert (info["count"], info["embedder"], info["exact"]) == (152, "compact", True)
-    assert info["labels"] == ["stem", "folder", "Name", "Type1", "HP"]
+    assert info["labels"] == ["auto", "folder", "Name", "Type1", "HP"]
     assert info["columns"][1] == {"name": "Type1", "numbers": False, "values": ["fire", "grass"]}
     assert len(info["columns"][2]["values"]) == 50
     assert info["explains"] is True

@@ -17,7 +17,7 @@ from typing import Any
 
 from pokesim.errors import CorruptIndexError
 from pokesim.index.folder.database import Database
-from pokesim.index.item import COLUMNS, Item, checked, named_bytes
+from pokesim.index.item import COLUMNS, COMPARED, Item, checked, named_bytes
 
 ITEMS_FILE = "items.sqlite"
 
@@ -149,6 +149,15 @@ class Items:
             " FROM (SELECT CAST(? AS TEXT) AS folder)"
         )
         return bool(self._db.first(others, os.fsencode(folder + slash))[0])
+
+    @cached_property
+    def repeated_labels(self) -> frozenset[str]:
+        """The labels that several of the first pictures have."""
+        query = (
+            "SELECT label FROM (SELECT label FROM items WHERE id < ?)"
+            " GROUP BY label HAVING count(*) > 1"
+        )
+        return frozenset(label for (label,) in self._db.all(query, COMPARED))
 
     def __iter__(self) -> Iterator[Item]:
         query = f"SELECT {COLUMNS} FROM items WHERE id >= ? ORDER BY id LIMIT ?"

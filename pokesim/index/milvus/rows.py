@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -12,7 +13,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from pokesim.errors import MAX_SUGGESTED
-from pokesim.index.item import Item
+from pokesim.index.item import COMPARED, Item
 from pokesim.index.manifest import MetadataRecord
 from pokesim.index.metadata.table import Table, Value
 from pokesim.index.milvus.collection import BATCH_ROWS, Collection, rows_per_batch
@@ -118,6 +119,12 @@ class CollectionItems:
     def in_folders(self) -> bool:
         """Whether the pictures are in more than one folder."""
         return bool(self._collection.facts["in_folders"])
+
+    @cached_property
+    def repeated_labels(self) -> frozenset[str]:
+        """The labels that several of the first pictures have."""
+        count = Counter(item.label for item in islice(self, COMPARED))
+        return frozenset(label for label, pictures in count.items() if pictures > 1)
 
     def _ids(self, expression: str) -> list[int]:
         return [int(row["id"]) for row in self._collection.rows(expression, ["id"])]

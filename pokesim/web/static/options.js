@@ -5,7 +5,7 @@ const narrow = form.querySelector("#narrow"), filter = form.querySelector("#filt
 const column = form.querySelector("#column"), mark = form.querySelector("#mark");
 const value = form.querySelector("#value"), values = form.querySelector("#values");
 const COUNTS = [1, 3, 5, 10, 20, 50, 100];
-const DEFAULTS = { k: "5", label: "stem" };
+const DEFAULTS = { k: "5", label: "auto" };
 const TEXT = [["=", "is"], ["!=", "is not"]];
 let applied = ""; // the filter in use; another may have been typed already
 const NUMBER = [["=", "="], ["!=", "≠"], [">=", "≥"], ["<=", "≤"], [">", ">"], ["<", "<"]];
@@ -13,7 +13,7 @@ const NUMBER = [["=", "="], ["!=", "≠"], [">=", "≥"], ["<=", "≤"], [">", "
 /** Fill in the form from the index's facts; call `onChange` whenever an option changes. */
 export function offerOptions(info, onChange) {
   fill(form.k, COUNTS.filter((count) => count <= info.k_max).map((count) => [count, count]));
-  fill(form.elements.label, info.labels.map((name) => [name, name === "stem" ? "file name" : name]));
+  fill(form.elements.label, info.labels.map((name) => [name, name === "auto" ? "file name" : name]));
   form.elements.label.parentElement.hidden = info.labels.length < 2;
   offerGroup();
   form.k.addEventListener("change", onChange);
