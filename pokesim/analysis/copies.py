@@ -7,7 +7,6 @@ in all orientations, and those with similar vectors also as crops of each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,52 +57,44 @@ class Comparer:
     crops: float
     least: float
 
-    def pairs(self, on_progress: Progress) -> Iterator[tuple[Ids, Ids]]:
-        """Yield all pairs (a, b), a < b, of copies, by position; the progress is (done, n)."""
-        count = len(self.ids)
-        for first in range(0, count, BLOCK):
-            blocks = range(first, count, BLOCK)
-            a, b = _joined([self._candidates(first, second) for second in blocks])
-            is_copy: NDArray[np.bool_] = self.whole(a, b)[1] >= WHOLE
-            is_copy[~is_copy] = self.cropped(a[~is_copy], b[~is_copy]) >= CROPPED
-            is_copy &= ~recoloured(self.prints.colours, a, b)
-            yield a[is_copy], b[is_copy]
-            on_progress(min(first + BLOCK, count), count)
+    def pairs(self, on_progress: Progress) -> tuple[Ids, Ids]:
+        """Return all pairs (a, b), a < b, of copies, by position; the progress is (done, n)."""
+        found = []
+        starts = range(0, len(self.ids), BLOCK)
+        for first in starts:
+            found += [self._pairs(first, second) for second in starts if second >= first]
+            on_progress(min(first + BLOCK, len(self.ids)), len(self.ids))
+        none = np.empty(0, np.int64)
+        return (
+            np.concatenate([none, *(a for a, _ in found)]),
+            np.concatenate([none, *(b for _, b in found)]),
+        )
 
-    def _candidates(self, first: int, second: int) -> tuple[Ids, Ids]:
-        """Return the pairs of two blocks that may be copies."""
+    def _pairs(self, first: int, second: int) -> tuple[Ids, Ids]:
+        """Return the pairs of copies in two blocks."""
         rows, columns = slice(first, first + BLOCK), slice(second, second + BLOCK)
         upper = normalized(self.base.rows(self.ids[rows]))
         lower = normalized(self.base.rows(self.ids[columns]))
         hashes, others = self.prints.hashes[rows], self.prints.hashes[columns]
-        wanted: NDArray[np.bool_] = np.zeros((len(hashes), len(others)), np.bool_)
-        wanted[near_pairs(upper, lower, self.crops)] = True
-        for other in turned(others):
-            wanted |= hashes @ other.T >= WHOLE
-        wanted[~hashes.any(axis=1)] = False
-        wanted[:, ~others.any(axis=1)] = False
+        compared = np.ones((len(hashes), len(others)), np.bool_)
+        compared[~hashes.any(axis=1)] = False
+        compared[:, ~others.any(axis=1)] = False
         if first == second:
-            wanted[np.tri(len(wanted), dtype=np.bool_)] = False
-        a, b = np.nonzero(wanted)
+            compared[np.tri(len(compared), dtype=np.bool_)] = False
         if self.least > -1:
-            kept = np.flatnonzero(np.einsum("nd,nd->n", upper[a], lower[b]) >= self.least)
-            a, b = a[kept], b[kept]
-        return a + first, b + second
+            compared &= _matrix(near_pairs(upper, lower, self.least), compared.shape)
+        same = np.zeros_like(compared)
+        for other in turned(others):
+            same |= hashes @ other.T >= WHOLE
+        crops = _matrix(near_pairs(upper, lower, self.crops), compared.shape)
+        a, b = np.nonzero(crops & compared & ~same)
+        is_crop = self._cropped(a + first, b + second) >= CROPPED
+        same[a[is_crop], b[is_crop]] = True
+        a, b = np.nonzero(same & compared)
+        kept = ~recoloured(self.prints.colours, a + first, b + second)
+        return a[kept] + first, b[kept] + second
 
-    def whole(self, a: Ids, b: Ids) -> tuple[Ids, Rows]:
-        """Return the best orientation of each pair, numbered as in `turned`, and the correlation.
-
-        A symmetric picture counts as upright, if it does as it is.
-        """
-        hashes = self.prints.hashes
-        best, orientation = np.full(len(a), -1.0, np.float32), np.zeros(len(a), np.int64)
-        for number, other in enumerate(turned(hashes[b])):
-            correlation = np.einsum("nd,nd->n", hashes[a], other)
-            better = (correlation > best) & (best < WHOLE)
-            best[better], orientation[better] = correlation[better], number
-        return orientation, best
-
-    def cropped(self, a: Ids, b: Ids) -> Rows:
+    def _cropped(self, a: Ids, b: Ids) -> Rows:
         """Return for each pair the correlation of the best crop of either with the other."""
         best = np.full(len(a), -1.0, np.float32)
         for one, other in ((a, b), (b, a)):
@@ -117,14 +108,18 @@ class Comparer:
         return best
 
     def kinds(self, first: int, others: Ids) -> list[Kind]:
-        """Return how copies of a picture relate to it."""
-        orientations, correlations = self.whole(np.full(len(others), first), others)
-        by_number = (Kind.COPY, Kind.MIRRORED, Kind.MIRRORED, *[Kind.TURNED] * 5)
-        return [
-            by_number[orientation] if correlation >= WHOLE else Kind.CROPPED
-            for orientation, correlation in zip(orientations, correlations, strict=True)
-        ]
+        """Return how copies of a picture relate to it; a symmetric one counts as upright."""
+        one = self.prints.hashes[first]
+        kinds = [Kind.CROPPED] * len(others)
+        by_orientation = (Kind.COPY, Kind.MIRRORED, Kind.MIRRORED, *[Kind.TURNED] * 5)
+        for kind, hashes in zip(by_orientation, turned(self.prints.hashes[others]), strict=True):
+            for at in np.flatnonzero(hashes @ one >= WHOLE).tolist():
+                if kinds[at] is Kind.CROPPED:
+                    kinds[at] = kind
+        return kinds
 
 
-def _joined(pairs: list[tuple[Ids, Ids]]) -> tuple[Ids, Ids]:
-    return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
+def _matrix(pairs: tuple[Ids, Ids], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    matrix = np.zeros(shape, np.bool_)
+    matrix[pairs] = True
+    return matrix

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -230,14 +230,10 @@ def _copies(
     crops = CROPS.get(collection.embedder, OTHER_CROPS)
     least = -1.0 if threshold is None else threshold / 100
     comparer = Comparer(collection.base, ids, prints, max(crops / 100, least), least)
-    near: dict[int, set[int]] = defaultdict(set)
-    for a, b in comparer.pairs(lambda done, total: on_progress(len(ids) + done, steps)):
-        for one, other in zip(a.tolist(), b.tolist(), strict=True):
-            near[one].add(other)
-            near[other].add(one)
+    pairs = comparer.pairs(lambda done, total: on_progress(len(ids) + done, steps))
     return [
         collection.group(_members(contents, comparer, first, others))
-        for first, others in _stars(contents, near, collection.preference)
+        for first, others in _stars(contents, pairs, collection.preference)
     ]
 
 
@@ -251,32 +247,37 @@ def _by_content(collection: _Collection) -> list[list[Item]]:
 
 def _stars(
     contents: list[list[Item]],
-    near: dict[int, set[int]],
+    pairs: tuple[Ids, Ids],
     preference: Callable[[Item], tuple[float, str]],
-) -> list[tuple[int, list[int]]]:
+) -> Iterator[tuple[int, Ids]]:
     """Divide contents into groups: the preferred one that is left takes all copies of it.
 
-    Returns:
-        (content, its copies) for each group of two or more pictures.
+    Yields:
+        (content, its copies, in order of preference) for each group of two or more pictures.
     """
-    candidates = [at for at, items in enumerate(contents) if at in near or len(items) > 1]
-    left = set(candidates)
-    stars = []
-    for first in sorted(candidates, key=lambda at: preference(contents[at][0])):
-        if first not in left:
+    order = sorted(range(len(contents)), key=lambda at: preference(contents[at][0]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    one, other = np.concatenate(pairs), np.concatenate(pairs[::-1])
+    by_rank = np.lexsort((rank[other], one))
+    one, other = one[by_rank], other[by_rank]
+    starts = np.searchsorted(one, np.arange(len(order) + 1))
+    left = np.ones(len(order), np.bool_)
+    for first in order:
+        if not left[first]:
             continue
-        left.remove(first)
-        others = near[first] & left if first in near else set()
-        left -= others
-        if others or len(contents[first]) > 1:
-            stars.append((first, sorted(others, key=lambda at: preference(contents[at][0]))))
-    return stars
+        left[first] = False
+        copies = other[starts[first] : starts[first + 1]]
+        copies = copies[left[copies]]
+        left[copies] = False
+        if len(copies) or len(contents[first]) > 1:
+            yield first, copies
 
 
 def _members(
-    contents: list[list[Item]], comparer: Comparer, first: int, others: list[int]
-) -> Iterable[tuple[Item, Kind]]:
+    contents: list[list[Item]], comparer: Comparer, first: int, others: Ids
+) -> Iterator[tuple[Item, Kind]]:
     yield contents[first][0], Kind.FIRST
     yield from ((item, Kind.IDENTICAL) for item in contents[first][1:])
-    for other, kind in zip(others, comparer.kinds(first, np.array(others, np.int64)), strict=True):
+    for other, kind in zip(others.tolist(), comparer.kinds(first, others), strict=True):
         yield from ((item, kind) for item in contents[other])
