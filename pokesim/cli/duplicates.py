@@ -103,6 +103,7 @@ def duplicates(
         pokesim duplicates --index indexes/mine --keep oldest --format json
         pokesim duplicates --similar --threshold 95 --where "Type1=grass"
         pokesim duplicates --keep shortest-path --list-extra
+        pokesim duplicates --where "HP > 80" --trash
         pokesim duplicates --html review.html
         pokesim duplicates --review review.json --move-to ~/extra --yes
         pokesim duplicates --move-to ~/extra --yes
