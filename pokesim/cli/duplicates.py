@@ -137,6 +137,7 @@ def duplicates(
             where=all_of(where),
             progress=on_progress,
         )
+    note(f"{groups_text(groups)}.")
     if decided:
         groups = _decided(groups, decided, index)
     if list_extra:
@@ -147,7 +148,6 @@ def duplicates(
         results.write(group_records(groups).text(form))
     elif groups:
         say_lines(groups_table(groups))
-    note(f"{groups_text(groups)}.")
     if save and groups:
         from pokesim.show.drawing.duplicates_sheet import save_groups
 
@@ -207,7 +207,7 @@ def _move(
     if not yes:
         note(f"{pictures} would go to {where}; add --yes to move them.")
     else:
-        note(f"Moved {pictures} to {where}, and removed them from {index}.")
+        note(f"Moved {pictures} to {where}, out of the index {index}.")
     if moves.undo:
         note(f"To undo this: pokesim duplicates --undo {shlex.quote(str(moves.undo))}")
 
@@ -217,7 +217,7 @@ def _undo(file: Path) -> None:
 
     moves = undo_moves(file)
     _report(moves)
-    note(f"Moved {counted(len(moves.moved), 'picture')} back, and added them to the index.")
+    note(f"Moved {counted(len(moves.moved), 'picture')} back, also into the index.")
 
 
 def _report(moves: Moves) -> None:

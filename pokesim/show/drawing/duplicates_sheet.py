@@ -57,7 +57,8 @@ def _draw_group(canvas: Image.Image, group: Sequence[Duplicate], y: int) -> None
         paste(canvas, one.path, (x, y, x + _SIDE, y + _SIDE))
         caption = f"{one.bytes / 1e3:,.0f} kB"
         if column:
-            caption = f"{one.kind}, {one.similarity:.1f} %, {caption}"
+            is_similar = one.kind == "similar"
+            caption = f"{f'{one.similarity:.0f} % ' if is_similar else ''}{one.kind}, {caption}"
         if more > 0 and column == _COLUMNS - 1:
             caption = f"and {more:,} more"
         write(canvas, (x + 2, y + _SIDE + 20), one.path.name, _SIDE, 15, INK)
