@@ -199,8 +199,8 @@ class Index:
 
         Args:
             photo: a path, a URL, bytes, a Pillow image or an array of RGB pixels, uint8 (height,
-                width, 3); or a list of these, which is embedded in batches and gives a list of
-                lists.
+                width, 3); or a list or an array of these, which is embedded in batches and gives a
+                list of lists.
             k: number of matches.
             where: a filter on the metadata, such as ``"Type1=grass"``.
             label: name of a match: "auto", "stem", "folder", "path" or a column of the metadata;
@@ -226,11 +226,10 @@ class Index:
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         part, others = as_crop(crop), examples(positive, negative)
         skip = choice("errors", errors, _OnError) is _OnError.SKIP
-        if isinstance(photo, Sequence) and not isinstance(photo, str | bytes):
-            answers = self._answers([cropped(one, part) for one in photo], options, others)
-            return [_matches_of(answer, skip) for answer in answers]
-        (answer,) = self._answers([cropped(photo, part)], options, others)
-        return _matches_of(answer, skip)
+        photos, several = _as_list(photo)
+        answers = self._answers([cropped(one, part) for one in photos], options, others)
+        found = [_matches_of(answer, skip) for answer in answers]
+        return found if several else found[0]
 
     def answer(
         self,
@@ -332,10 +331,9 @@ class Index:
             PictureError: a photo cannot be read.
             ModelError: the model of the index's embedder is not on this machine.
         """
-        if not isinstance(photos, Sequence) or isinstance(photos, str | bytes):
-            photos = [photos]
-        rows = np.empty((len(photos), self.manifest.dimension), np.float32)
-        for at, (_, vector) in enumerate(self.embed_photos(photos)):
+        given, _ = _as_list(photos)
+        rows = np.empty((len(given), self.manifest.dimension), np.float32)
+        for at, (_, vector) in enumerate(self.embed_photos(given)):
             if isinstance(vector, PictureError):
                 raise vector
             rows[at] = vector
@@ -442,6 +440,20 @@ class Index:
         """Whether `explain` works: the vector of the index's model is a sum over positions."""
         self._shared.check()
         return self._models.explains
+
+
+def _as_list(
+    photos: PictureSource | Sequence[PictureSource],
+) -> tuple[list[PictureSource], bool]:
+    """Return photos as a list, and whether they were several.
+
+    An array (n, height, width, 3) is several, as a list is.
+    """
+    if isinstance(photos, np.ndarray) and photos.ndim == 4:
+        return [*photos], True
+    if isinstance(photos, Sequence) and not isinstance(photos, str | bytes):
+        return [*photos], True
+    return [photos], False
 
 
 class _OnError(StrEnum):

@@ -203,10 +203,9 @@ def fuzz(home: Path, count: int, say: Say) -> None:
     )
     seconds = time.monotonic() - start
     assert done.returncode == 0, done.stderr[-500:]
-    skipped = sum(line.startswith("skipped ") for line in done.stderr.splitlines())
     peak = int(done.stdout.splitlines()[-1]) / 2**20
     with pokesim.open_index(home / "index") as index:
-        indexed = len(index)
+        indexed, skipped = len(index), len(index.manifest.skipped)
     assert indexed + skipped == count
     say(
         f"fuzz: {count} damaged pictures, {indexed} indexed, {skipped} skipped with a reason, "
