@@ -1,5 +1,6 @@
 """Shared fixtures: a separate cache, the sample pictures, an index of them, a command runner."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from filelock import FileLock
 from support.weights import SEEDED
 
 import pokesim
+from pokesim.embedders.catalog import CATALOG
 from pokesim.embedders.model_cache import Model
 from pokesim.embedders.prepare import prepare_model
 from pokesim.samples import Samples, builtin_samples
@@ -69,17 +71,22 @@ def general(shared: Path) -> Model:
 
 @pytest.fixture(scope="session")
 def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
-    """Return a function (Keras class, with classifier?) → weights file, created on first use."""
+    """Return a function (Keras class, with classifier?) → weights file; first use writes all."""
     folder = shared / "weights"
     folder.mkdir(exist_ok=True)
 
+    def path_of(keras_class: str, top: bool) -> Path:
+        return folder / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
+
     def make(keras_class: str, top: bool = False) -> Path:
-        path = folder / f"{keras_class}-{'top' if top else 'notop'}.weights.h5"
-        with FileLock(f"{path}.lock"):
-            if not path.exists():
-                command = [sys.executable, "-c", SEEDED, keras_class, "top" if top else "", path]
+        with FileLock(folder / "lock"):
+            if not path_of(keras_class, top).exists():  # all at once: importing Keras takes long
+                sources = [spec.keras for spec in CATALOG.values() if spec.keras]
+                kinds = [(source.class_name, source.classifier) for source in sources]
+                files = [(name, "top" * top, path_of(name, top)) for name, top in kinds]
+                command = [sys.executable, "-c", SEEDED, *itertools.chain(*files)]
                 subprocess.run(command, check=True, capture_output=True)
-        return path
+        return path_of(keras_class, top)
 
     return make
 
