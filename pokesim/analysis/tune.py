@@ -190,6 +190,8 @@ def _labelled_vectors(
     made_by = snapshot.manifest.embedder
     files = [os.fspath(picture.path.relative_to(root)) for picture in pictures]
     model = find_model(made_by)
+    with contextlib.suppress(OSError):  # building says what is wrong
+        folder.mkdir(exist_ok=True)  # publishing the index flushes its folder, and so this name
     embed_folder(root, folder, model, files=files, normalize=made_by.normalized, progress=progress)
     label = dict(zip(files, (picture.label for picture in pictures), strict=True))
     with open_index(folder) as embedded:
