@@ -2,13 +2,12 @@
 
 import io
 import os
-import resource
 import shutil
 import socket
 
 from PIL import Image
 from support.rejected import REJECTED
-from support.serving import serving
+from support.serving import START, serving
 
 import pokesim
 from pokesim.web.responses import JsonResponse
@@ -103,8 +102,8 @@ def test_uploads_never_touch_the_disk(described, photos):
         large = io.BytesIO()
         picture.resize((2500, 2500)).save(large, "PNG", compress_level=0)
     assert len(large.getvalue()) > 15_000_000
-    no_bytes = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
-    with serving(described, preexec_fn=no_bytes) as server:
+    no_bytes = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    with serving(described, start=no_bytes + START) as server:
         assert server.post("/api/search", large.getvalue()).status == 200
         assert server.post("/api/card", large.getvalue()).status == 200
         assert server.ask("POST", "/api/search", large.getvalue()).status == 200

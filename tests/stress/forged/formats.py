@@ -100,7 +100,8 @@ def _read(index: Path, refused: bool) -> None:
 
     import faiss
 
-    most = 4 << 30  # of addresses, with those of the libraries
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = used + (2 << 30)  # of addresses, with those of the libraries
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.setitimer(signal.ITIMER_PROF, 10)
     faiss.omp_set_num_threads(1)
