@@ -8,11 +8,11 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
+from pokesim.analysis import Keep
 from pokesim.analysis.copies import Comparer, Kind
 from pokesim.analysis.different import different_pairs
 from pokesim.analysis.fingerprint import read_fingerprints
@@ -43,16 +43,6 @@ OTHER_CROPS = 85.0
 side keep at least 80.7 in `general`, drawings 79.1; with `compact`, 95 in 100 of either 85."""
 
 log = logging.getLogger(__name__)
-
-
-class Keep(StrEnum):
-    """Which picture of a group comes first; of equal ones the first in the order of paths."""
-
-    LARGEST = "largest"
-    OLDEST = "oldest"
-    NEWEST = "newest"
-    FIRST = "first"
-    SHORTEST_PATH = "shortest-path"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
 
     def load() -> Embedder:
         embedder = open_embedder(find_model(manifest.embedder), compute)
-        if (embedder.side, READING) != (manifest.embedder.side, manifest.embedder.reading):
+        if not manifest.embedder.is_read_as(embedder.side, READING):
             raise IncompatibleIndexError(
                 f"The index {index} was made by a version of pokesim that preprocesses pictures "
                 "differently; build it again with --rebuild."

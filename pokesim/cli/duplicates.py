@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pokesim.analysis import Keep
 from pokesim.cli.options import (
     FormatOption,
     IndexOption,
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.extras import Moves
     from pokesim.analysis.review import Review
-
-
-class Keep(StrEnum):
-    """The choices of `pokesim.analysis.duplicates.Keep`, whose module imports NumPy."""
-
-    LARGEST = "largest"
-    OLDEST = "oldest"
-    NEWEST = "newest"
-    FIRST = "first"
-    SHORTEST_PATH = "shortest-path"
 
 
 def duplicates(
@@ -117,7 +107,6 @@ def duplicates(
         raise UsageError(
             "--move-to and --trash move copies only; of --similar pictures, what a --review says."
         )
-    from pokesim.analysis.duplicates import Keep as Order
     from pokesim.analysis.duplicates import find_duplicates
     from pokesim.analysis.review import read_review
     from pokesim.show.records import group_records
@@ -133,7 +122,7 @@ def duplicates(
             index,
             threshold=threshold,
             similar=similar,
-            keep=Order(keep),
+            keep=keep,
             where=all_of(where),
             progress=on_progress,
         )

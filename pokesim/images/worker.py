@@ -22,12 +22,7 @@ from typing import Any, BinaryIO
 
 from pokesim.files import open_regular
 from pokesim.images.crop import Crop
-from pokesim.images.decode import (
-    HeavyError,
-    UnknownFormatError,
-    Wanted,
-    read,
-)
+from pokesim.images.decode import HeavyError, UnknownFormatError, Wanted, read
 from pokesim.images.scale import NoSuchPartError, UnreadableError
 
 try:

@@ -66,6 +66,10 @@ class EmbedderRecord:
     reading: str
     normalized: bool
 
+    def is_read_as(self, side: int, reading: str) -> bool:
+        """Return True if pictures read in this way give vectors that compare with its own."""
+        return (self.side, self.reading) == (side, reading)
+
 
 @dataclass(frozen=True, slots=True)
 class Tuning:

@@ -107,7 +107,7 @@ class IndexModels:
 
     def _checked(self, runner: Runner) -> Runner:
         """Return a runner if it reads pictures in the way that the index was built with."""
-        if (runner.side, READING) != (self.record.side, self.record.reading):
+        if not self.record.is_read_as(runner.side, READING):
             raise IndexFolderError(
                 f"This version of pokesim reads pictures for {self.record.name} differently from "
                 "the version that built the index; build the index again."

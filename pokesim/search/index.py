@@ -159,7 +159,8 @@ class Index:
     @property
     def labels(self) -> list[str]:
         """The labels of the pictures, by id; see `QueryOptions`."""
-        return [self.label_of(item) for item in self.items]
+        with self._shared.call() as opened:
+            return [*map(opened.matcher.labeller(AUTO), opened.reader.items)]
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return a dictionary for each picture, which `pandas.DataFrame` and Polars take."""

@@ -26,12 +26,6 @@ ANYTHING = [
 
 
 @pytest.fixture(scope="module")
-def index(index_path):
-    with pokesim.open_index(index_path) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def photo(samples) -> Path:
     return sorted(samples.photos.iterdir())[0]
 

@@ -13,12 +13,6 @@ from pokesim.search.combine import combined, examples, split_weight
 
 
 @pytest.fixture(scope="module")
-def index(index_path):
-    with pokesim.open_index(index_path) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def abc(samples):
     return [samples.photos / f"{name}.jpg" for name in ("brumbel", "hoplite", "anguro")]
 

@@ -12,12 +12,6 @@ from pokesim.errors import PictureError, UsageError
 
 
 @pytest.fixture(scope="module")
-def index(index_path):
-    with pokesim.open_index(index_path) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def photo(samples):
     return samples.photos / "brumbel.jpg"
 

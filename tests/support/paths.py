@@ -6,6 +6,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 ROOMS = (
     "indexes",
+    "pokesim/analysis",
     "pokesim/distributed",
     "pokesim/embedders",
     "pokesim/samples",

@@ -106,7 +106,7 @@ def test_a_part_is_chosen_with_the_keyboard(open_page, page_index, samples):
     assert page.evaluate("() => document.activeElement.id") == "crop"
 
 
-def test_a_part_of_a_picture_of_the_index_is_in_the_link(open_page, samples):
+def searching_with_a_part_of_waddlo(open_page, samples):
     page = open_page()
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     best(page)
@@ -114,6 +114,11 @@ def test_a_part_of_a_picture_of_the_index_is_in_the_link(open_page, samples):
     searched_with(page, "waddlo")
     page.get_by_role("button", name="Choose a part").click()
     part_of(page)
+    return page
+
+
+def test_a_part_of_a_picture_of_the_index_is_in_the_link(open_page, samples):
+    page = searching_with_a_part_of_waddlo(open_page, samples)
     shown = page.locator("#figures").inner_text()
     page.reload()
     page.locator("#figures", has_text=shown).wait_for()
@@ -165,13 +170,7 @@ def test_more_and_less_like_matches(open_page, page_index, samples, tmp_path, si
 
 
 def test_marks_and_a_part_are_in_the_link_to_a_picture(open_page, samples):
-    page = open_page()
-    page.set_input_files("#choose", samples.photos / "brumbel.jpg")
-    best(page)
-    page.locator(".one a").first.click()
-    searched_with(page, "waddlo")
-    page.get_by_role("button", name="Choose a part").click()
-    part_of(page)
+    page = searching_with_a_part_of_waddlo(open_page, samples)
     page.get_by_role("button", name=f"Less like {best(page)}").click()
     page.locator("#examples li").wait_for()
     shown, signs = [best(page), *ranked(page)], marked(page)

@@ -53,7 +53,7 @@ function place(next) {
   part.setAttribute("aria-label", `Part of the photo: ${width} % wide, ${height} % high, ${x} % from the left, ${y} % from the top`);
 }
 
-/** Follow the pointer: from a corner to resize, from inside to move, from outside to draw anew. */
+/** Follow the pointer: from a corner to resize, from inside to move, from outside to draw another. */
 function drag(event, changed) {
   if (event.button || !event.isPrimary) return;
   event.preventDefault(); // it would select text, or drag the picture
