@@ -21,6 +21,7 @@ from pokesim.analysis.fingerprint import (
     recoloured,
     turned,
 )
+from pokesim.analysis.rings import LIKELY, RINGS, TERMS, TURNED, ring_scores
 from pokesim.analysis.similar import BLOCK, Ids, Rows, near_pairs
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.metric import normalized
@@ -86,6 +87,7 @@ class Comparer:
         same = np.zeros_like(compared)
         for other in turned(others):
             same |= hashes @ other.T >= WHOLE
+        self._add_turned(same, compared, first, second)
         crops = _matrix(near_pairs(upper, lower, self.crops), compared.shape)
         a, b = np.nonzero(crops & compared & ~same)
         is_crop = self._cropped(a + first, b + second) >= CROPPED
@@ -93,6 +95,20 @@ class Comparer:
         a, b = np.nonzero(same & compared)
         kept = ~recoloured(self.prints.colours, a + first, b + second)
         return a[kept] + first, b[kept] + second
+
+    def _add_turned(
+        self, same: NDArray[np.bool_], compared: NDArray[np.bool_], first: int, second: int
+    ) -> None:
+        """Add the pairs that are copies if turned by some angle."""
+        one, other = (
+            np.abs(self.prints.rings[start : start + BLOCK]).reshape(-1, RINGS * TERMS)
+            for start in (first, second)
+        )
+        a, b = np.nonzero((one @ other.T >= LIKELY) & compared & ~same)
+        for at in np.unique(a):
+            others = b[a == at]
+            scores = ring_scores(self.prints.rings[first + at], self.prints.rings[second + others])
+            same[at, others[scores >= TURNED]] = True
 
     def _cropped(self, a: Ids, b: Ids) -> Rows:
         """Return for each pair the correlation of the best crop of either with the other."""
@@ -110,12 +126,15 @@ class Comparer:
     def kinds(self, first: int, others: Ids) -> list[Kind]:
         """Return how copies of a picture relate to it; a symmetric one counts as upright."""
         one = self.prints.hashes[first]
-        kinds = [Kind.CROPPED] * len(others)
+        is_cropped = self._cropped(np.full_like(others, first), others) >= CROPPED
+        kinds = [Kind.CROPPED if some else Kind.TURNED for some in is_cropped]
+        decided: set[int] = set()
         by_orientation = (Kind.COPY, Kind.MIRRORED, Kind.MIRRORED, *[Kind.TURNED] * 5)
         for kind, hashes in zip(by_orientation, turned(self.prints.hashes[others]), strict=True):
             for at in np.flatnonzero(hashes @ one >= WHOLE).tolist():
-                if kinds[at] is Kind.CROPPED:
+                if at not in decided:
                     kinds[at] = kind
+                    decided.add(at)
         return kinds
 
 

@@ -78,9 +78,9 @@ def find_duplicates(
     """Find the groups of pictures that are the same picture.
 
     Every picture of a group is a copy of the group's first picture: it has the same bytes, or it
-    was resized, recompressed, made grey, mirrored, turned by quarter turns, or cropped by up to
+    was resized, recompressed, made grey, mirrored, turned within its frame, or cropped by up to
     9 % at each side. The pictures' files are read; one that cannot be is compared by its
-    recorded SHA-256 only. All pairs are compared block by block: the memory is 6 kB a picture, and
+    recorded SHA-256 only. All pairs are compared block by block: the memory is 9 kB a picture, and
     the time grows with the square of their number. The base vectors are compared, also in a tuned
     index.
 

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from pokesim.analysis.rings import RINGS, TERMS, Rings, ring_hash
 from pokesim.errors import PictureError
-from pokesim.images import Wanted, read
+from pokesim.images import thumbnail_of
 from pokesim.progress import Progress
 from pokesim.threads import read_ahead
 
@@ -31,6 +33,8 @@ CROPPED = 0.87
 """The same for a picture and the best crop of another: copies reach 0.88, others 0.84."""
 
 _SIDE = 64  # of the grey copy, in pixels
+
+_READ = 96  # side of the copy in proportion that is read, in pixels
 
 _TERMS = 16  # frequencies in each direction
 
@@ -46,6 +50,8 @@ _MARGIN = 6  # the most that is cropped off at each side, in pixels of the grey 
 
 _GREY, _RECOLOURED = 4.0, 16.0  # mean distances in the planes of colour, Cb and Cr, of 0..255
 
+_MIDDLE = slice(_SIDE // 4, -(_SIDE // 4))  # for the colour: black corners of a turned copy are not
+
 _AHEAD = 64  # pictures read ahead
 
 Rows = NDArray[np.float32]
@@ -55,17 +61,19 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """What is kept of n pictures to compare them: 5 kB each.
+    """What is kept of n pictures to compare them: 8 kB each.
 
     Attributes:
         hashes: float32 (n, 256), of length 1; zeros for a picture that cannot be read or is blank.
         grey: uint8 (n, 64, 64), the grey copies.
-        colours: float32 (n, 2), the mean of Cb and of Cr; NaN for a grey picture.
+        rings: complex64 (n, rings, terms), the hashes of their discs; see `rings`.
+        colours: float32 (n, 2), the mean of Cb and of Cr in the middle; NaN for a grey one.
         unread: the reasons why pictures cannot be read.
     """
 
     hashes: Rows
     grey: Plane
+    rings: Rings
     colours: Rows
     unread: list[PictureError]
 
@@ -75,6 +83,7 @@ def read_fingerprints(paths: Sequence[Path], on_progress: Progress) -> Fingerpri
     count = len(paths)
     hashes = np.zeros((count, _TERMS * _TERMS), np.float32)
     grey = np.zeros((count, _SIDE, _SIDE), np.uint8)
+    rings = np.zeros((count, RINGS, TERMS), np.complex64)
     colours = np.full((count, 2), np.nan, np.float32)
     unread: list[PictureError] = []
     on_progress(0, count)
@@ -82,11 +91,12 @@ def read_fingerprints(paths: Sequence[Path], on_progress: Progress) -> Fingerpri
         if isinstance(found, PictureError):
             unread.append(found)
         else:
-            grey[at] = found[..., 0]
-            colours[at] = _colour(found[..., 1:])
+            planes, rings[at] = found
+            grey[at] = planes[..., 0]
+            colours[at] = _colour(planes[..., 1:])
             hashes[at] = _hashes((_FULL @ grey[at] @ _FULL.T).reshape(-1))
         on_progress(at + 1, count)
-    return Fingerprints(hashes, grey, colours, unread)
+    return Fingerprints(hashes, grey, rings, colours, unread)
 
 
 def turned(hashes: Rows) -> Iterator[Rows]:
@@ -136,18 +146,18 @@ def recoloured(colours: Rows, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDA
     return differ
 
 
-def _read(path: Path) -> Plane | PictureError:
-    """Return the planes Y, Cb and Cr of a small copy, uint8 (64, 64, 3)."""
+def _read(path: Path) -> tuple[Plane, Rings] | PictureError:
+    """Return the planes Y, Cb and Cr of a small square copy, uint8 (64, 64, 3), and the rings."""
     try:
-        picture = read(path, Wanted(_SIDE, _SIDE))[1]
+        picture = thumbnail_of(path, _READ, _READ)
     except PictureError as error:
         return error
-    assert picture
-    return np.asarray(picture.convert("YCbCr"))
+    square = picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(square.convert("YCbCr")), ring_hash(picture)
 
 
 def _colour(planes: Plane) -> Rows:
-    from_grey = planes.reshape(-1, 2).astype(np.float32) - 128
+    from_grey = planes[_MIDDLE, _MIDDLE].reshape(-1, 2).astype(np.float32) - 128
     strength = np.linalg.norm(from_grey, axis=1).mean()
     return from_grey.mean(axis=0) if strength > _GREY else np.full(2, np.nan, np.float32)
 

@@ -82,7 +82,7 @@ def duplicates(
     """Find pictures that are the same picture.
 
     A copy has the same bytes as the first picture of its group, or was resized, recompressed, made
-    grey, mirrored, turned by quarter turns, or cropped a little. The picture files are read.
+    grey, mirrored, turned by any angle, or cropped a little. The picture files are read.
 
     --move-to and --trash say what they would move; add --yes to move it. A picture that has changed
     since it was indexed stays. Nothing is deleted. On the page of --html, pictures can also be

@@ -65,7 +65,7 @@ def test_resized_recompressed_and_cropped_copies_are_found_and_no_others(varied,
 
 
 @pytest.mark.skipif(not COPIES.exists(), reason="the shared data is missing")
-def test_a_flipped_a_resized_and_a_grey_photo_are_found_among_others(general, tmp_path):
+def test_a_flipped_a_resized_a_grey_and_a_turned_photo_are_found_among_others(general, tmp_path):
     pokesim.build_index(COPIES, tmp_path / "index")
     (group,) = pokesim.find_duplicates(tmp_path / "index")
     assert {one.path.stem: one.kind for one in group} == {
@@ -73,6 +73,7 @@ def test_a_flipped_a_resized_and_a_grey_photo_are_found_among_others(general, tm
         "ukbench00120_hflip": "mirrored",
         "ukbench00120_resize": "copy",
         "ukbench00120_gray": "copy",
+        "ukbench00120_rotation": "turned",
     }
 
 
@@ -99,6 +100,7 @@ def test_mirrored_turned_grey_and_symmetric_copies_are_found_and_recoloured_ones
         "a": picture,
         "mirrored": picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
         "quarter": picture.transpose(Image.Transpose.ROTATE_90),
+        "angle": picture.rotate(25, Image.Resampling.BICUBIC),
         "half": picture.transpose(Image.Transpose.ROTATE_180).convert("L"),
         "grey": picture.convert("L"),
         "recoloured": Image.merge("RGB", picture.split()[::-1]),
@@ -114,7 +116,8 @@ def test_mirrored_turned_grey_and_symmetric_copies_are_found_and_recoloured_ones
     (images / "white.png").write_bytes(b"no longer a picture")
     found = pokesim.find_duplicates(tmp_path / "index", keep="shortest-path")
     assert [{one.path.stem: one.kind for one in group} for group in found] == [
-        {"a": "", "mirrored": "mirrored", "quarter": "turned", "half": "turned", "grey": "copy"},
+        {"a": "", "mirrored": "mirrored", "grey": "copy"}
+        | dict.fromkeys(("quarter", "half", "angle"), "turned"),
         {"even": "", "even-copy": "copy"},
         {"white": "", "white-again": "identical"},
     ]
