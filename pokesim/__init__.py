@@ -17,7 +17,8 @@ Search
     (vectors), embed (photos to vectors) and explain (why); card draws a photo and its match
 
 Measure, tune, analyse
-    evaluate_index, tune_index, reset_index, find_duplicates
+    evaluate_index, tune_index, reset_index; find_duplicates, and move_extras to take what is not
+    kept away, undo_moves to bring it back
 
 Maintain
     check_index, repair_index; push_index and pull_index copy an index to and from a Milvus server
@@ -48,6 +49,7 @@ _MODULES = {
     "Dataset": "pokesim.datasets",
     "DatasetError": "pokesim.errors",
     "Duplicate": "pokesim.analysis.duplicates",
+    "Duplicates": "pokesim.analysis.duplicates",
     "Evaluation": "pokesim.analysis.evaluate",
     "Explanation": "pokesim.search.explain",
     "IncompatibleIndexError": "pokesim.errors",
@@ -58,6 +60,7 @@ _MODULES = {
     "Match": "pokesim.search.matches",
     "Matches": "pokesim.search.matches",
     "ModelError": "pokesim.errors",
+    "Moves": "pokesim.analysis.extras",
     "NotAPictureError": "pokesim.errors",
     "Picture": "pokesim.search.picture",
     "PictureError": "pokesim.errors",
@@ -72,6 +75,7 @@ _MODULES = {
     "evaluate_index": "pokesim.analysis.evaluate",
     "fetch_dataset": "pokesim.datasets",
     "find_duplicates": "pokesim.analysis.duplicates",
+    "move_extras": "pokesim.analysis.extras",
     "open_index": "pokesim.search.index",
     "open_workers": "pokesim.distributed.cluster",
     "pull_index": "pokesim.index.milvus.store",
@@ -80,6 +84,7 @@ _MODULES = {
     "repair_index": "pokesim.maintenance.repair",
     "reset_index": "pokesim.analysis.tune",
     "tune_index": "pokesim.analysis.tune",
+    "undo_moves": "pokesim.analysis.extras",
     "write_samples": "pokesim.samples",
 }
 
@@ -92,6 +97,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Duplicate",
+    "Duplicates",
     "Evaluation",
     "Explanation",
     "IncompatibleIndexError",
@@ -102,6 +108,7 @@ __all__ = [
     "Match",
     "Matches",
     "ModelError",
+    "Moves",
     "NotAPictureError",
     "Picture",
     "PictureError",
@@ -116,6 +123,7 @@ __all__ = [
     "evaluate_index",
     "fetch_dataset",
     "find_duplicates",
+    "move_extras",
     "open_index",
     "open_workers",
     "pull_index",
@@ -124,12 +132,14 @@ __all__ = [
     "repair_index",
     "reset_index",
     "tune_index",
+    "undo_moves",
     "write_samples",
 ]
 
 if TYPE_CHECKING:
-    from pokesim.analysis.duplicates import Duplicate, find_duplicates
+    from pokesim.analysis.duplicates import Duplicate, Duplicates, find_duplicates
     from pokesim.analysis.evaluate import Evaluation, evaluate_index
+    from pokesim.analysis.extras import Moves, move_extras, undo_moves
     from pokesim.analysis.tune import reset_index, tune_index
     from pokesim.build.build import build_index
     from pokesim.build.edit import add_pictures, remove_pictures

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from pokesim.analysis.similar import BLOCK, Ids, similar_groups
 from pokesim.arguments import choice, finite_number, truth
 from pokesim.embedders.catalog import BUNDLED
 from pokesim.errors import UsageError
+from pokesim.gallery import gallery
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.items import ITEMS_FILE, Items
@@ -65,6 +67,36 @@ class Duplicate:
     kind: Kind
     sha256: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return path, label, bytes, similarity and kind."""
+        return {
+            "path": os.fspath(self.path),
+            "label": self.label,
+            "bytes": self.bytes,
+            "similarity": self.similarity,
+            "kind": str(self.kind),
+        }
+
+
+class Duplicates(list[list[Duplicate]]):
+    """Groups of pictures, each with the one to keep first; a notebook shows them."""
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each picture, with the number of its group from 1."""
+        return [
+            {"group": number} | one.to_dict()
+            for number, group in enumerate(self, 1)
+            for one in group
+        ]
+
+    def _repr_html_(self) -> str:
+        captioned = (
+            (one.path, f"{number}. {one.path.name}{f', {one.kind}' if one.kind else ''}")
+            for number, group in enumerate(self, 1)
+            for one in group
+        )
+        return gallery(f"{len(self):,} groups of {sum(map(len, self)):,} pictures", captioned)
+
 
 def find_duplicates(
     index: str | Path = DEFAULT_INDEX,
@@ -74,7 +106,7 @@ def find_duplicates(
     keep: Keep = Keep.LARGEST,
     where: str | None = None,
     progress: Progress | None = None,
-) -> list[list[Duplicate]]:
+) -> Duplicates:
     """Find the groups of pictures that are the same picture.
 
     Every picture of a group is a copy of the group's first picture: it has the same bytes, or it
@@ -123,7 +155,7 @@ def find_duplicates(
         different = different_pairs(folder)
     groups = [_without_different(group, different) for group in groups]
     groups = [group for group in groups if len(group) > 1]
-    return sorted(groups, key=lambda group: os.fspath(group[0].path))
+    return Duplicates(sorted(groups, key=lambda group: os.fspath(group[0].path)))
 
 
 def _matching(folder: Path, where: str) -> Ids:

@@ -24,6 +24,7 @@ from pokesim.analysis.ranking import IntArray, first_right_ranks
 from pokesim.arguments import choice, file_path, iterable, whole_number
 from pokesim.errors import PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
+from pokesim.gallery import gallery
 from pokesim.index import DEFAULT_INDEX
 from pokesim.index.item import Item, folder_of
 from pokesim.index.manifest import Skipped
@@ -91,6 +92,30 @@ class Evaluation:
     ranked: tuple[Ranked, ...]
     unknown: Mapping[str, int]
     skipped: tuple[Skipped, ...]
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a dictionary for each score: its name, the number of photos, and the figures."""
+        return [
+            {"name": score.name, "photos": score.photos}
+            | {figure: value for figure, (value, _, _) in score.figures.items()}
+            for score in self.scores
+        ]
+
+    def _repr_html_(self) -> str:
+        figures = ", ".join(
+            f"{name} {found[0]:.3f}" for name, found in self.scores[-1].figures.items()
+        )
+        missed = [one for one in self.ranked if one.rank > 1]
+        pictures = (
+            pair
+            for one in missed
+            for pair in (
+                (one.photo.path, f"{one.photo.label}, found in place {one.rank:,}"),
+                (one.first, f"the nearest: {one.first_label}"),
+            )
+        )
+        title = f"{self.index}: {figures} of {len(self.ranked):,} photos; {len(missed):,} missed"
+        return gallery(title, pictures)
 
 
 def evaluate_index(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pokesim.analysis.duplicates import Duplicate
+from pokesim.arguments import file_path, iterable, truth
 from pokesim.build.edit import add_pictures, remove_pictures
 from pokesim.errors import PokesimError, UsageError
 from pokesim.files import atomic_write, make_folder, open_regular, sha256_of
@@ -62,8 +63,10 @@ def move_extras(
         UsageError: the folder is inside the picture folder, where the next build would find it.
         PokesimError: the folder or the index cannot be written; what was moved is recorded.
     """
+    groups = _checked(groups)
+    truth("dry_run", dry_run)
+    target = None if folder is None else file_path("The folder", folder).resolve()
     root = Path(open_store(index).snapshot().manifest.images)
-    target = None if folder is None else Path(folder).resolve()
     if target and target.is_relative_to(root.resolve()):
         raise UsageError(
             f"{folder} is inside the picture folder {root}, where the next build would find the "
@@ -96,7 +99,7 @@ def undo_moves(file: str | Path) -> Moves:
     Raises:
         PokesimError: the file is none that it wrote, or the index cannot be written.
     """
-    path = Path(file)
+    path = file_path("The file", file)
     record = _read_record(path)
     back = Moves()
     for entry in record["moved"]:
@@ -123,6 +126,14 @@ def undo_moves(file: str | Path) -> Moves:
     if not back.skipped:
         path.unlink()
     return back
+
+
+def _checked(groups: object) -> list[list[Duplicate]]:
+    """Return groups of pictures. Raises UsageError for anything else."""
+    found = [list(iterable("Each group", group)) for group in iterable("groups", groups)]
+    if not all(isinstance(one, Duplicate) for group in found for one in group):
+        raise UsageError("groups must be what find_duplicates returns.")
+    return [group for group in found if group]
 
 
 def _problem(one: Duplicate) -> str | None:

@@ -117,6 +117,7 @@ def duplicates(
     if html:
         check_page(html)
     decided = read_review(review) if review else None
+    groups: Sequence[Sequence[Duplicate]]
     with progress("steps") as on_progress:
         groups = find_duplicates(
             index,
@@ -173,7 +174,7 @@ def _check_actions(
 
 def _decided(
     groups: Sequence[Sequence[Duplicate]], review: Review, index: str
-) -> list[list[Duplicate]]:
+) -> Sequence[Sequence[Duplicate]]:
     """Remember what a review says is not the same, and return what goes, after what stays."""
     from pokesim.analysis.different import remember_different
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -194,17 +193,13 @@ def group_records(groups: Sequence[Sequence[Duplicate]]) -> Records:
     """Return groups of copies or of similar pictures; the CSV numbers the groups."""
     columns = ("path", "label", "bytes", "similarity", "kind")
     found = [
-        [
-            (os.fspath(one.path), one.label, one.bytes, round(one.similarity, 2), str(one.kind))
-            for one in group
-        ]
+        [one.to_dict() | {"similarity": round(one.similarity, 2)} for one in group]
         for group in groups
     ]
-    return Records(
-        [[dict(zip(columns, row, strict=True)) for row in group] for group in found],
-        ("group", *columns),
-        [(number, *row) for number, group in enumerate(found, 1) for row in group],
-    )
+    rows = [
+        (number, *map(row.get, columns)) for number, group in enumerate(found, 1) for row in group
+    ]
+    return Records(found, ("group", *columns), rows)
 
 
 def capacity_records(plan: CapacityPlan) -> Records:

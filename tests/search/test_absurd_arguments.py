@@ -223,6 +223,8 @@ FUNCTIONS = {
     pokesim.remove_pictures: {"names": ["nobody"], "index": "index"},
     pokesim.evaluate_index: {"queries": "photos", "index": "index"},
     pokesim.find_duplicates: {"index": "index"},
+    pokesim.move_extras: {"groups": [], "index": "index", "folder": "moved"},
+    pokesim.undo_moves: {"file": "index/CURRENT"},
     pokesim.tune_index: {"labelled": "photos", "index": "index"},
     pokesim.reset_index: {"index": "index"},
     pokesim.check_index: {"index": "index"},
