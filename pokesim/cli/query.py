@@ -100,7 +100,10 @@ def query(
         ),
     ] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Preview the matches on the terminal.")
+        bool,
+        typer.Option(
+            "--show", help="Preview the matches on the terminal, in its own graphics if it has any."
+        ),
     ] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Show where the time went.")] = False,
     runtime: RuntimeOption = Runtime.LITERT,
@@ -267,4 +270,4 @@ def _preview(answers: list[Answer]) -> None:
         note("--show needs a terminal; nothing is drawn.")
         return
     for answer in answers:
-        draw(preview(answer.photo, answer.matches, shutil.get_terminal_size().columns))
+        draw(preview(answer.photo, answer.matches, shutil.get_terminal_size()))

@@ -231,12 +231,6 @@ def shown_on_a_terminal(photo, index):
     return drawn.decode().splitlines()
 
 
-def test_show_draws_half_blocks_on_a_terminal(index_path, samples):
-    lines = shown_on_a_terminal(sorted(samples.photos.iterdir())[0], index_path)
-    assert sum("▀" in line for line in lines) >= 8
-    assert "your photo" in lines[-1]
-
-
 @pytest.fixture
 def oddly_named(run, few, tmp_path):
     """An index of pictures, some with names that are wide or control a terminal."""
