@@ -1,6 +1,7 @@
 """HEIC, as phones write it: read as any other picture, by a decoder that others do not load.
 
-Also files of a kind that is known but cannot be read: listed with what to do.
+Also raw files, by their previews; and files of a kind that is known but cannot be read: listed with
+what to do.
 """
 
 import io
@@ -13,10 +14,19 @@ import pytest
 from PIL import Image
 from support.heic import heic
 from support.pictures import stranger
+from support.raw import write_dng
 
 from pokesim.build.options import BuildReport
 from pokesim.errors import PictureError
-from pokesim.images import HeavyError, Wanted, head_of, pixels_of, read_isolated, thumbnail_of
+from pokesim.images import (
+    HeavyError,
+    Wanted,
+    head_of,
+    image_of,
+    pixels_of,
+    read_isolated,
+    thumbnail_of,
+)
 from pokesim.index.manifest import Skipped
 from pokesim.show.reports import build_notes
 
@@ -127,13 +137,16 @@ def test_a_phones_folder_is_indexed_and_found(run, samples, tmp_path):
         (folder / f"{name.stem}.{'HEIC' if number % 2 else 'heif'}").write_bytes(turned)
         (folder / f"{name.stem}.MOV").write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ")
     (folder / "IMG_0001.DNG").write_bytes(b"II*\0\x08\0\0\0\0\0")
+    with Image.open(names[0]) as picture:
+        write_dng(folder / "IMG_0004.dng", picture.convert("RGB"), orientation=6)
+    write_dng(folder / "IMG_0005.dng", None)
     (folder / "IMG_0002.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom")
     (folder / "logo.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     (folder / "IMG_0003.heic").write_bytes(heic(UPRIGHT)[:-40])
     (folder / "notes.txt").write_text("words")
 
     built = run("build-index", "phone", "-i", "index", "--embedder", "compact")
-    assert "Indexed 6 pictures, skipped 10" in built.stdout + built.stderr
+    assert "Indexed 8 pictures, skipped 10" in built.stdout + built.stderr
     skipped = dict(
         line.removeprefix("skipped DCIM/").split(": ", 1)
         for line in built.stderr.splitlines()
@@ -141,7 +154,8 @@ def test_a_phones_folder_is_indexed_and_found(run, samples, tmp_path):
     )
     assert len(skipped) == 10
     assert "save a frame of it" in skipped[f"{names[0].stem}.MOV"]
-    assert "export it as JPEG" in skipped["IMG_0001.DNG"] == skipped["IMG_0002.CR3"]
+    assert "damaged or unsupported raw file" in skipped["IMG_0001.DNG"]
+    assert "damaged or unsupported raw file" in skipped["IMG_0002.CR3"]
     assert "convert it to PNG" in skipped["logo.eps"]
     assert "damaged" in skipped["IMG_0003.heic"]
     assert "Nothing to do" in run("build-index", "phone", "-i", "index").stdout
@@ -153,9 +167,26 @@ def test_a_phones_folder_is_indexed_and_found(run, samples, tmp_path):
     saved = run("query", photo, "-i", "index", "-k", "2", "--save", "card.png", "--format", "paths")
     assert saved.stdout.splitlines()[0] == str(photo), saved.stderr
     assert (tmp_path / "card.png").exists()
-    assert run("query", folder / "IMG_0002.CR3", "-i", "index").stderr.endswith(
-        "IMG_0002.CR3: a camera's raw file, which pokesim cannot read; export it as JPEG.\n"
+    raw = run(
+        "query", folder / "IMG_0004.dng", "-i", "index", "--format", "json", "--save", "raw.png"
     )
+    (found,) = json.loads(raw.stdout)
+    assert found["matches"][0]["label"] == "DCIM/IMG_0004"
+    with Image.open(names[0]) as picture:
+        upright = picture.convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    seen = image_of(folder / "IMG_0004.dng")
+    assert np.abs(np.asarray(seen, int) - np.asarray(upright, int)).mean() < 3
+    assert thumbnail_of(folder / "IMG_0005.dng", 20, 20).size == (20, 20)
+
+
+def test_without_the_library_a_raw_file_is_skipped_with_what_to_do(run, tmp_path):
+    write_dng(tmp_path / "IMG_0001.dng", UPRIGHT)
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "rawpy.py").write_text("raise ImportError")
+    done = run("build-index", ".", "--embedder", "compact", PYTHONPATH=str(tmp_path / "modules"))
+    assert done.returncode == 1
+    reason = "a camera's raw file; pip install 'pokesim[raw]', or export it as JPEG"
+    assert f"IMG_0001.dng: {reason}" in done.stderr
 
 
 def test_what_reads_no_heic_does_not_load_its_decoder(index_path, samples):

@@ -30,7 +30,7 @@ from pokesim.images.decode import (
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
-from pokesim.images.kinds import RAW_REASON, VIDEO_REASON, is_raw, is_video
+from pokesim.images.kinds import VIDEO_REASON, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.images.source import (
@@ -220,8 +220,6 @@ def _content(path: Path) -> bytes:
 def _picture_error(source: PictureSource, error: Exception) -> PictureError:
     """Return an error that names the picture and says in a few words what is wrong."""
     match error:
-        case UnreadableError() if is_raw(name_of(source)):
-            reason = RAW_REASON
         case UnknownFormatError() if is_video(name_of(source)):
             return NotAPictureError(name_of(source), VIDEO_REASON)
         case UnknownFormatError():

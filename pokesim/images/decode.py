@@ -125,8 +125,9 @@ def read_opened(picture: Image.Image, wanted: Wanted) -> tuple[Head, Image.Image
     """Read a picture that is in memory, as `read` does."""
     with _reasons(wanted):
         _check(picture, wanted)
-        copy = picture.copy()  # draft mode would change the caller's picture
-        return Head(picture.format or "", *picture.size), _fitted(copy, wanted)
+        head = Head(picture.format or "", *picture.size)
+        # Of a copy, since draft mode would change the caller's picture.
+        return head, _fitted(picture.copy(), wanted) if wanted.width else None
 
 
 def _fitted(picture: Image.Image, wanted: Wanted) -> Image.Image:

@@ -22,7 +22,7 @@ _VIDEO = re.compile(r"\.(3g2|3gp|avi|flv|m2ts|m4v|mkv|mov|mp4|mpe?g|ogv|webm|wmv
 
 VIDEO_REASON = "a video, not a picture; save a frame of it as JPEG"
 
-RAW_REASON = "a camera's raw file, which pokesim cannot read; export it as JPEG"
+RAW_REASON = "a camera's raw file; pip install 'pokesim[raw]', or export it as JPEG"
 
 
 def is_heif(start: bytes) -> bool:

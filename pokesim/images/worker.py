@@ -23,6 +23,8 @@ from typing import Any, BinaryIO
 from pokesim.files import open_regular
 from pokesim.images.crop import Crop
 from pokesim.images.decode import HeavyError, UnknownFormatError, Wanted, read
+from pokesim.images.kinds import is_raw
+from pokesim.images.raw import read_raw
 from pokesim.images.scale import NoSuchPartError, UnreadableError
 
 try:
@@ -60,7 +62,8 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     try:
         with _limits(wanted.memory, request["cpu_seconds"]):
             with _opened(request["path"], data) as file:
-                head, picture = read(file, wanted)
+                is_named_raw = request["path"] and is_raw(request["path"])
+                head, picture = (read_raw if is_named_raw else read)(file, wanted)
             size, pixels = (picture.size, picture.tobytes()) if picture else ((0, 0), b"")
     except (HeavyError, _OutOfTimeError):
         return {"error": "heavy"}, b""
