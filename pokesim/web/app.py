@@ -26,7 +26,7 @@ from pokesim.embedders.catalog import spec_of
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.index.item import Item
 from pokesim.search.index import Index
-from pokesim.search.matches import AUTO, FOLDER, Answer
+from pokesim.search.matches import AUTO, FOLDER, Answer, Matches
 from pokesim.show.answers import as_dict
 from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
@@ -159,7 +159,7 @@ class _Api:
             item = item_of(
                 found.asked.index, request, request.query_params.get("match", ""), "match_sha256"
             )
-            matches = [match for match in found.answer.matches if match.id == item.id]
+            matches = Matches(match for match in found.answer.matches if match.id == item.id)
             if not matches:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)

@@ -30,7 +30,7 @@ from pokesim.index.item import Item
 from pokesim.search.combine import combined
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
-from pokesim.search.matches import Answer, Match
+from pokesim.search.matches import Answer, Match, Matches
 from pokesim.show.drawing.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
 from pokesim.web.params import SearchRequest
@@ -317,5 +317,5 @@ def _result(
     embedded: PictureSource,
 ) -> SearchResult:
     matches, searched, items = found
-    answer = Answer(name, photo, matches, searched, None, asked.crop, asked.examples)
+    answer = Answer(name, photo, Matches(matches), searched, None, asked.crop, asked.examples)
     return SearchResult(answer, items, asked, embedded)
