@@ -63,12 +63,14 @@ class SearchResult:
         items: the item of each match.
         asked: what was asked for.
         embedded: the photo again, of which embedding gives the same vector.
+        indexed: whether the index has a picture with the photo's bytes.
     """
 
     answer: Answer
     items: list[Item]
     asked: SearchRequest
     embedded: PictureSource
+    indexed: bool = True
 
 
 @dataclass(slots=True)
@@ -158,13 +160,16 @@ class SearchService:
             CombinationError: the photo and the items do not make one question.
         """
         with self._slot():
-            upload, photo = await self._reader.load(asked.index, body, content_type, asked.crop)
+            loading = self._reader.load(asked.index, body, content_type, asked.crop)
+            upload, photo, same = await loading
+            if asked.options.exclude_self:
+                asked = replace(asked, same=same)
             found = await self._matches(asked, upload.name, photo)
             shown: PictureSource = upload.data
             if drawn and found[0]:
                 shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
-        return _result(asked, upload.name, shown, found, square)
+        return replace(_result(asked, upload.name, shown, found, square), indexed=bool(same))
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
         """Return the photo in a request's body, scaled for a page; raises as `find` does."""
