@@ -42,6 +42,10 @@ _MEDIA_TYPES = {
 }
 
 
+# Of a picture in a tab of its own, which the browser's viewer lays out with inline styles.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
 class Media:
     """Sends pictures of the index by id, and no other files."""
 
@@ -97,7 +101,7 @@ class Media:
         return path, {
             "ETag": f'"{form}{tag}"',
             "Cache-Control": f"private, {keep}",
-            "Content-Security-Policy": "default-src 'none'; sandbox",  # in a tab of its own
+            "Content-Security-Policy": _POLICY,
         }
 
 
