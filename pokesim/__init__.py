@@ -44,6 +44,7 @@ _MODULES = {
     "Answer": "pokesim.search.matches",
     "BuildReport": "pokesim.build.options",
     "CombinationError": "pokesim.errors",
+    "Copies": "pokesim.search.copies",
     "CorruptIndexError": "pokesim.errors",
     "CropError": "pokesim.errors",
     "Dataset": "pokesim.datasets",
@@ -92,6 +93,7 @@ __all__ = [
     "Answer",
     "BuildReport",
     "CombinationError",
+    "Copies",
     "CorruptIndexError",
     "CropError",
     "Dataset",
@@ -165,6 +167,7 @@ if TYPE_CHECKING:
     from pokesim.maintenance.check import check_index
     from pokesim.maintenance.repair import repair_index
     from pokesim.samples import write_samples
+    from pokesim.search.copies import Copies
     from pokesim.search.explain import Explanation
     from pokesim.search.index import Index, open_index
     from pokesim.search.matches import Answer, Match, Matches

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,6 +19,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+
+_MAX_NAME, _MAX_ENDING = 200, 20  # bytes; file systems take 255, encrypted ones fewer
+
+# What Windows reserves; characters that control a terminal or the direction of text; bytes of a
+# name that are not valid UTF-8.
+_RESERVED = re.compile(
+    r"""[\x00-\x1f\x7f-\x9f"*/:<>?\\|\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+"""
+)
 
 
 def open_regular(path: Path, *, follow_links: bool = False) -> BufferedReader:
@@ -64,7 +73,9 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def atomic_path(path: Path, *, follow_links: bool = False) -> Iterator[Path]:
+def atomic_path(
+    path: Path, *, follow_links: bool = False, overwrite: bool = True
+) -> Iterator[Path]:
     """Yield the path of a new file in the same folder, which replaces ``path`` when the block ends.
 
     The new file exists, is empty and has the same suffix, and the permissions of the file that it
@@ -74,10 +85,14 @@ def atomic_path(path: Path, *, follow_links: bool = False) -> Iterator[Path]:
         path: the file.
         follow_links: whether to replace what a link points to, not the link, and to write a device
             or a pipe in place. For files that the user named, such as ``/dev/stdout``.
+        overwrite: whether there may be a file already.
 
     Raises:
+        FileExistsError: there is a file, or anything else of this name, and it may not be replaced.
         OSError: the disk is full, or the folder is not writable; ``path`` is unchanged.
     """
+    if not overwrite:
+        _check_free(path)
     if follow_links:
         if path.exists() and not path.is_file():
             yield path  # a device or a pipe; opening a folder raises the right error
@@ -89,10 +104,29 @@ def atomic_path(path: Path, *, follow_links: bool = False) -> Iterator[Path]:
         _copy_permissions(path, part)
         yield part
         _sync_file(part)
-        part.replace(path)
+        if overwrite:
+            part.replace(path)
+        else:
+            _place_new(part, path)
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _place_new(part: Path, path: Path) -> None:
+    """Give a new file its name, unless there is a file of this name by now."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as that of memory cards
+        _check_free(path)
+        part.rename(path)
+
+
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _copy_permissions(source: Path, target: Path) -> None:
@@ -105,6 +139,28 @@ def _copy_permissions(source: Path, target: Path) -> None:
 def create_new(path: Path) -> int:
     """Create a file and open it for writing; whatever bears its name, even a link, is an error."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+
+def numbered_name(number: int, count: int, stem: str, ending: str = "") -> str:
+    """Return the name of a file or a folder, such as "01 brumbel.png", that every system takes.
+
+    Names sort by their numbers. What some system reserves becomes "-", and what is too long is cut.
+
+    Args:
+        number: its number, from 1.
+        count: the largest number of these names.
+        stem: the name, which may be any text.
+        ending: with its dot; "" for a folder.
+    """
+    start = f"{number:0{max(2, len(str(count)))}} "
+    ending = _cut(_RESERVED.sub("-", ending), _MAX_ENDING).rstrip(". ")
+    stem = _cut(_RESERVED.sub("-", stem), _MAX_NAME - len(start) - len(ending.encode()))
+    return f"{start}{stem.strip(' .')}{ending}".strip()
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the start of a text, at most so many bytes in UTF-8."""
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def make_folder(path: Path) -> None:

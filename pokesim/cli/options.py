@@ -83,6 +83,14 @@ def check_page(path: Path) -> None:
     check_writable(path)
 
 
+def check_folder(path: Path) -> None:
+    """Check before the work that files can be put in a folder, which may be new."""
+    if path.is_dir():
+        check_writable(path / "file")
+    elif path.exists() or path.is_symlink():
+        raise PokesimError(f"{path} is not a folder; name one, or a new name.")
+
+
 def check_writable(path: Path) -> None:
     """Raise PokesimError if a file cannot be written, as far as can be known before."""
     folder = Path(os.path.realpath(path)).parent

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,21 +17,17 @@ from pokesim.cli.options import (
     RuntimeOption,
     WhereOption,
     all_of,
-    check_page,
-    check_picture,
 )
-from pokesim.cli.output import complain, draw, note, results
+from pokesim.cli.output import complain, note, results
+from pokesim.cli.query_results import Uses
 from pokesim.embedders.catalog import Precision, Runtime
-from pokesim.errors import PictureError, UsageError
+from pokesim.errors import NotAPictureError, PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.search import DEFAULT_K
-from pokesim.show.answers import Format, verdict
-from pokesim.show.text import counted
+from pokesim.show.answers import Format
 from pokesim.timing import record_spans, span
 
 if TYPE_CHECKING:
-    from pokesim.search.explain import Explanation
-    from pokesim.search.index import Index
     from pokesim.search.matches import Answer
 
 
@@ -41,6 +36,10 @@ def query(
         list[str] | None,
         typer.Argument(metavar="PHOTO...", help="Path, http(s) URL, or - for standard input."),
     ] = None,
+    folders: Annotated[
+        bool,
+        typer.Option("--folder-as-query", help="Search with each picture of a folder as PHOTO."),
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of matches.")] = DEFAULT_K,
     index: IndexOption = DEFAULT_INDEX,
     form: Annotated[Format, typer.Option("--format", help="Format of the matches.")] = Format.TABLE,
@@ -93,6 +92,18 @@ def query(
     html: Annotated[
         Path | None, typer.Option(help="Write the matches to one self-contained page.")
     ] = None,
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy the matches there, named by rank and label."),
+    ] = None,
+    link_to: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Put symbolic links to the matches there instead."),
+    ] = None,
+    open_it: Annotated[
+        bool,
+        typer.Option("--open", help="Open what --save or --html wrote, or the best match."),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option(
@@ -116,6 +127,8 @@ def query(
     --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets. Quote what is not a plain
     word; "" is the empty cell.
 
+    With several photos, --copy-to and --link-to make a folder for each. No file is overwritten.
+
     Examples:
         pokesim query photo.jpg -k 3 --save match.png --explain
         pokesim query photo.jpg --crop 10%,20%,50%,60% --save part.png
@@ -125,26 +138,22 @@ def query(
         pokesim query photo.jpg --max-distance 0.9 --exclude-self
         pokesim query photo.jpg --min-similarity 60 --show --stats
         pokesim query photo.jpg -i indexes/mine --group --label-by folder
+        pokesim query photo.jpg -k 20 --copy-to found
+        pokesim query photos --folder-as-query -k 3 --link-to lookalikes
+        pokesim query photo.jpg --save best.png --open
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
     from pokesim.show.reports import search_text, spans_text
 
     if not photos:
         raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
-    if save:
-        from pokesim.show.drawing.card import check_room
-
-        check_picture(save)
-        check_room(len(photos), save)
-    if html:
-        check_page(html)
-    if explain and not (save or html):
-        raise UsageError("--explain needs --save or --html, which it colours.")
+    searched, inside = _with_folders(photos) if folders else (photos, frozenset[str]())
+    uses = Uses(save, html, explain, show, copy_to, link_to, open_it)
+    uses.check(len(searched))
     if explain and (also or unlike):
         raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
     condition = all_of(where)
-    good: list[Answer] = []
-    failed: list[Answer] = []
+    answered: list[Answer] = []
     with record_spans() as spans:
         spans.seconds["start Python"] = time.process_time()
         with span("import NumPy and Pillow"):
@@ -155,7 +164,7 @@ def query(
             note(f"The search is {search_text(opened.manifest.search)}.")
         with span("write the answers"):
             answers = opened.answer(
-                photos,
+                searched,
                 k,
                 where=condition,
                 label=label_by,
@@ -170,46 +179,76 @@ def query(
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]
             passes = _conditions(condition, max_distance, min_similarity, exclude_self)
-            answers = _sorted_out(answers, good, failed, passes)
-            _write(answers, form, extra, drawn=bool(save or html))
-        with span("draw"):
-            if show:
-                _preview(good)
-            if good and (save or html):
-                _draw(opened, good, save, html, explain)
+            answers = _reported(answers, answered, inside, passes)
+            _write(answers, form, extra, uses.any)
+        with span("draw and copy"):
+            is_complete = uses.make(opened, answered)
     if stats:
         for line in spans_text(spans.seconds).splitlines():
             note(line)
-    if failed:
-        raise typer.Exit(max(answer.error.exit_code for answer in failed if answer.error))
+    codes = [answer.error.exit_code for answer in answered if answer.error]
+    if codes or not is_complete:
+        raise typer.Exit(max(codes, default=1))
 
 
-def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], drawn: bool) -> None:
-    """Write the answers; if they are also drawn, get them all even if nobody reads the results."""
+def _with_folders(photos: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """Replace each folder by the files in it; return all photos, and those from folders."""
+    from pokesim.images import find_files
+
+    given: list[str] = []
+    inside: set[str] = set()
+    for photo in photos:
+        if not Path(photo).is_dir():
+            given.append(photo)
+            continue
+        found = find_files(Path(photo), lambda path, reason: note(f"skipped {path}: {reason}"))
+        files = [str(Path(photo) / path) for path in found]
+        if not files:
+            raise PokesimError(f"The folder {photo} has no pictures.")
+        given += files
+        inside.update(files)
+    return given, frozenset(inside)
+
+
+def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], used: bool) -> None:
+    """Write the answers; if they are also used, get them all even if nobody reads the results."""
     from pokesim.show.answers import write_answers
 
     try:
         write_answers(answers, form, results, extra)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        if not drawn:
+        if not used:
             raise
         for _ in answers:
             pass
 
 
-def _sorted_out(
-    answers: Iterable[Answer], good: list[Answer], failed: list[Answer], conditions: str
+def _reported(
+    answers: Iterable[Answer], answered: list[Answer], inside: Collection[str], conditions: str
 ) -> Iterator[Answer]:
-    """Yield answers, report each that failed or is empty, and collect the good and the failed."""
+    """Yield and collect the answers, and report each that failed or is empty.
+
+    Files ``inside`` a folder that are no pictures are left out.
+    """
     for answer in answers:
+        if isinstance(answer.error, NotAPictureError) and answer.query in inside:
+            note(f"skipped {answer.query}: {answer.error.reason}")
+            continue
         if answer.error:
-            complain(str(answer.error))
-            failed.append(answer)
-        elif answer.matches:
-            good.append(answer)
-        else:
+            complain(_advised(str(answer.error)))
+        elif not answer.matches:
             note(f"{answer.query}: no picture passes {conditions}.")
+        answered.append(answer)
         yield answer
+
+
+def _advised(message: str) -> str:
+    """Return an error about a photo; that of a folder names the option that takes it."""
+    from pokesim.images import FOLDER_REASON
+
+    if not message.endswith(f": {FOLDER_REASON}."):
+        return message
+    return f"{message[:-1]}; --folder-as-query searches with each picture in it."
 
 
 def _conditions(
@@ -229,45 +268,3 @@ def _conditions(
     if exclude_self:
         given.append("--exclude-self")
     return " ".join(given)
-
-
-def _draw(
-    index: Index, answers: list[Answer], save: Path | None, html: Path | None, explain: bool
-) -> None:
-    explanations = [_explained(index, answer, explain) for answer in answers]
-    if save:
-        from pokesim.show.drawing.card import save_cards
-
-        save_cards(answers, save, explanations)
-    if html:
-        from pokesim.show.html_report import save_report
-
-        about = f"{counted(len(index), 'picture')}, compared by {index.manifest.embedder.name}."
-        save_report(answers, html, explanations, about)
-
-
-def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | None:
-    """Explain a photo's best match, if requested, if the two are alike and both still exist."""
-    if not explain:
-        return None
-    if not answer.resembles:
-        best = f"{answer.matches[0].label} is only the {verdict(answer)}"
-        note(f"No heat map for {answer.query}: {best}, so there is no likeness to show.")
-        return None
-    try:
-        return index.explain(answer.photo, answer.matches[0].path)
-    except PictureError as error:
-        note(f"No explanation: {error}")
-        return None
-
-
-def _preview(answers: list[Answer]) -> None:
-    import shutil
-
-    from pokesim.show.terminal import preview
-
-    if not sys.stderr.isatty():
-        note("--show needs a terminal; nothing is drawn.")
-        return
-    for answer in answers:
-        draw(preview(answer.photo, answer.matches, shutil.get_terminal_size()))

@@ -30,7 +30,7 @@ from pokesim.images.decode import (
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
-from pokesim.images.kinds import VIDEO_REASON, is_video
+from pokesim.images.kinds import FOLDER_REASON, VIDEO_REASON, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.images.source import (
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILE_SECONDS",
+    "FOLDER_REASON",
     "MAX_BYTES",
     "MAX_PIXELS",
     "READING",
@@ -232,7 +233,7 @@ def _picture_error(source: PictureSource, error: Exception) -> PictureError:
             reason = "no permission to read it"
         case OSError(errno=errno.EINVAL):
             is_folder = isinstance(source, str | Path) and Path(source).is_dir()
-            reason = "a folder, not a picture" if is_folder else "not a regular file"
+            reason = FOLDER_REASON if is_folder else "not a regular file"
         case OSError():
             reason = error.strerror or str(error)
         case _:

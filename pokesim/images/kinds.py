@@ -20,6 +20,8 @@ _RAW = re.compile(
 
 _VIDEO = re.compile(r"\.(3g2|3gp|avi|flv|m2ts|m4v|mkv|mov|mp4|mpe?g|ogv|webm|wmv)$", re.IGNORECASE)
 
+FOLDER_REASON = "a folder, not a picture"
+
 VIDEO_REASON = "a video, not a picture; save a frame of it as JPEG"
 
 RAW_REASON = "a camera's raw file; pip install 'pokesim[raw]', or export it as JPEG"

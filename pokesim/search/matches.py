@@ -17,6 +17,7 @@ from pokesim.search.combine import Example, Weighted
 
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
+    from pokesim.search.copies import Copies
 
 AUTO, STEM, FOLDER, PATH = "auto", "stem", "folder", "path"
 
@@ -133,6 +134,25 @@ class Matches(list[Match]):
         """Return a dictionary for each match, which `pandas.DataFrame` and Polars take."""
         return [match.to_dict() for match in self]
 
+    def copy_to(self, folder: str | Path) -> Copies:
+        """Copy the pictures to a folder, named by rank and label, such as ``01 brumbel.png``.
+
+        The folder is created if necessary. A picture is skipped if its file is gone, or if the
+        folder has a file of its new name; none is overwritten.
+
+        Raises:
+            PokesimError: the folder cannot be written; each file that is in it is complete.
+        """
+        from pokesim.search.copies import copy_pictures  # a plain query needs none
+
+        return copy_pictures([(one.rank, one.label, one.path) for one in self], folder)
+
+    def link_to(self, folder: str | Path) -> Copies:
+        """Make symbolic links to the pictures, as `copy_to` makes copies."""
+        from pokesim.search.copies import link_pictures
+
+        return link_pictures([(one.rank, one.label, one.path) for one in self], folder)
+
     def _repr_html_(self) -> str:
         from pokesim.gallery import gallery
 
@@ -159,7 +179,7 @@ class Answer:
 
     query: str
     photo: PictureSource
-    matches: list[Match]
+    matches: Matches
     searched: int
     error: PictureError | None = None
     crop: Crop | None = None

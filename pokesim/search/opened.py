@@ -20,7 +20,7 @@ from pokesim.index.vectors.knn import ExactSearcher, Nearest
 from pokesim.search.combine import Example, combined
 from pokesim.search.embedder import IndexEmbedder, IndexModels
 from pokesim.search.matcher import Matcher
-from pokesim.search.matches import Answer, Match, QueryOptions
+from pokesim.search.matches import Answer, Match, Matches, QueryOptions
 from pokesim.search.views import Views
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class OpenedSnapshot:
                 query = str(whole(given)) if isinstance(whole(given), str) else name_of(given)
                 crop = given.crop if isinstance(given, CroppedPicture) else None
                 error = vector if isinstance(vector, PictureError) else None
-                matches = [] if error else next(found)
+                matches = Matches() if error else Matches(next(found))
                 yield Answer(query, photo, matches, len(view), error, crop, drawn)
 
     def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import mimetypes
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import quote
 
 from PIL import Image
 from starlette.applications import Starlette
@@ -26,16 +24,17 @@ from pokesim.embedders.catalog import spec_of
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.index.item import Item
 from pokesim.search.index import Index
-from pokesim.search.matches import AUTO, FOLDER, Answer
+from pokesim.search.matches import AUTO, FOLDER, Answer, Matches
 from pokesim.show.answers import as_dict
 from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of, webp_of
 from pokesim.web.openapi import K_MAX, description
 from pokesim.web.params import item_of, search_request_of
-from pokesim.web.responses import JsonResponse, RequestError
+from pokesim.web.responses import JsonResponse, RequestError, disposition
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
+from pokesim.web.zips import ZIP_BYTES
 
 STATIC = Path(__file__).parent / "static"
 
@@ -77,6 +76,7 @@ def create_app(service: SearchService, name: str, needs_token: bool) -> Starlett
             Route("/api/preview", api.preview, methods=["POST"]),
             Route("/api/card", api.card, methods=["POST"]),
             Route("/api/explain", api.explain, methods=["POST"]),
+            Route("/api/zip", media.zip),
             Route("/images/{id}", media.image),
             Route("/thumbnails/{id}", media.thumbnail),
             Mount("/static", _Static(directory=STATIC)),
@@ -127,7 +127,7 @@ class _Api:
     async def search(self, request: Request) -> Response:
         """Find the pictures most like a photo."""
         async with self._result(request, None) as found:
-            return JsonResponse(_as_dict(found))
+            return JsonResponse(_as_dict(found) | {"indexed": found.indexed})
 
     async def similar(self, request: Request) -> Response:
         """Find the pictures most like a picture of the index."""
@@ -159,7 +159,7 @@ class _Api:
             item = item_of(
                 found.asked.index, request, request.query_params.get("match", ""), "match_sha256"
             )
-            matches = [match for match in found.answer.matches if match.id == item.id]
+            matches = Matches(match for match in found.answer.matches if match.id == item.id)
             if not matches:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
@@ -180,10 +180,9 @@ class _Api:
 
     async def _drawn(self, kind: str, answer: Answer, draw: Callable[[], Image.Image]) -> Response:
         png = await self._service.drawing.do("The picture", lambda: png_of(draw()))
-        name = re.sub(r"[^\w.-]+", "-", f"{kind}-{answer.matches[0].label[:80]}.png")
-        ascii_name = name.encode("ascii", "replace").decode().replace("?", "_")
-        disposition = f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"
-        return Response(png, media_type="image/png", headers={"Content-Disposition": disposition})
+        name = f"{kind}-{answer.matches[0].label[:80]}.png"
+        headers = {"Content-Disposition": disposition("attachment", name)}
+        return Response(png, media_type="image/png", headers=headers)
 
 
 def _as_dict(found: SearchResult) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
     answer = as_dict(found.answer)
     for match, item in zip(answer["matches"], found.items, strict=True):
         path = PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path
-        match |= {"path": path, **_addresses(item)}
+        match |= {"path": path, "bytes": item.size, **_addresses(item)}
     examples = [*answer.get("with", ()), *answer.get("without", ())]
     for example, (item, _) in zip(examples, found.asked.others, strict=True):
         example.update(_addresses(item))
@@ -232,6 +231,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         ],
         "k_max": K_MAX,
         "upload_max_bytes": MAX_BYTES,
+        "zip_max_bytes": ZIP_BYTES,
         "explains": index.explains,
     }
 

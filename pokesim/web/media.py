@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from pokesim.files import numbered_name
 from pokesim.images import head_of, thumbnail_of
-from pokesim.index.item import changed_ns
-from pokesim.web.params import item_of
-from pokesim.web.responses import RequestError
+from pokesim.index.item import Item, changed_ns
+from pokesim.search.index import Index
+from pokesim.search.matches import AUTO
+from pokesim.web.params import item_of, pictures_of
+from pokesim.web.responses import RequestError, disposition
 from pokesim.web.service import SearchService
+from pokesim.web.zips import Entry, ZipResponse, check_size
 
 THUMBNAIL = 320
 """Maximum length of a thumbnail's longer side, in pixels."""
@@ -37,6 +42,10 @@ _MEDIA_TYPES = {
 }
 
 
+# Of a picture in a tab of its own, which the browser's viewer lays out with inline styles.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
 class Media:
     """Sends pictures of the index by id, and no other files."""
 
@@ -53,6 +62,8 @@ class Media:
         media_type, webp = await self._service.drawing.do(
             "The picture", partial(_for_browser, path)
         )
+        name = path.name if webp is None else f"{path.stem}.webp"
+        headers["Content-Disposition"] = disposition("inline", name)
         if webp is None:
             return FileResponse(path, media_type=media_type, headers=headers)
         return Response(webp, media_type=media_type, headers=headers)
@@ -68,6 +79,13 @@ class Media:
             self._thumbnails[headers["ETag"]] = webp
         return Response(webp, media_type="image/webp", headers=headers)
 
+    async def zip(self, request: Request) -> Response:
+        """Send the files of several pictures as a zip, named by number and label."""
+        index, label = self._service.index, request.query_params.get("label", AUTO)
+        named = partial(_named, index, pictures_of(index, request), label)
+        entries = await self._service.drawing.do("The zip", named)
+        return ZipResponse([] if request.method == "HEAD" else entries)
+
     def _located(self, request: Request, form: str) -> tuple[Path, dict[str, str]]:
         """Return a picture's path, and the cache headers of its ``form``.
 
@@ -77,9 +95,14 @@ class Media:
         path = index.path_of(item_of(index, request, request.path_params["id"]))
         keep = "max-age=86400" if "sha256" in request.query_params else "no-cache"
         try:
-            return path, {"ETag": f'"{form}{_tag_of(path)}"', "Cache-Control": f"private, {keep}"}
+            tag = _tag_of(path)
         except OSError:
             raise RequestError(404, "The picture is gone or cannot be read.") from None
+        return path, {
+            "ETag": f'"{form}{tag}"',
+            "Cache-Control": f"private, {keep}",
+            "Content-Security-Policy": _POLICY,
+        }
 
 
 def png_of(picture: Image.Image) -> bytes:
@@ -100,6 +123,22 @@ def _is_cached(request: Request, headers: dict[str, str]) -> bool:
     """Return True if the browser has the response with these headers."""
     given = request.headers.get("if-none-match", "").split(",")
     return headers["ETag"] in [tag.strip().removeprefix("W/") for tag in given]
+
+
+def _named(index: Index, items: Sequence[Item | None], label: str) -> list[Entry]:
+    """Return the name and the path of each picture for a zip; no path for one that is gone.
+
+    Raises:
+        UsageError: there is no such label.
+        RequestError: the pictures are too large together.
+    """
+    check_size(sum(item.size for item in items if item))
+    entries: list[Entry] = []
+    for number, item in enumerate(items, 1):
+        name, ending = (index.label_of(item, label), Path(item.path).suffix) if item else ("", "")
+        path = index.path_of(item) if item else None
+        entries.append((numbered_name(number, len(items), name, ending), path))
+    return entries
 
 
 def _tag_of(path: Path) -> str:

@@ -58,7 +58,9 @@ class SecurityMiddleware:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name for name, _ in message["headers"]}
+                more = [header for header in _HEADERS if header[0] not in own]
+                message["headers"] = [*message["headers"], *more]
             size += len(message.get("body", b""))
             await send(message)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -28,6 +28,7 @@ class SearchRequest:
         crop: the part of the photo or item to search with.
         item: the item to search with; None for the photo in the request's body.
         others: items that it is combined with, and their weights, negative to be unlike.
+        same: ids of the pictures with the photo's bytes, if they are to be left out.
     """
 
     index: Index
@@ -35,11 +36,13 @@ class SearchRequest:
     crop: Crop | None = None
     item: Item | None = None
     others: Sequence[tuple[Item, float]] = ()
+    same: Set[int] = frozenset()
 
     @property
-    def own(self) -> set[int]:
+    def own(self) -> Set[int]:
         """Ids to leave out of the matches: of all items that are searched with."""
-        return {item.id for item in (self.item, *(one for one, _ in self.others)) if item}
+        items = (self.item, *(one for one, _ in self.others))
+        return self.same | {item.id for item in items if item}
 
     @property
     def examples(self) -> list[Example]:
@@ -94,15 +97,43 @@ def query_options_of(request: Request) -> QueryOptions:
     """Return the query options.
 
     Raises:
-        RequestError: k is not a number from 1 to `K_MAX`, or group is neither true nor false.
+        RequestError: k is not a number from 1 to `K_MAX`, or what is true or false is neither.
     """
     params = request.query_params
-    k, group = params.get("k", str(DEFAULT_K)), params.get("group", "false")
+    k = params.get("k", str(DEFAULT_K))
     if not re.fullmatch("[0-9]{1,3}", k) or not 1 <= int(k) <= K_MAX:
         raise RequestError(400, f"k must be a number from 1 to {K_MAX}.")
-    if group not in ("true", "false"):
-        raise RequestError(400, "group must be true or false.")
-    return QueryOptions(int(k), params.get("where"), params.get("label", AUTO), group == "true")
+    return QueryOptions(
+        int(k),
+        params.get("where"),
+        params.get("label", AUTO),
+        _truth_of(request, "group"),
+        exclude_self=_truth_of(request, "exclude_self"),
+    )
+
+
+def _truth_of(request: Request, name: str) -> bool:
+    given = request.query_params.get(name, "false")
+    if given not in ("true", "false"):
+        raise RequestError(400, f"{name} must be true or false.")
+    return given == "true"
+
+
+def pictures_of(index: Index, request: Request) -> list[Item | None]:
+    """Return the items that a request names, each once; None for one that is not in the index.
+
+    Raises:
+        RequestError: it names none, too many, or none that is in the index.
+    """
+    given = list(dict.fromkeys(request.query_params.getlist("picture")))
+    if not 1 <= len(given) <= K_MAX:
+        raise RequestError(400, f"Name from 1 to {K_MAX} pictures: picture=ID.")
+    if not all(re.fullmatch("[0-9]{1,12}(:[0-9a-f]{64})?", one) for one in given):
+        raise RequestError(400, "picture must be ID or ID:SHA256.")
+    items = [_found_item(index, *one.split(":")) for one in given]
+    if not any(items):
+        raise _no_such_item()
+    return items
 
 
 def item_of(index: Index, request: Request, given: str, name: str = "sha256") -> Item:
@@ -120,14 +151,19 @@ def item_of(index: Index, request: Request, given: str, name: str = "sha256") ->
     digest = request.query_params.get(name)
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise RequestError(400, f"{name} must be 64 hexadecimal digits in lower case.")
-    if re.fullmatch("[0-9]{1,12}", given):
-        item = index.items[int(given)] if int(given) < len(index) else None
-        if item and digest in (None, item.sha256):
-            return item
-        moved = index.items.find(digest) if digest else None
-        if moved is not None:
-            return index.items[moved]
-    raise _no_such_item()
+    item = _found_item(index, given, digest) if re.fullmatch("[0-9]{1,12}", given) else None
+    if item is None:
+        raise _no_such_item()
+    return item
+
+
+def _found_item(index: Index, given: str, digest: str | None = None) -> Item | None:
+    """Return the item with an id, or with the hash if it has one and the id has changed."""
+    item = index.items[int(given)] if int(given) < len(index) else None
+    if item and digest in (None, item.sha256):
+        return item
+    moved = index.items.find(digest) if digest else None
+    return None if moved is None else index.items[moved]
 
 
 def _no_such_item() -> RequestError:

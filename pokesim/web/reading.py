@@ -8,6 +8,7 @@ processor to the searches.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from dataclasses import replace
 from functools import partial
 
@@ -61,19 +62,22 @@ class PhotoReader:
 
     async def load(
         self, index: Index, body: bytes, content_type: str, crop: Crop | None
-    ) -> tuple[Upload, LoadedPhoto]:
+    ) -> tuple[Upload, LoadedPhoto, Set[int]]:
         """Return the photo in a request's body, and what to embed: the photo, or a part of it.
+
+        Returns:
+            The photo, what to embed, and the ids of the indexed pictures with the same bytes.
 
         Raises:
             RequestError: there is none, it cannot be read, or too many photos are waiting.
         """
         received = partial(_received, index, body, content_type)
-        upload, item_id = await self._reading.do(_WHAT, received)
-        if item_id is not None and not crop:
-            return upload, LoadedPhoto(item_id=item_id)
+        upload, same = await self._reading.do(_WHAT, received)
+        if same and not crop:
+            return upload, LoadedPhoto(item_id=min(same)), same
         side = index.manifest.embedder.side
         wanted = Wanted(side, side, crop=crop)
-        return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted)))
+        return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted))), same
 
     async def picture(self, body: bytes, content_type: str, wanted: Wanted) -> Image.Image:
         """Return the photo in a request's body as wanted. Raises RequestError as `load` does."""
@@ -106,7 +110,8 @@ class PhotoReader:
             processes.close()
 
 
-def _received(index: Index, body: bytes, content_type: str) -> tuple[Upload, int | None]:
-    """Return the photo in a body, and the id of the indexed picture with the same bytes, if any."""
+def _received(index: Index, body: bytes, content_type: str) -> tuple[Upload, Set[int]]:
+    """Return the photo in a body, and the ids of the indexed pictures with the same bytes."""
     upload = photo_of(body, content_type)
-    return upload, index.items.find(hashlib.sha256(upload.data).hexdigest())
+    digest = hashlib.sha256(upload.data).hexdigest()
+    return upload, frozenset(index.items.ids_of_bytes(digest))

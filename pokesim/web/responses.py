@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse
 
@@ -34,6 +36,18 @@ class RequestError(Exception):
     def response(self) -> JsonResponse:
         """Return the response to send."""
         return JsonResponse({"error": self.message}, self.status, self.headers)
+
+
+def disposition(kind: str, name: str) -> str:
+    """Return the header Content-Disposition: how to show a file, and its name for saving it.
+
+    Args:
+        kind: "inline" or "attachment".
+        name: the name, which may be any text.
+    """
+    name = re.sub(r"[^\w .,()+-]+", "-", name)
+    ascii_name = name.encode("ascii", "replace").decode().replace("?", "_")
+    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"
 
 
 def busy(seconds: float) -> RequestError:

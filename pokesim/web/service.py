@@ -30,7 +30,7 @@ from pokesim.index.item import Item
 from pokesim.search.combine import combined
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
-from pokesim.search.matches import Answer, Match
+from pokesim.search.matches import Answer, Match, Matches
 from pokesim.show.drawing.card import HEIGHT
 from pokesim.web.batching import DRAWINGS, BoundedPool, DynamicBatcher, Thing
 from pokesim.web.params import SearchRequest
@@ -63,12 +63,14 @@ class SearchResult:
         items: the item of each match.
         asked: what was asked for.
         embedded: the photo again, of which embedding gives the same vector.
+        indexed: whether the index has a picture with the photo's bytes.
     """
 
     answer: Answer
     items: list[Item]
     asked: SearchRequest
     embedded: PictureSource
+    indexed: bool = True
 
 
 @dataclass(slots=True)
@@ -158,13 +160,16 @@ class SearchService:
             CombinationError: the photo and the items do not make one question.
         """
         with self._slot():
-            upload, photo = await self._reader.load(asked.index, body, content_type, asked.crop)
+            loading = self._reader.load(asked.index, body, content_type, asked.crop)
+            upload, photo, same = await loading
+            if asked.options.exclude_self:
+                asked = replace(asked, same=same)
             found = await self._matches(asked, upload.name, photo)
             shown: PictureSource = upload.data
             if drawn and found[0]:
                 shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
         square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
-        return _result(asked, upload.name, shown, found, square)
+        return replace(_result(asked, upload.name, shown, found, square), indexed=bool(same))
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
         """Return the photo in a request's body, scaled for a page; raises as `find` does."""
@@ -317,5 +322,5 @@ def _result(
     embedded: PictureSource,
 ) -> SearchResult:
     matches, searched, items = found
-    answer = Answer(name, photo, matches, searched, None, asked.crop, asked.examples)
+    answer = Answer(name, photo, Matches(matches), searched, None, asked.crop, asked.examples)
     return SearchResult(answer, items, asked, embedded)

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "fetch-dataset  ": "tests/datasets/test_kaggle.py",
     "fetch-dataset kaggle:": "tests/datasets/test_kaggle.py",
     "--review": "tests/cli/test_duplicates_moved.py",
+    "--open": "tests/cli/test_query_results.py",
     "--undo": "tests/cli/test_duplicates_moved.py",
     "tune": "tests/analysis/test_tune.py",
 }

@@ -325,6 +325,7 @@ def test_axe_finds_no_serious_problem(open_page, wrong, samples, size, scheme):
     page.wait_for_url("**crop=*")
     page.get_by_role("button", name="Less like").first.click()
     page.locator("#examples li").wait_for()
+    page.locator(".one .pick input").first.check()
     check()
     page.get_by_label("Only where").fill("Bdy = bird")
     press(page, "Apply")

@@ -66,6 +66,7 @@ export function drawMatches({ verdict, matches }, addressOf) {
   find("#best").classList.toggle("long", best.label.length > 24);
   find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
+  offerFile(find(".verdict"), best);
   offerSteering(find(".verdict"), best);
   ring.setAttribute("aria-label", `${percent(best)} similar`);
   ring.querySelector("text").textContent = best.similarity < 99.95 ? percent(best) : "100\u202f%"; // 100.0 would not fit
@@ -90,8 +91,22 @@ function card(match, place, addressOf) {
   distance.textContent = `distance ${match.distance.toFixed(3)}${near(match)}`;
   one.querySelector(".numbers").append(similarity, distance);
   one.querySelector(".facts").append(...facts(match, 4));
+  offerFile(one, match);
   offerSteering(one, match);
   return one;
+}
+
+/** Let the path of a match's file be copied, the file be opened, and the match be selected. */
+function offerFile(place, match) {
+  const path = place.querySelector(".path"), open = place.querySelector(".open");
+  const pick = place.querySelector(".pick input");
+  path.dataset.copy = path.title = path.querySelector("bdi").textContent = match.path;
+  path.setAttribute("aria-label", `Copy the path ${match.path}`);
+  open.href = match.image;
+  open.title = "Open original";
+  open.setAttribute("aria-label", `Open original of ${match.label} in a new tab`);
+  pick.dataset.pick = `${match.id}:${match.sha256}`;
+  pick.setAttribute("aria-label", `Select ${match.label}`);
 }
 
 /** Let a match be marked as one to be like, or unlike. */

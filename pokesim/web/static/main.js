@@ -2,17 +2,20 @@
 // Back, reloading and copied links work as expected. A photo is only kept in memory.
 
 import { Failure, send } from "./api.js";
+import { offerCard } from "./card.js";
+import { offerCopies } from "./copy.js";
 import { offerCrop, showCrop } from "./crop.js";
-import { currentOptions, hasFilter, markFilter, offerOptions, setOptions } from "./options.js";
+import { currentOptions, hasFilter, markFilter, offerItself, offerOptions, setOptions } from "./options.js";
 import { drawExamples, drawFan, drawMatches, drawPhoto, drawProgress, drawQuery, drawWelcome, linkFan } from "./draw.js";
 import { takePhotos } from "./photo.js";
+import { offerPicks, showPicks } from "./pick.js";
 
 const find = (selector) => document.querySelector(selector);
 const WEIGHTS = { with: "", without: "0.5:" }; // less is to keep what the photo has
 const photos = new Map(); // history.state.photo → {file, url, image}
 let info = null;
 let running = new AbortController();
-let shown = { query: null, answer: null, parameters: null }; // the current result and its options
+let shown = { query: null, answer: null, parameters: new URLSearchParams() }; // the current result and its options
 let pending = null; // {query, enter} of the running search
 
 takePhotos(accept, showMessage);
@@ -33,7 +36,9 @@ async function start() {
   addEventListener("popstate", arrive);
   addEventListener("click", follow);
   addEventListener("click", steer);
-  find("#card").addEventListener("click", saveCard);
+  offerCard(load, whileBusy, announce, showMessage);
+  offerCopies(announce);
+  offerPicks(info, announce, showMessage);
   find("#explain").addEventListener("click", explain);
   arrive();
 }
@@ -94,10 +99,10 @@ async function replaceImage(photo) {
   }
 }
 
-/** Follow links to items and to the start page without reloading. */
+/** Follow links to items and to the start page without reloading, but not those to files. */
 function follow(event) {
   const link = event.target.closest?.("a");
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!link || link.target || link.hasAttribute("download") || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   search(itemOf(new URL(link.href).searchParams), "pushState");
 }
@@ -148,7 +153,7 @@ async function search(query, enter = null) {
   if (isNew) scrollTo({ top: 0, behavior: "instant" });
   if (!query) {
     keep({ query, answer: null, parameters }, enter);
-    drawWelcome();
+    showStart();
     if (isNew) find("h1").focus({ preventScroll: true });
     return;
   }
@@ -188,10 +193,18 @@ function draw() {
   drawQuery(name, image);
   drawMatches(shown.answer, addressOf);
   drawExamples(shown.answer);
+  showPicks(matches, shown.parameters);
+  offerItself(shown.answer.indexed);
   const examples = (shown.answer.with?.length ?? 0) + (shown.answer.without?.length ?? 0);
   find("#explain").hidden = !info.explains || !resembles || examples > 0;
   const mix = examples ? ` with ${examples} marked` : "";
   announce(`${shown.query.crop ? "Part of " : ""}${name}${mix}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
+}
+
+function showStart() {
+  drawWelcome();
+  showPicks([], shown.parameters);
+  offerItself(false);
 }
 
 /** Return the name of the query photo or item, and the URL of its picture. */
@@ -222,34 +235,24 @@ async function request(what, query, options, signal, more = {}) {
     }
 }
 
+/** Request a picture that shows the current result. */
+const load = (what, more = {}) => request(what, shown.query, shown.parameters, running.signal, more);
+
 function fail(failure, again) {
   if (shown.query) draw();
-  else drawWelcome();
+  else showStart();
   announce("");
   showMessage(failure.message, failure.status ? {} : { "Try again": again });
 }
 
-// The card and the explanation
-
-async function saveCard({ currentTarget: button }) {
-  await whileBusy(button, async () => {
-    const { body, name } = await request("card", shown.query, shown.parameters, running.signal);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(body);
-    link.download = name || "pokesim.png";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    announce("Card downloaded.");
-  });
-}
+// The explanation
 
 async function explain({ currentTarget: button }) {
   const figure = find("#explained");
   if (!figure.hidden) return closeExplanation();
   return whileBusy(button, async () => {
-    const { query, answer: { matches: [best] }, parameters } = shown;
-    const match = { match: best.id, match_sha256: best.sha256 };
-    const { body } = await request("explain", query, parameters, running.signal, match);
+    const { query, answer: { matches: [best] } } = shown;
+    const { body } = await load("explain", { match: best.id, match_sha256: best.sha256 });
     figure.querySelector("img").src = URL.createObjectURL(body);
     figure.querySelector("img").alt = `Heat maps of ${pictureOf(query)[0]} and ${best.label}`;
     figure.querySelector("figcaption").textContent = "The redder an area, the more it adds to the similarity.";

@@ -19,6 +19,7 @@ export function offerOptions(info, onChange) {
   form.k.addEventListener("change", onChange);
   form.elements.label.addEventListener("change", () => { offerGroup(); onChange(); });
   form.group.addEventListener("change", onChange);
+  form.exclude_self.addEventListener("change", onChange);
   form.addEventListener("submit", (event) => { event.preventDefault(); applyFilter(onChange); });
   narrow.hidden = !info.columns.length;
   if (info.columns.length) offerFilter(info.columns, onChange);
@@ -29,7 +30,8 @@ export function currentOptions() {
   const parameters = new URLSearchParams();
   for (const name of ["k", "label"])
     if (form.elements[name].value !== DEFAULTS[name]) parameters.set(name, form.elements[name].value);
-  if (form.group.checked) parameters.set("group", "true");
+  for (const name of ["group", "exclude_self"])
+    if (form[name].checked) parameters.set(name, "true");
   if (applied) parameters.set("where", applied);
   return parameters;
 }
@@ -40,7 +42,7 @@ export function setOptions(parameters) {
     form.elements[name].value = parameters.get(name) ?? DEFAULTS[name];
     if (form.elements[name].selectedIndex < 0) form.elements[name].value = DEFAULTS[name];
   }
-  form.group.checked = parameters.get("group") === "true";
+  for (const name of ["group", "exclude_self"]) form[name].checked = parameters.get(name) === "true";
   offerGroup();
   applied = form.where.value = parameters.get("where") ?? "";
   if (applied) toggleFilter(true);
@@ -52,6 +54,11 @@ export function markFilter(isInvalid) {
   if (!isInvalid) return;
   form.where.focus({ preventScroll: true });
   form.where.scrollIntoView({ block: "center" }); // otherwise the message may cover it
+}
+
+/** Let the photo itself be left out, if the index has it. */
+export function offerItself(isIndexed) {
+  form.exclude_self.parentElement.hidden = !isIndexed;
 }
 
 export const hasFilter = () => applied !== "";
