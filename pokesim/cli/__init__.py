@@ -25,6 +25,7 @@ from pokesim.cli.plan import plan
 from pokesim.cli.query import query
 from pokesim.cli.serve import serve
 from pokesim.cli.tune import tune
+from pokesim.cli.watch import watch
 from pokesim.errors import PokesimError
 
 _MAINTAIN = "Maintain"
@@ -34,6 +35,7 @@ _SECTIONS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --he
         "build-index": build_index,
         "query": query,
         "serve": serve,
+        "watch": watch,
         "add": add,
         "remove": remove,
         "duplicates": duplicates,
