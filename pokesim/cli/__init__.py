@@ -19,6 +19,7 @@ from pokesim.cli.embedders import embedders
 from pokesim.cli.evaluate import evaluate
 from pokesim.cli.info import info
 from pokesim.cli.map import map_pictures
+from pokesim.cli.mcp import mcp
 from pokesim.cli.milvus import pull, push
 from pokesim.cli.output import complain, flush_results, open_standard_streams
 from pokesim.cli.plan import plan
@@ -36,6 +37,7 @@ _SECTIONS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --he
         "query": query,
         "serve": serve,
         "watch": watch,
+        "mcp": mcp,
         "add": add,
         "remove": remove,
         "duplicates": duplicates,

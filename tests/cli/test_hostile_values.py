@@ -20,6 +20,7 @@ BASES = {
     "build-index": (["images"], ["-i", "index"]),
     "query": (["images/{0}.webp"], ["-i", "index", "-k", "1"]),
     "serve": ([], ["-i", "nowhere"]),
+    "mcp": ([], ["-i", "nowhere"]),
     "watch": (["images"], ["-i", "index"]),
     "add": (["images/{0}.webp"], ["-i", "index"]),
     "remove": (["nobody"], ["-i", "index"]),
