@@ -148,6 +148,8 @@ def churn(
         for number in range(changes):
             files.step()
             files.pause(longest)
+            if number % 50 == 25:  # quiet for long enough
+                time.sleep(1.5)
             if number == changes // 2:  # the disk is unplugged, and plugged in again
                 folder.rename(home / "elsewhere")
                 files.pause(3 * longest)
