@@ -10,7 +10,8 @@ Build an index of a folder once, then query it with photos:
 1 brumbel 72.4 images/brumbel.png
 
 Build and update an index
-    build_index, add_pictures, remove_pictures; open_workers embeds on several processes or machines
+    build_index, add_pictures, remove_pictures; watch_folder keeps an index up to date; open_workers
+    embeds on several processes or machines
 
 Search
     open_index returns an Index, a sequence of Pictures with the methods query (photos), search
@@ -86,6 +87,7 @@ _MODULES = {
     "reset_index": "pokesim.analysis.tune",
     "tune_index": "pokesim.analysis.tune",
     "undo_moves": "pokesim.analysis.extras",
+    "watch_folder": "pokesim.build.watch",
     "write_samples": "pokesim.samples",
 }
 
@@ -135,6 +137,7 @@ __all__ = [
     "reset_index",
     "tune_index",
     "undo_moves",
+    "watch_folder",
     "write_samples",
 ]
 
@@ -146,6 +149,7 @@ if TYPE_CHECKING:
     from pokesim.build.build import build_index
     from pokesim.build.edit import add_pictures, remove_pictures
     from pokesim.build.options import BuildReport
+    from pokesim.build.watch import watch_folder
     from pokesim.datasets import Dataset, fetch_dataset
     from pokesim.distributed.cluster import open_workers
     from pokesim.errors import (

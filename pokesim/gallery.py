@@ -37,9 +37,14 @@ def gallery(title: str, pictures: Iterable[tuple[PictureSource, str]]) -> str:
 
 def data_url(picture: Image.Image) -> str:
     """Return a picture as a data URL."""
+    return f"data:image/webp;base64,{base64.b64encode(webp_of(picture)).decode('ascii')}"
+
+
+def webp_of(picture: Image.Image) -> bytes:
+    """Return a picture as WebP."""
     data = io.BytesIO()
     picture.save(data, "WEBP", quality=80)
-    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"
+    return data.getvalue()
 
 
 def _figure(source: PictureSource, caption: str) -> str:

@@ -19,12 +19,14 @@ from pokesim.cli.embedders import embedders
 from pokesim.cli.evaluate import evaluate
 from pokesim.cli.info import info
 from pokesim.cli.map import map_pictures
+from pokesim.cli.mcp import mcp
 from pokesim.cli.milvus import pull, push
 from pokesim.cli.output import complain, flush_results, open_standard_streams
 from pokesim.cli.plan import plan
 from pokesim.cli.query import query
 from pokesim.cli.serve import serve
 from pokesim.cli.tune import tune
+from pokesim.cli.watch import watch
 from pokesim.errors import PokesimError
 
 _MAINTAIN = "Maintain"
@@ -34,6 +36,8 @@ _SECTIONS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --he
         "build-index": build_index,
         "query": query,
         "serve": serve,
+        "watch": watch,
+        "mcp": mcp,
         "add": add,
         "remove": remove,
         "duplicates": duplicates,

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pokesim.cli import completion
-from pokesim.cli.options import IndexOption, PrecisionOption, RuntimeOption
+from pokesim.cli.options import (
+    EmbedderOption,
+    FileSecondsOption,
+    IndexOption,
+    KeyOption,
+    MaxPixelsOption,
+    MetadataOption,
+    PrecisionOption,
+    RuntimeOption,
+)
 from pokesim.cli.output import note, progress, say
 from pokesim.embedders.catalog import AUTO, Precision, Runtime
 from pokesim.errors import IndexNotFoundError, UsageError
@@ -30,14 +38,7 @@ def build_index(
         ),
     ] = None,
     index: IndexOption = DEFAULT_INDEX,
-    embedder: Annotated[
-        str,
-        typer.Option(
-            help="A name that `pokesim embedders` lists.",
-            autocompletion=completion.embedders,
-            show_default="the index's own, general for a new one",
-        ),
-    ] = AUTO,
+    embedder: EmbedderOption = AUTO,
     weights: Annotated[
         Path | None, typer.Option(help="Weights file (.h5) for a Keras embedder.")
     ] = None,
@@ -60,17 +61,8 @@ def build_index(
             "as IVF1024,Flat is approximate.",
         ),
     ] = "auto",
-    metadata: Annotated[
-        Path | None,
-        typer.Option(
-            help="Table (CSV, TSV, JSON Lines) that describes the pictures. Later builds read it "
-            "again by themselves if it is in the picture folder or beside it."
-        ),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(help="Column with the picture names. Default: the one that names the most."),
-    ] = None,
+    metadata: MetadataOption = None,
+    key: KeyOption = None,
     no_metadata: Annotated[
         bool, typer.Option("--no-metadata", help="Remove the index's table.")
     ] = False,
@@ -83,14 +75,8 @@ def build_index(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if any picture cannot be read.")
     ] = False,
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Maximum width × height of a picture.", show_default="89 million"),
-    ] = None,
-    file_seconds: Annotated[
-        float | None,
-        typer.Option(min=0, help="Maximum time to read a file.", show_default="60"),
-    ] = None,
+    max_pixels: MaxPixelsOption = None,
+    file_seconds: FileSecondsOption = None,
     workers: Annotated[
         str | None,
         typer.Option(metavar="N|ADDRESS", help="Embed in N processes, or on a dask cluster."),

@@ -34,6 +34,38 @@ IndexOption = Annotated[
     ),
 ]
 
+EmbedderOption = Annotated[
+    str,
+    typer.Option(
+        help="A name that `pokesim embedders` lists.",
+        autocompletion=completion.embedders,
+        show_default="the index's own, general for a new one",
+    ),
+]
+
+MetadataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table (CSV, TSV, JSON Lines) that describes the pictures. Later builds read it "
+        "again by themselves if it is in the picture folder or beside it."
+    ),
+]
+
+KeyOption = Annotated[
+    str | None,
+    typer.Option(help="Column with the picture names. Default: the one that names the most."),
+]
+
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Maximum width × height of a picture.", show_default="89 million"),
+]
+
+FileSecondsOption = Annotated[
+    float | None,
+    typer.Option(min=0, help="Maximum time to read a file.", show_default="60"),
+]
+
 WhereOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,10 @@ from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PokesimError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
+
+if TYPE_CHECKING:
+    from pokesim.build.options import BuildReport
+    from pokesim.search.index import Index
 
 
 def serve(
@@ -29,6 +34,12 @@ def serve(
     token: Annotated[
         str | None, typer.Option(help="Token that every request must send.", envvar="POKESIM_TOKEN")
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Keep the index up to date with its picture folder meanwhile."
+        ),
+    ] = False,
     runtime: RuntimeOption = Runtime.LITERT,
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
@@ -37,7 +48,7 @@ def serve(
     Only this machine can reach it, unless you give --host.
 
     Examples:
-        pokesim serve --index indexes/mine --open
+        pokesim serve --index indexes/mine --open --watch
         pokesim serve --host 0.0.0.0 --port 8080 --token "$SECRET"
         pokesim serve --runtime openvino --precision bfloat16
     """
@@ -77,5 +88,29 @@ def serve(
 
             webbrowser.open(f"{url}?token={quote(os.fsencode(token))}" if token else url)
 
-    serve(opened, Path(index).resolve().name, listening, hosts, token, ready)
+    with _watching(opened, index) if watch else nullcontext():
+        serve(opened, Path(index).resolve().name, listening, hosts, token, ready)
     note("Stopped.")
+
+
+def _watching(opened: Index, index: str) -> AbstractContextManager[None]:
+    """Keep the index up to date, in the way it was built, until the block ends."""
+    from pokesim.build.watch import watching
+    from pokesim.show.reports import update_lines
+
+    manifest = opened.manifest
+    images = Path(manifest.images)
+    if "://" in index or not images.is_dir():
+        raise PokesimError(
+            f"--watch is for an index in a folder, of pictures on this machine; {index} has those "
+            f"of {images}."
+        )
+    before: BuildReport | None = None
+
+    def show(report: BuildReport) -> None:
+        nonlocal before
+        for line in update_lines(report, before) if report.changed else ():
+            note(line)
+        before = report
+
+    return watching(images, index, show, runtime=manifest.runtime, precision=manifest.precision)

@@ -79,6 +79,7 @@ __all__ = [
     "pixels_of",
     "read",
     "read_isolated",
+    "reduced",
     "thumbnail_of",
     "whole",
 ]
@@ -129,6 +130,17 @@ def thumbnail_of(source: PictureSource, width: int, height: int) -> Image.Image:
     picture = read(source, Wanted(width, height, proportional=True))[1]
     assert picture
     return picture
+
+
+def reduced(source: PictureSource, side: int) -> Image.Image:
+    """Read one picture as `thumbnail_of` does, at most ``side`` wide and high, and never enlarged.
+
+    Raises:
+        PictureError: as `thumbnail_of`.
+    """
+    head = head_of(source)
+    side = min(side, max(head.width, head.height))
+    return thumbnail_of(source, side, side)
 
 
 def image_of(source: PictureSource) -> Image.Image:

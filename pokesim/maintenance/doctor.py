@@ -22,6 +22,8 @@ _EXTRAS = {
     "openvino": "openvino",
     "openTSNE": "map",
     "starlette": "web",
+    "watchfiles": "watch",
+    "mcp": "mcp",
     "distributed": "dask",
     "kagglehub": "kaggle",
     "pymilvus": "milvus",

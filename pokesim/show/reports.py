@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pokesim.embedders.catalog import DEFAULT
@@ -37,6 +38,18 @@ def build_text(report: BuildReport) -> str:
         f"{report.indexed - report.embedded:,} unchanged, {report.dropped:,} removed "
         f"({report.embedded / report.seconds:,.0f}/s). The index is {report.index}."
     )
+
+
+def update_lines(report: BuildReport, before: BuildReport | None) -> list[str]:
+    """Say in a few lines what an update changed, with the files skipped since the one before."""
+    counts = ((report.embedded, "new"), (report.dropped, "removed"))
+    changes = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    known = frozenset(before.skipped if before else ())
+    skipped = tuple(one for one in report.skipped if one not in known)
+    return [
+        *build_notes(replace(report, skipped=skipped, metadata=None)),
+        f"{changes or 'Updated'}: {report.index} has {counted(report.indexed, 'picture')}.",
+    ]
 
 
 def build_notes(report: BuildReport) -> list[str]:

@@ -22,13 +22,14 @@ from starlette.staticfiles import StaticFiles
 from pokesim import __version__
 from pokesim.embedders.catalog import spec_of
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
+from pokesim.gallery import webp_of
 from pokesim.index.item import Item
 from pokesim.search.index import Index
 from pokesim.search.matches import AUTO, FOLDER, Answer, Matches
 from pokesim.show.answers import as_dict
 from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
-from pokesim.web.media import Media, png_of, webp_of
+from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
 from pokesim.web.params import item_of, search_request_of
 from pokesim.web.responses import JsonResponse, RequestError, disposition

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from pokesim.files import numbered_name
-from pokesim.images import head_of, thumbnail_of
+from pokesim.gallery import webp_of
+from pokesim.images import head_of, reduced
 from pokesim.index.item import Item, changed_ns
 from pokesim.search.index import Index
 from pokesim.search.matches import AUTO
@@ -112,13 +113,6 @@ def png_of(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def webp_of(picture: Image.Image) -> bytes:
-    """Return a picture as WebP."""
-    out = io.BytesIO()
-    picture.save(out, "WEBP", quality=82)
-    return out.getvalue()
-
-
 def _is_cached(request: Request, headers: dict[str, str]) -> bool:
     """Return True if the browser has the response with these headers."""
     given = request.headers.get("if-none-match", "").split(",")
@@ -153,14 +147,8 @@ def _tag_of(path: Path) -> str:
 def _for_browser(path: Path) -> tuple[str, bytes | None]:
     """Return a picture's media type, and a WebP if browsers do not show its own format."""
     shown = _MEDIA_TYPES.get(head_of(path).format)
-    return (shown, None) if shown else ("image/webp", webp_of(_scaled(path, _CONVERTED)))
+    return (shown, None) if shown else ("image/webp", webp_of(reduced(path, _CONVERTED)))
 
 
 def _thumbnail(path: Path) -> bytes:
-    return webp_of(_scaled(path, THUMBNAIL))
-
-
-def _scaled(path: Path, max_side: int) -> Image.Image:
-    head = head_of(path)
-    side = min(max_side, max(head.width, head.height))
-    return thumbnail_of(path, side, side)
+    return webp_of(reduced(path, THUMBNAIL))

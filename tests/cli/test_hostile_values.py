@@ -1,6 +1,7 @@
 """Any value of any option of any command: one sentence, never a traceback."""
 
 import shutil
+import sys
 
 import pytest
 from typer.main import get_command
@@ -19,6 +20,8 @@ BASES = {
     "build-index": (["images"], ["-i", "index"]),
     "query": (["images/{0}.webp"], ["-i", "index", "-k", "1"]),
     "serve": ([], ["-i", "nowhere"]),
+    "mcp": ([], ["-i", "nowhere"]),
+    "watch": (["images"], ["-i", "index"]),
     "add": (["images/{0}.webp"], ["-i", "index"]),
     "remove": (["nobody"], ["-i", "index"]),
     "duplicates": ([], ["-i", "index"]),
@@ -96,6 +99,7 @@ def test_any_value_is_one_sentence_or_a_result(home, monkeypatch, tmp_path, name
     shutil.copytree(home, tmp_path / "home")
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.setenv("POKESIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, "watchfiles", None)  # else `watch` does not end
     for value in values_for(param):
         done = CliRunner().invoke(app, args_with(name, param, value))
         about = (name, param.opts[0], value[:40], done.output[-600:], done.exception)

@@ -32,6 +32,8 @@ ELSEWHERE = {
     "--runtime": "tests/embedders/test_runtimes.py",
     "tcp://": "tests/distributed",
     "pokesim serve": "tests/web/test_server.py",
+    "pokesim mcp": "tests/mcp/test_tools.py",
+    "pokesim watch": "tests/build/test_watch.py",
     "localhost:8000": "tests/web/test_server.py",
     "fetch-dataset  ": "tests/datasets/test_kaggle.py",
     "fetch-dataset kaggle:": "tests/datasets/test_kaggle.py",

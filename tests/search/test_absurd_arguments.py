@@ -3,6 +3,7 @@
 import inspect
 import math
 import shutil
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -216,6 +217,9 @@ def home(index_path, samples, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+STOPPED = threading.Event()
+STOPPED.set()
+
 FUNCTIONS = {
     pokesim.open_index: {"path": "index"},
     pokesim.build_index: {"images": "images", "index": "index"},
@@ -233,11 +237,12 @@ FUNCTIONS = {
     pokesim.write_samples: {"directory": "samples"},
     pokesim.push_index: {"index": "index", "address": "nowhere"},
     pokesim.pull_index: {"index": "new", "address": "nowhere"},
+    pokesim.watch_folder: {"images": "images", "index": "index", "stop": STOPPED},
     layout_pictures: {"index": "index", "method": "pca"},
 }
 """The public functions, with arguments that are good or refused after all others are checked."""
 
-NOT_DATA = {"progress", "workers"}
+NOT_DATA = {"progress", "workers", "stop", "options"}
 """Callables, and what `open_workers` gives: any other object fails when it is called."""
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
+from stress.churn import churn
 from stress.faults import ALL, faults
 from stress.forged.fuzzing import fuzz_manifests
 from stress.fuzz_archives import fuzz_archives
@@ -400,6 +401,7 @@ def main() -> None:
         "kills": lambda home: kills(home, 200, print),
         "damage": lambda home: damage(home, 500, 100, print),
         "fuzz": lambda home: fuzz(home, 2000, print),
+        "churn": lambda home: churn(home, contents, 1000, 0.12, print),
         "update": lambda home: update(home, 10_000, 100, print),
         "disk": lambda home: disk(home, [*range(0, 400_000, 20_000)], seeded(home), print),
         "readers": lambda home: readers(home, 60, print),

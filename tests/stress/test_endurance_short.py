@@ -23,6 +23,10 @@ def test_an_update_embeds_only_changed_files(tmp_path):
     endurance.update(tmp_path, 300, 7, print)
 
 
+def test_a_watched_folder_ends_in_the_index_of_a_fresh_build(tmp_path):
+    endurance.churn(tmp_path, endurance.contents, 60, 0.04, print)
+
+
 def test_readers_never_mix_two_snapshots(tmp_path):
     endurance.readers(tmp_path, 3, print, processes=4)
 

@@ -9,6 +9,7 @@ ROOMS = (
     "pokesim/analysis",
     "pokesim/distributed",
     "pokesim/embedders",
+    "pokesim/mcp",
     "pokesim/samples",
     "pokesim/web",
     "tests/benchmarks",
