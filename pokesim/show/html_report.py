@@ -78,8 +78,8 @@ def _why(answer: Answer, explanation: Explanation) -> str:
     legend = "redder where it adds more to the similarity"
     return f"""<h2>Why they match</h2>
 <div class="why">
-{_image(photo, _LARGE, f"the photo, {legend}", trim=False)}
-{_image(match, _LARGE, f"the match, {legend}", trim=False)}
+{_image(photo, _LARGE, f"the photo, {legend}", whole=True)}
+{_image(match, _LARGE, f"the match, {legend}", whole=True)}
 </div>
 <p><img class="scale" src="{data_url(scale(192, 8))}" alt="">The redder an area, the more it adds \
 to the similarity.</p>"""
@@ -102,8 +102,8 @@ def _item(match: Match) -> str:
 {f"<dl>{cells}</dl>" if cells else ""}</li>"""
 
 
-def _image(source: PictureSource, size: tuple[int, int], alt: str, trim: bool = True) -> str:
-    return f'<img src="{data_url(tile(source, *size, trim=trim))}" alt="{escape(alt)}">'
+def _image(source: PictureSource, size: tuple[int, int], alt: str, whole: bool = False) -> str:
+    return f'<img src="{data_url(tile(source, *size, whole=whole))}" alt="{escape(alt)}">'
 
 
 def _text(text: str) -> str:
