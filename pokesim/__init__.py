@@ -78,6 +78,7 @@ _MODULES = {
     "push_index": "pokesim.index.milvus.store",
     "remove_pictures": "pokesim.build.edit",
     "repair_index": "pokesim.maintenance.repair",
+    "report": "pokesim.show.html_report",
     "reset_index": "pokesim.analysis.tune",
     "tune_index": "pokesim.analysis.tune",
     "write_samples": "pokesim.samples",
@@ -122,6 +123,7 @@ __all__ = [
     "push_index",
     "remove_pictures",
     "repair_index",
+    "report",
     "reset_index",
     "tune_index",
     "write_samples",
@@ -160,6 +162,7 @@ if TYPE_CHECKING:
     from pokesim.search.matches import Answer, Match, Matches
     from pokesim.search.picture import Picture
     from pokesim.show.drawing.card import card
+    from pokesim.show.html_report import report
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,7 @@ from pokesim.cli.options import (
     check_page,
     check_picture,
 )
-from pokesim.cli.output import complain, draw, note, results
+from pokesim.cli.output import complain, draw, note, progress, results
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import PictureError, UsageError
 from pokesim.index import DEFAULT_INDEX
@@ -140,8 +140,7 @@ def query(
     if explain and (also or unlike):
         raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
     condition = all_of(where)
-    good: list[Answer] = []
-    failed: list[Answer] = []
+    seen: list[Answer] = []
     with record_spans() as spans:
         spans.seconds["start Python"] = time.process_time()
         with span("import NumPy and Pillow"):
@@ -167,18 +166,18 @@ def query(
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]
             passes = _conditions(condition, max_distance, min_similarity, exclude_self)
-            answers = _sorted_out(answers, good, failed, passes)
+            answers = _reported(answers, seen, passes)
             _write(answers, form, extra, drawn=bool(save or html))
         with span("draw"):
             if show:
-                _preview(good)
-            if good and (save or html):
-                _draw(opened, good, save, html, explain)
+                _preview([answer for answer in seen if answer.matches])
+            if any(answer.matches for answer in seen):
+                _draw(opened, seen, save, html, explain)
     if stats:
         for line in spans_text(spans.seconds).splitlines():
             note(line)
-    if failed:
-        raise typer.Exit(max(answer.error.exit_code for answer in failed if answer.error))
+    if failed := [answer.error.exit_code for answer in seen if answer.error]:
+        raise typer.Exit(max(failed))
 
 
 def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], drawn: bool) -> None:
@@ -194,17 +193,13 @@ def _write(answers: Iterator[Answer], form: Format, extra: Sequence[str], drawn:
             pass
 
 
-def _sorted_out(
-    answers: Iterable[Answer], good: list[Answer], failed: list[Answer], conditions: str
-) -> Iterator[Answer]:
-    """Yield answers, report each that failed or is empty, and collect the good and the failed."""
+def _reported(answers: Iterable[Answer], seen: list[Answer], conditions: str) -> Iterator[Answer]:
+    """Yield answers, collect them, and report each that failed or is empty."""
     for answer in answers:
+        seen.append(answer)
         if answer.error:
             complain(str(answer.error))
-            failed.append(answer)
-        elif answer.matches:
-            good.append(answer)
-        else:
+        elif not answer.matches:
             note(f"{answer.query}: no picture passes {conditions}.")
         yield answer
 
@@ -231,22 +226,31 @@ def _conditions(
 def _draw(
     index: Index, answers: list[Answer], save: Path | None, html: Path | None, explain: bool
 ) -> None:
-    explanations = [_explained(index, answer, explain) for answer in answers]
+    explanations = _explained(index, answers) if explain else [None] * len(answers)
     if save:
         from pokesim.show.drawing.card import save_cards
 
-        save_cards(answers, save, explanations)
+        drawn = [at for at, answer in enumerate(answers) if answer.matches]
+        save_cards([answers[at] for at in drawn], save, [explanations[at] for at in drawn])
     if html:
-        from pokesim.show.html_report import save_report
+        from pokesim.show.html_report import report
 
         about = f"{counted(len(index), 'picture')}, compared by {index.manifest.embedder.name}."
-        save_report(answers, html, explanations, about)
+        with progress("photos drawn") as show:
+            report(answers, html, explanations=explanations, about=about, progress=show)
 
 
-def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | None:
-    """Explain a photo's best match, if requested, if the two are alike and both still exist."""
-    if not explain:
-        return None
+def _explained(index: Index, answers: Sequence[Answer]) -> list[Explanation | None]:
+    explanations = []
+    with progress("photos explained") as show:
+        for answer in answers:
+            explanations.append(_explanation(index, answer) if answer.matches else None)
+            show(len(explanations), len(answers))
+    return explanations
+
+
+def _explanation(index: Index, answer: Answer) -> Explanation | None:
+    """Explain a photo's best match, if the two are alike and both still exist."""
     if not answer.resembles:
         best = f"{answer.matches[0].label} is only the {verdict(answer)}"
         note(f"No heat map for {answer.query}: {best}, so there is no likeness to show.")

@@ -15,7 +15,7 @@ from support.indexes import index_of
 import pokesim
 from pokesim.analysis.layout import layout_pictures
 from pokesim.errors import PokesimError, UsageError
-from pokesim.search.matches import QueryOptions
+from pokesim.search.matches import Answer, QueryOptions
 
 HUGE = 2**70
 
@@ -231,6 +231,7 @@ FUNCTIONS = {
     pokesim.write_samples: {"directory": "samples"},
     pokesim.push_index: {"index": "index", "address": "nowhere"},
     pokesim.pull_index: {"index": "new", "address": "nowhere"},
+    pokesim.report: {"answers": [Answer("a.jpg", b"", [], 0)], "path": "report.html"},
     layout_pictures: {"index": "index", "method": "pca"},
 }
 """The public functions, with arguments that are good or refused after all others are checked."""

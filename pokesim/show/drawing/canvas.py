@@ -63,7 +63,13 @@ def paste(
 
 
 def tile(
-    source: PictureSource, width: int, height: int, *, must_exist: bool = False, whole: bool = False
+    source: PictureSource,
+    width: int,
+    height: int,
+    *,
+    must_exist: bool = False,
+    whole: bool = False,
+    is_clear: bool = False,
 ) -> Image.Image:
     """Draw a picture in proportion, centred on a tile of the given size in pixels.
 
@@ -77,6 +83,10 @@ def tile(
         height: height of the tile in pixels.
         must_exist: raise if the picture cannot be read; otherwise, the tile is then white.
         whole: show all of the picture, its margin included, on the mat if it does not fit.
+        is_clear: leave the mat transparent, for a page that is light or dark.
+
+    Returns:
+        RGB, or RGBA if ``is_clear`` is set.
 
     Raises:
         PictureError: the picture cannot be read and ``must_exist`` is set.
@@ -97,7 +107,8 @@ def tile(
     scale = max(scales) if fills else min(scales)
     size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    canvas = Image.new("RGB", (width, height), ground or MAT)
+    mat = Image.new("RGBA", (1, 1)) if is_clear else Image.new("RGB", (1, 1), MAT)
+    canvas = Image.new("RGB", (width, height), ground) if ground else mat.resize((width, height))
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
 

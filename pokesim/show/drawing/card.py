@@ -14,7 +14,7 @@ from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import lead, sign
 from pokesim.show.drawing.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
-from pokesim.show.drawing.heatmap import heated, scale
+from pokesim.show.drawing.heatmap import FINER, heated, scale
 from pokesim.show.drawing.typeset import write
 
 WIDTH, HEIGHT = 1200, 630
@@ -56,13 +56,15 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     """
     best, *others = answer.matches[: 1 + _OTHERS]
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    bottom = HEIGHT - _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
+    room = HEIGHT - 2 * _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
+    bottom = _MARGIN + min(room, _TILE)
     left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom - (_SMALL + 12 if answer.others else 0))
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     baseline = bottom + 46
     if explanation:
-        _paste_heated(canvas, answer.photo, explanation.photo, explanation.shift, left)
-        _paste_heated(canvas, best.path, explanation.picture, explanation.shift, right)
+        fine = explanation.finer(FINER)
+        _paste_heated(canvas, answer.photo, fine.photo, fine.shift, left)
+        _paste_heated(canvas, best.path, fine.picture, fine.shift, right)
         canvas.paste(scale(_TILE - 4, 10), (_MARGIN + 2, bottom + 8))
         legend = "the redder, the more alike"  # large, to be read on a phone
         write(canvas, (_MARGIN + 2, bottom + 54), legend, _TILE - 4, 36, GREY)

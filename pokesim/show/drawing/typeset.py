@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _FONTS = Path(__file__).with_name("fonts")
 
-_REGULAR, _BOLD = str(_FONTS / "Inter-Regular.otf"), str(_FONTS / "Inter-SemiBold.otf")
+REGULAR, BOLD = _FONTS / "Inter-Regular.otf", _FONTS / "Inter-SemiBold.otf"
+"""The files of the typeface, of weights 400 and 600."""
 
 _ANY_SIZE = 16
 
@@ -70,7 +71,7 @@ def write(
     """
     draw = ImageDraw.Draw(canvas)
     text = _cleaned(text)
-    name = _font_with(text, _BOLD if bold else _REGULAR)
+    name = _font_with(text, str(BOLD if bold else REGULAR))
     text = "".join(_BLANK if _lacks(name, letter) else letter for letter in text)
     while size > (least or size) and draw.textlength(text, _font(name, size)) > room:
         size -= 1
