@@ -14,7 +14,10 @@ Build and update an index
 
 Search
     open_index returns an Index, a sequence of Pictures with the methods query (photos), search
-    (vectors), embed (photos to vectors) and explain (why); card draws a photo and its match
+    (vectors), embed (photos to vectors) and explain (why)
+
+Show
+    card draws a photo and its match, report writes a page of many, map_index one of an index
 
 Measure, tune, analyse
     evaluate_index, tune_index, reset_index, find_duplicates
@@ -72,6 +75,7 @@ _MODULES = {
     "evaluate_index": "pokesim.analysis.evaluate",
     "fetch_dataset": "pokesim.datasets",
     "find_duplicates": "pokesim.analysis.duplicates",
+    "map_index": "pokesim.show.map",
     "open_index": "pokesim.search.index",
     "open_workers": "pokesim.distributed.cluster",
     "pull_index": "pokesim.index.milvus.store",
@@ -117,6 +121,7 @@ __all__ = [
     "evaluate_index",
     "fetch_dataset",
     "find_duplicates",
+    "map_index",
     "open_index",
     "open_workers",
     "pull_index",
@@ -163,6 +168,7 @@ if TYPE_CHECKING:
     from pokesim.search.picture import Picture
     from pokesim.show.drawing.card import card
     from pokesim.show.html_report import report
+    from pokesim.show.map import map_index
 
 
 def __getattr__(name: str) -> Any:

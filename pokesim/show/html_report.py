@@ -198,10 +198,11 @@ def _facts(match: Match) -> list[str]:
 
 
 def _cells(match: Match) -> str:
+    """List what the table says of a match, besides its label."""
     cells = "".join(
         f"<dt>{_text(column)}</dt><dd>{_text(str(value))}</dd>"
         for column, value in match.metadata.items()
-        if value is not None
+        if value is not None and str(value).casefold() != match.label.casefold()
     )
     return f"<dl>{cells}</dl>" if cells else ""
 

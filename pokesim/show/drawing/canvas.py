@@ -59,7 +59,8 @@ def paste(
     """Draw a picture into a box with rounded corners; see `tile`."""
     left, top, right, bottom = box
     drawn = tile(source, right - left, bottom - top, must_exist=must_exist, whole=whole)
-    canvas.paste(drawn, (left, top), rounded(*drawn.size, radius=14))
+    radius = min(14, min(drawn.size) // 6)
+    canvas.paste(drawn, (left, top), rounded(*drawn.size, radius))
 
 
 def tile(
@@ -81,7 +82,7 @@ def tile(
         source: the picture.
         width: width of the tile in pixels.
         height: height of the tile in pixels.
-        must_exist: raise if the picture cannot be read; otherwise, the tile is then white.
+        must_exist: raise if the picture cannot be read; otherwise, the tile is then empty.
         whole: show all of the picture, its margin included, on the mat if it does not fit.
         is_clear: leave the mat transparent, for a page that is light or dark.
 
@@ -97,7 +98,7 @@ def tile(
     except PictureError:
         if must_exist:
             raise
-        return Image.new("RGB", (width, height), TILE)
+        return _mat(width, height, None if is_clear else TILE)
     ground = None if whole else _ground(picture)
     if ground:
         picture = _trimmed(picture)
@@ -107,10 +108,16 @@ def tile(
     scale = max(scales) if fills else min(scales)
     size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    mat = Image.new("RGBA", (1, 1)) if is_clear else Image.new("RGB", (1, 1), MAT)
-    canvas = Image.new("RGB", (width, height), ground) if ground else mat.resize((width, height))
+    canvas = _mat(width, height, ground or (None if is_clear else MAT))
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
+
+
+def _mat(width: int, height: int, colour: str | tuple[int, ...] | None) -> Image.Image:
+    """Return an empty tile of a colour; None is transparent."""
+    if colour is None:
+        return Image.new("RGBA", (width, height))
+    return Image.new("RGB", (width, height), colour)
 
 
 def _ground(picture: Image.Image) -> tuple[int, ...] | None:
