@@ -85,8 +85,8 @@ def map_index(
         where the pictures are, before they are put on a grid.
 
     Raises:
-        UsageError: the file has another ending, ``most`` is below 1, the method is unknown or needs a package that is not
-            installed, or the filter is not valid for this index.
+        UsageError: the file has another ending, ``most`` is below 1, the method is unknown or needs
+            a package that is not installed, or the filter is not valid for this index.
         IndexFolderError: the index is missing or damaged.
         PokesimError: the file cannot be written.
     """

@@ -10,6 +10,7 @@ ROOMS = (
     "pokesim/distributed",
     "pokesim/embedders",
     "pokesim/samples",
+    "pokesim/show",
     "pokesim/web",
     "tests/benchmarks",
 )
