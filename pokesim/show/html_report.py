@@ -34,11 +34,13 @@ class _Section:
         number: its place in the report, from 1.
         answer: the photo and its matches.
         explanation: of the photo and its best match, or None.
+        heading: the tag of the headings in it.
     """
 
     number: int
     answer: Answer
     explanation: Explanation | None
+    heading: str
 
 
 def report(
@@ -67,15 +69,18 @@ def report(
         PokesimError: the file cannot be written.
     """
     answers, path = [*iterable("answers", answers)], file_path("The report", path)
+    about = text("about", about)
     explained = [*iterable("explanations", explanations)] or [None] * len(answers)
     if not answers or not all(isinstance(answer, Answer) for answer in answers):
         raise UsageError("A report needs answers, such as those of Index.answer.")
     if len(explained) != len(answers):
         raise UsageError(f"{len(explained)} explanations do not fit {len(answers)} answers.")
-    sections = [
-        _Section(number, *one) for number, one in enumerate(zip(answers, explained, strict=True), 1)
-    ]
     is_one = len(answers) == 1
+    heading = "h2" if is_one else "h3"
+    sections = [
+        _Section(number, *one, heading)
+        for number, one in enumerate(zip(answers, explained, strict=True), 1)
+    ]
     more = "" if is_one else f" and {len(answers) - 1:,} more"
     write = _written if is_one else _folding
     parts = []
@@ -87,7 +92,7 @@ def report(
         "title": escape(f"What looks like {_name(answers[0])}{more}"),
         "contents": "" if is_one else _contents(sections),
         "answers": "\n".join(parts),
-        "about": escape(text("about", about)),
+        "about": escape(about),
     }
     save_page(path, "report.html", page)
 
@@ -108,7 +113,8 @@ def _entry(section: _Section) -> str:
     found = "no match"
     if answer.matches:
         best = answer.matches[0]
-        found = f"{verdict(answer)} {_text(best.label)}, {best.similarity:.0f} %"
+        colon = "" if answer.resembles else ":"
+        found = f"{verdict(answer)}{colon} {_text(best.label)}, {best.similarity:.0f} %"
     name = escape(_name(answer))
     return f'<li><a href="#photo-{section.number}">{name}</a> <span>{found}</span></li>'
 
@@ -131,13 +137,14 @@ def _written(section: _Section) -> str:
         )
         return f"<p {place}>{_text(why)}</p>"
     name, items = escape(_name(answer)), "\n".join(map(_item, answer.matches[1:]))
+    further = f"<{section.heading}>Further matches</{section.heading}>"
     return f"""<div class="best" {place}>
 <figure>{_image(answer.photo, _LARGE, "the photo")}<figcaption>{name}</figcaption></figure>
 {_similarity(answer.matches[0])}
 {_best(answer)}
 </div>
-{_why(answer, section.explanation) if section.explanation else ""}
-{f'<h3>Further matches</h3><ol class="matches" start="2">{items}</ol>' if items else ""}"""
+{_why(section, section.explanation) if section.explanation else ""}
+{f'{further}<ol class="matches" start="2">{items}</ol>' if items else ""}"""
 
 
 def _similarity(best: Match) -> str:
@@ -152,11 +159,11 @@ def _best(answer: Answer) -> str:
 <b>{_text(best.label)}</b><span>{"<br>".join(_facts(best))}</span>{_cells(best)}</figcaption></figure>"""
 
 
-def _why(answer: Answer, explanation: Explanation) -> str:
-    fine = explanation.finer(FINER)
+def _why(section: _Section, explanation: Explanation) -> str:
+    answer, fine = section.answer, explanation.finer(FINER)
     legend = "redder where it adds more to the similarity"
     colours = _two(scale(384, 12), scale(384, 12, is_dark=True), "", "scale")
-    return f"""<h3>Why they match</h3>
+    return f"""<{section.heading}>Why they match</{section.heading}>
 <div class="why">
 {_heated(answer.photo, fine.photo, fine.shift, f"the photo, {legend}")}
 {_heated(answer.matches[0].path, fine.picture, fine.shift, f"the match, {legend}")}

@@ -170,6 +170,20 @@ def test_sections_fold_and_the_contents_lead_to_them(
     keep(page, f"report-{size}-{scheme}", tmp_path)
 
 
+def test_a_report_of_one_photo_has_no_contents(browser, wrong, index_path, samples, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    with pokesim.open_index(index_path) as index:
+        pokesim.report(index.answer([samples.photos / "brumbel.jpg"]), tmp_path / "one.html")
+    page = page_of(browser, wrong, tmp_path / "one.html")
+    assert page.get_by_role("heading").all_inner_texts() == [
+        "What looks like brumbel.jpg",
+        "Further matches",
+    ]
+    assert page.locator("details, nav").count() == 0
+    assert Axe().run(page).response["violations"] == []
+
+
 def test_a_report_of_nothing_is_one_message(tmp_path):
     for answers, explanations in (([], ()), (["a.jpg"], ())):
         with pytest.raises(pokesim.UsageError, match="A report needs answers"):

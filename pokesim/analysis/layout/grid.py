@@ -41,7 +41,7 @@ def on_grid(points: NDArray[np.float64], aspect: float) -> Grid:
     """
     count = len(points)
     ideal = max(1.0, math.sqrt(count * aspect))
-    about = range(max(1, round(0.93 * ideal)), round(1.07 * ideal) + 1)
+    about = range(max(1, round(0.95 * ideal)), round(1.05 * ideal) + 1)
     columns = min(about, key=lambda width: (-count % width, abs(width - ideal)))
     rows = max(1, math.ceil(count / columns))
     cells = np.zeros((count, 2), np.int64)
