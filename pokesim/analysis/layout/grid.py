@@ -32,7 +32,7 @@ class Grid:
 
 
 def on_grid(points: NDArray[np.float64], aspect: float) -> Grid:
-    """Put points (n, 2) on a grid of about this width ÷ height, with few empty cells.
+    """Put points (n, 2) on the grid whose cells are largest in a window of this width ÷ height.
 
     The grid is halved again and again, across its longer side, and the points in it are divided in
     the order of that coordinate (Hilasaca, Marcílio-Jr, Eler, Martins & Paulovich 2023, "A
@@ -40,9 +40,7 @@ def on_grid(points: NDArray[np.float64], aspect: float) -> Grid:
     takes O(n log² n) time.
     """
     count = len(points)
-    ideal = max(1.0, math.sqrt(count * aspect))
-    about = range(max(1, round(0.95 * ideal)), round(1.05 * ideal) + 1)
-    columns = min(about, key=lambda width: (-count % width, abs(width - ideal)))
+    columns = _columns(count, aspect)
     rows = max(1, math.ceil(count / columns))
     cells = np.zeros((count, 2), np.int64)
     waiting = [(np.arange(count), (0, 0), (columns, rows))]
@@ -64,3 +62,14 @@ def on_grid(points: NDArray[np.float64], aspect: float) -> Grid:
         beyond = (start[0], start[1] + half) if axis else (start[0] + half, start[1])
         waiting += [(ordered[:first], start, sizes[0]), (ordered[first:], beyond, sizes[1])]
     return Grid(columns, rows, cells)
+
+
+def _columns(count: int, aspect: float) -> int:
+    """Return how many columns leave square cells the most room, with the fewest empty."""
+    ideal = math.sqrt(max(1, count) * aspect)
+    about = range(max(1, math.floor(0.8 * ideal)), math.ceil(1.25 * ideal) + 1)
+
+    def room(columns: int) -> tuple[float, int]:
+        return min(aspect / columns, 1 / max(1, math.ceil(count / columns))), -(-count % columns)
+
+    return max(about, key=room)
