@@ -15,7 +15,10 @@ Build and update an index
 
 Search
     open_index returns an Index, a sequence of Pictures with the methods query (photos), search
-    (vectors), embed (photos to vectors) and explain (why); card draws a photo and its match
+    (vectors), embed (photos to vectors) and explain (why)
+
+Show
+    card draws a photo and its match, report writes a page of many, map_index one of an index
 
 Measure, tune, analyse
     evaluate_index, tune_index, reset_index; find_duplicates, and move_extras to take what is not
@@ -77,6 +80,7 @@ _MODULES = {
     "evaluate_index": "pokesim.analysis.evaluate",
     "fetch_dataset": "pokesim.datasets",
     "find_duplicates": "pokesim.analysis.duplicates",
+    "map_index": "pokesim.show.map",
     "move_extras": "pokesim.analysis.extras",
     "open_index": "pokesim.search.index",
     "open_workers": "pokesim.distributed.cluster",
@@ -84,6 +88,7 @@ _MODULES = {
     "push_index": "pokesim.index.milvus.store",
     "remove_pictures": "pokesim.build.edit",
     "repair_index": "pokesim.maintenance.repair",
+    "report": "pokesim.show.html_report",
     "reset_index": "pokesim.analysis.tune",
     "tune_index": "pokesim.analysis.tune",
     "undo_moves": "pokesim.analysis.extras",
@@ -127,6 +132,7 @@ __all__ = [
     "evaluate_index",
     "fetch_dataset",
     "find_duplicates",
+    "map_index",
     "move_extras",
     "open_index",
     "open_workers",
@@ -134,6 +140,7 @@ __all__ = [
     "push_index",
     "remove_pictures",
     "repair_index",
+    "report",
     "reset_index",
     "tune_index",
     "undo_moves",
@@ -177,6 +184,8 @@ if TYPE_CHECKING:
     from pokesim.search.matches import Answer, Match, Matches
     from pokesim.search.picture import Picture
     from pokesim.show.drawing.card import card
+    from pokesim.show.html_report import report
+    from pokesim.show.map import map_index
 
 
 def __getattr__(name: str) -> Any:

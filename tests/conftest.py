@@ -2,14 +2,17 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from support.browser import FLAGS
 from support.weights import SEEDED
 
 import pokesim
@@ -112,3 +115,28 @@ def run(tmp_path: Path) -> Run:
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
     return pokesim_process
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium, or skip the test."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        missing = "Chromium is missing; run `apt-get install chromium`."
+        if os.environ.get("POKESIM_BROWSER") == "required":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def wrong() -> Iterator[list[str]]:
+    """Return a list for errors of the browser and requests to other hosts; checks it is empty."""
+    errors: list[str] = []
+    yield errors
+    assert errors == []

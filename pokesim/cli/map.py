@@ -8,18 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pokesim.cli.options import (
-    PAGE_ENDINGS,
-    PICTURE_ENDINGS,
-    IndexOption,
-    WhereOption,
-    all_of,
-    check_writable,
-)
-from pokesim.cli.output import note
+from pokesim.cli.options import IndexOption, WhereOption, all_of, check_writable
+from pokesim.cli.output import note, progress
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
-from pokesim.show.text import counted
 
 
 class Method(StrEnum):
@@ -46,27 +38,30 @@ def map_pictures(
 ) -> None:
     """Draw a map of an index, similar pictures together.
 
-    An HTML map is one file with the pictures inside, to pan, zoom and search in a browser.
+    An HTML map is one page to pan, zoom and search in a browser. It leads to the pictures by
+    relative paths, so it can be moved together with them.
 
     Examples:
         pokesim map --save map.html --index indexes/mine
         pokesim map --save map.png --most 500 --method pca
         pokesim map --save grass.jpg --where "Type1=grass"
     """
-    from pokesim.analysis.layout import MAX_PICTURES, layout_pictures
-    from pokesim.show.map import save_map
+    from pokesim.analysis.layout import MAX_PICTURES
+    from pokesim.show.map import map_index, shown_of
 
     if save and out:
         raise UsageError(f"Give either --save {save} or {out}.")
     path = save or out
     if not path:
         raise UsageError("Give --save FILE, such as --save map.html.")
-    if path.suffix.lower() not in (*PAGE_ENDINGS, *PICTURE_ENDINGS):
-        raise UsageError(
-            f"A map is HTML, PNG or JPEG; name a file *.html, *.png or *.jpg, not {path}."
-        )
     check_writable(path)
-    placed = layout_pictures(index, most=most or MAX_PICTURES, method=method, where=all_of(where))
-    pictures = counted(len(placed), "picture")
-    save_map(placed, path, f"{pictures} of {index}")
-    note(f"Drew {pictures} in {path}.")
+    with progress("pictures drawn") as show:
+        layout = map_index(
+            index,
+            path,
+            most=most or MAX_PICTURES,
+            method=method,
+            where=all_of(where),
+            progress=show,
+        )
+    note(f"Drew {shown_of(layout)} in {path}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pokesim.cli.options import check_folder, check_page, check_picture
-from pokesim.cli.output import complain, draw, note
+from pokesim.cli.output import complain, draw, note, progress
 from pokesim.errors import PictureError, UsageError
 from pokesim.show.answers import verdict
 from pokesim.show.text import counted
@@ -69,7 +69,7 @@ class Uses:
         if not good:
             return True
         if self.save or self.html:
-            self._draw(index, good)
+            self._draw(index, answers)
         from pokesim.search.matches import Matches
 
         is_complete = True
@@ -83,23 +83,33 @@ class Uses:
             open_in_viewer(self.save or self.html or good[0].matches[0].path)
         return is_complete
 
-    def _draw(self, index: Index, answers: list[Answer]) -> None:
-        explanations = [_explained(index, answer, self.explain) for answer in answers]
+    def _draw(self, index: Index, answers: Sequence[Answer]) -> None:
+        explanations = _explained(index, answers) if self.explain else [None] * len(answers)
         if self.save:
             from pokesim.show.drawing.card import save_cards
 
-            save_cards(answers, self.save, explanations)
+            drawn = [at for at, answer in enumerate(answers) if answer.matches]
+            shown = [explanations[at] for at in drawn]
+            save_cards([answers[at] for at in drawn], self.save, shown)
         if self.html:
-            from pokesim.show.html_report import save_report
+            from pokesim.show.html_report import report
 
             about = f"{counted(len(index), 'picture')}, compared by {index.manifest.embedder.name}."
-            save_report(answers, self.html, explanations, about)
+            with progress("photos drawn") as show:
+                report(answers, self.html, explanations=explanations, about=about, progress=show)
 
 
-def _explained(index: Index, answer: Answer, explain: bool) -> Explanation | None:
-    """Explain a photo's best match, if requested, if the two are alike and both still exist."""
-    if not explain:
-        return None
+def _explained(index: Index, answers: Sequence[Answer]) -> list[Explanation | None]:
+    explanations = []
+    with progress("photos explained") as show:
+        for answer in answers:
+            explanations.append(_explanation(index, answer) if answer.matches else None)
+            show(len(explanations), len(answers))
+    return explanations
+
+
+def _explanation(index: Index, answer: Answer) -> Explanation | None:
+    """Explain a photo's best match, if the two are alike and both still exist."""
     if not answer.resembles:
         best = f"{answer.matches[0].label} is only the {verdict(answer)}"
         note(f"No heat map for {answer.query}: {best}, so there is no likeness to show.")

@@ -160,21 +160,25 @@ class PairAttributor:
 
 
 def _spread(parts: Parts, height: int, width: int) -> Parts:
-    """Distribute parts over a grid of height × width positions, by the area that cells share."""
-    rows, columns = _shares(parts.shape[1], height), _shares(parts.shape[2], width)
+    """Distribute parts over a grid of height × width positions; see `spread_over`."""
+    rows, columns = spread_over(parts.shape[1], height), spread_over(parts.shape[2], width)
     spread: Parts = np.einsum("yi,xj,nijm->nyxm", rows, columns, parts, optimize=True)
     return spread
 
 
-def _shares(count: int, finer: int) -> NDArray[np.float32]:
+def spread_over(count: int, finer: int) -> NDArray[np.float32]:
     """Return the share of each of ``count`` equal cells of a line in each of ``finer`` others.
 
+    A cell's share is bilinear in the distance of the centres, and all shares of a cell sum to 1, so
+    that a sum over the cells is the same sum over the others.
+
     Returns:
-        float32 (finer, count), whose columns sum to 1.
+        float32 (finer, count).
     """
-    edges = np.arange(finer + 1)[:, None] / finer  # (finer + 1, 1)
-    covered = np.clip(edges * count - np.arange(count), 0, 1)  # of each cell, left of each edge
-    return np.diff(covered, axis=0).astype(np.float32)
+    centres = np.clip((np.arange(finer) + 0.5) * count / finer - 0.5, 0, count - 1)
+    weights = np.clip(1 - np.abs(centres[:, None] - np.arange(count)), 0, 1)
+    shares: NDArray[np.float32] = (weights / weights.sum(axis=0)).astype(np.float32)
+    return shares
 
 
 def _pooled(features: NDArray[np.float32], by_mean: bool) -> Parts:

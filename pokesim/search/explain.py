@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.attribution import Parts
+from pokesim.embedders.attribution import Parts, spread_over
 from pokesim.metric import Projection
 
 Map: TypeAlias = NDArray[np.float32]
@@ -43,6 +43,14 @@ class Explanation:
     similarity: float
     shift: float
 
+    def finer(self, times: int) -> Explanation:
+        """Return the maps sampled bilinearly on a grid ``times`` as fine, with the same sums.
+
+        Neighbouring values then blend into each other, for a drawing; nothing more is known.
+        """
+        photo, picture = (_sampled(places, times) for places in (self.photo, self.picture))
+        return Explanation(photo, picture, self.similarity, times * self.shift)
+
 
 def explanation(
     parts: Parts, is_normalized: bool, projection: Projection | None, shift: float
@@ -65,6 +73,11 @@ def explanation(
     of_photo = 100 * photo @ picture.sum(axis=(0, 1))
     of_picture = 100 * picture @ photo.sum(axis=(0, 1))
     return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
+
+
+def _sampled(places: Map, times: int) -> Map:
+    rows, columns = (spread_over(count, times * count) for count in places.shape)
+    return (rows @ places @ columns.T).astype(np.float32, copy=False)
 
 
 def _scaled(parts: Parts) -> Parts:

@@ -2,108 +2,220 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path, PurePath
 
+from PIL import Image
+
+from pokesim.arguments import file_path, iterable, text
+from pokesim.errors import PictureError, UsageError
 from pokesim.gallery import data_url
 from pokesim.images import PictureSource
-from pokesim.search.explain import Explanation
+from pokesim.progress import Progress
+from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import query_name, verdict
 from pokesim.show.drawing.canvas import tile
-from pokesim.show.drawing.heatmap import heated, scale
+from pokesim.show.drawing.heatmap import FINER, heated, scale
 from pokesim.show.html_page import save_page
 from pokesim.show.text import plain
+from pokesim.threads import read_ahead, usable_cores
 
 _LARGE, _SMALL = (800, 640), (340, 272)  # sizes in pixels, somewhat larger than shown
 
 
-def save_report(
-    answers: Sequence[Answer],
-    path: Path,
-    explanations: Sequence[Explanation | None],
-    about: str,
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """What one photo's section shows.
+
+    Attributes:
+        number: its place in the report, from 1.
+        answer: the photo and its matches.
+        explanation: of the photo and its best match, or None.
+        heading: the tag of the headings in it.
+    """
+
+    number: int
+    answer: Answer
+    explanation: Explanation | None
+    heading: str
+
+
+def report(
+    answers: Iterable[Answer],
+    path: str | Path,
+    *,
+    explanations: Iterable[Explanation | None] = (),
+    about: str = "",
+    progress: Progress | None = None,
 ) -> None:
     """Write photos and their matches as one self-contained HTML file.
 
-    File names are shown without their folders. Missing pictures are left blank.
+    Several photos get a table of contents, and sections that fold. File names are shown without
+    their folders. Missing pictures are left blank; a photo without matches says why.
 
     Args:
-        answers: each with at least one match.
+        answers: from `Index.answer`.
         path: the file to write.
-        explanations: of each photo and its best match, or None.
+        explanations: for each answer, that of the photo and its best match from `Index.explain`, or
+            None; they are drawn as heat maps. Empty for none at all.
         about: a line for the footer, such as what was searched.
+        progress: called with (photos done, photos in all).
 
     Raises:
+        UsageError: there is no answer, or another number of explanations.
         PokesimError: the file cannot be written.
     """
-    sections = [_section(*one) for one in zip(answers, explanations, strict=True)]
-    more = f" and {len(answers) - 1:,} more" if len(answers) > 1 else ""
-    parts = {
+    answers, path = [*iterable("answers", answers)], file_path("The report", path)
+    about = text("about", about)
+    explained = [*iterable("explanations", explanations)] or [None] * len(answers)
+    if not answers or not all(isinstance(answer, Answer) for answer in answers):
+        raise UsageError("A report needs answers, such as those of Index.answer.")
+    if len(explained) != len(answers):
+        raise UsageError(f"{len(explained)} explanations do not fit {len(answers)} answers.")
+    is_one = len(answers) == 1
+    heading = "h2" if is_one else "h3"
+    sections = [
+        _Section(number, *one, heading)
+        for number, one in enumerate(zip(answers, explained, strict=True), 1)
+    ]
+    more = "" if is_one else f" and {len(answers) - 1:,} more"
+    write = _written if is_one else _folding
+    parts = []
+    for part in read_ahead(write, sections, ahead=2 * usable_cores()):
+        parts.append(part)
+        if progress:
+            progress(len(parts), len(sections))
+    page = {
         "title": escape(f"What looks like {_name(answers[0])}{more}"),
-        "answers": "\n".join(sections),
+        "contents": "" if is_one else _contents(sections),
+        "answers": "\n".join(parts),
         "about": escape(about),
     }
-    save_page(path, "report.html", parts)
+    save_page(path, "report.html", page)
 
 
 def _name(answer: Answer) -> str:
     return plain(query_name(replace(answer, query=PurePath(answer.query).name)))
 
 
-def _section(answer: Answer, explanation: Explanation | None) -> str:
-    best, name = answer.matches[0], escape(_name(answer))
-    items = "\n".join(map(_item, answer.matches))
-    return f"""<section>
-<h1>What looks like {name}</h1>
-<div class="best">
+def _contents(sections: Sequence[_Section]) -> str:
+    items = "\n".join(map(_entry, sections))
+    return (
+        f'<nav aria-labelledby="contents"><h2 id="contents">Photos</h2><ol>\n{items}\n</ol></nav>'
+    )
+
+
+def _entry(section: _Section) -> str:
+    answer = section.answer
+    found = "no match"
+    if answer.matches:
+        best = answer.matches[0]
+        colon = "" if answer.resembles else ":"
+        found = f"{verdict(answer)}{colon} {_text(best.label)}, {best.similarity:.0f} %"
+    name = escape(_name(answer))
+    return f'<li><a href="#photo-{section.number}">{name}</a> <span>{found}</span></li>'
+
+
+def _folding(section: _Section) -> str:
+    return f"""<details open>
+<summary><h2>What looks like {escape(_name(section.answer))}</h2></summary>
+{_written(section)}
+</details>"""
+
+
+def _written(section: _Section) -> str:
+    answer, place = section.answer, f'id="photo-{section.number}"'
+    if not answer.matches:
+        error = answer.error  # whose text has the photo's folder
+        why = (
+            f"This photo was not searched: {error.reason}."
+            if error
+            else "No picture passes the filters."
+        )
+        return f"<p {place}>{_text(why)}</p>"
+    name, items = escape(_name(answer)), "\n".join(map(_item, answer.matches[1:]))
+    further = f"<{section.heading}>Further matches</{section.heading}>"
+    return f"""<div class="best" {place}>
 <figure>{_image(answer.photo, _LARGE, "the photo")}<figcaption>{name}</figcaption></figure>
-<p class="ring" style="--share: {best.similarity:.2f}%"><b>{best.similarity:.0f} %</b> similar</p>
-<figure>{_image(best.path, _LARGE, "")}<figcaption>{verdict(answer)}
-<b>{_text(best.label)}</b></figcaption></figure>
+{_similarity(answer.matches[0])}
+{_best(answer)}
 </div>
-{_why(answer, explanation) if explanation else ""}
-<h2>All matches</h2>
-<ol>
-{items}
-</ol>
-</section>"""
+{_why(section, section.explanation) if section.explanation else ""}
+{f'{further}<ol class="matches" start="2">{items}</ol>' if items else ""}"""
 
 
-def _why(answer: Answer, explanation: Explanation) -> str:
-    photo = heated(answer.photo, explanation.photo, explanation.shift, *_LARGE)
-    match = heated(answer.matches[0].path, explanation.picture, explanation.shift, *_LARGE)
+def _similarity(best: Match) -> str:
+    """Return a similarity in a ring, but that of what is only the closest in plain."""
+    share = f' ring" style="--share: {best.similarity:.2f}%' if best.resembles else ""
+    return f'<p class="similar{share}"><b>{best.similarity:.0f} %</b> similar</p>'
+
+
+def _best(answer: Answer) -> str:
+    best = answer.matches[0]
+    return f"""<figure>{_image(best.path, _LARGE, "")}<figcaption>{verdict(answer)}
+<b>{_text(best.label)}</b><span>{"<br>".join(_facts(best))}</span>{_cells(best)}</figcaption></figure>"""
+
+
+def _why(section: _Section, explanation: Explanation) -> str:
+    answer, fine = section.answer, explanation.finer(FINER)
     legend = "redder where it adds more to the similarity"
-    return f"""<h2>Why they match</h2>
+    colours = _two(scale(384, 12), scale(384, 12, is_dark=True), "", "scale")
+    return f"""<{section.heading}>Why they match</{section.heading}>
 <div class="why">
-{_image(photo, _LARGE, f"the photo, {legend}", trim=False)}
-{_image(match, _LARGE, f"the match, {legend}", trim=False)}
+{_heated(answer.photo, fine.photo, fine.shift, f"the photo, {legend}")}
+{_heated(answer.matches[0].path, fine.picture, fine.shift, f"the match, {legend}")}
 </div>
-<p><img class="scale" src="{data_url(scale(192, 8))}" alt="">The redder an area, the more it adds \
-to the similarity.</p>"""
+<p>{colours}The redder an area, the more it adds to the similarity.</p>"""
+
+
+def _heated(source: PictureSource, places: Map, shift: float, alt: str) -> str:
+    try:
+        light, dark = (
+            heated(source, places, shift, *_LARGE, is_dark=is_dark) for is_dark in (False, True)
+        )
+    except PictureError:  # it has gone since it was explained
+        return _image(source, _LARGE, alt)
+    return _two(light, dark, alt, "heat")
+
+
+def _two(light: Image.Image, dark: Image.Image, alt: str, kind: str) -> str:
+    """Return a picture that has another version for a page with a dark ground."""
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{data_url(dark)}">'
+        f'<img class="{kind}" src="{data_url(light)}" alt="{escape(alt)}"></picture>'
+    )
 
 
 def _item(match: Match) -> str:
-    label = _text(match.label)
+    far = "" if match.resembles else " far"
+    return f"""<li>{_image(match.path, _SMALL, "")}
+<b>{match.rank}. {_text(match.label)}</b>
+<div class="bar{far}" style="--share: {match.similarity:.2f}%"></div>
+<span>{"<br>".join(_facts(match))}</span>
+{_cells(match)}</li>"""
+
+
+def _facts(match: Match) -> list[str]:
     facts = [f"{match.similarity:.1f} % similar", f"distance {match.distance:.4f}"]
     facts += [] if match.near is None else [f"nearby pictures: {match.near:,}"]
-    facts.append(_text(match.path.name))
+    return [*facts, _text(match.path.name)]
+
+
+def _cells(match: Match) -> str:
+    """List what the table says of a match, besides its label."""
     cells = "".join(
         f"<dt>{_text(column)}</dt><dd>{_text(str(value))}</dd>"
         for column, value in match.metadata.items()
-        if value is not None
+        if value is not None and str(value).casefold() != match.label.casefold()
     )
-    return f"""<li>{_image(match.path, _SMALL, "")}
-<b>{match.rank}. {label}</b>
-<div class="bar" style="--share: {match.similarity:.2f}%"></div>
-<span>{"<br>".join(facts)}</span>
-{f"<dl>{cells}</dl>" if cells else ""}</li>"""
+    return f"<dl>{cells}</dl>" if cells else ""
 
 
-def _image(source: PictureSource, size: tuple[int, int], alt: str, trim: bool = True) -> str:
-    return f'<img src="{data_url(tile(source, *size, trim=trim))}" alt="{escape(alt)}">'
+def _image(source: PictureSource, size: tuple[int, int], alt: str) -> str:
+    return f'<img src="{data_url(tile(source, *size, is_clear=True))}" alt="{escape(alt)}">'
 
 
 def _text(text: str) -> str:

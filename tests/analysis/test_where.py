@@ -68,7 +68,7 @@ def test_duplicates_among_the_pictures_that_match(folder):
 def test_a_layout_of_the_pictures_that_match(folder, most):
     def layout(index, **options):
         placed = layout_pictures(folder / index, method="pca", most=most, **options)
-        return {one.path.name: (one.x, one.y) for one in placed}
+        return {one.path.name: (one.x, one.y) for one in placed.pictures}
 
     found, expected = layout("index", where=WHERE), layout("subset")
     assert list(found) == list(expected)

@@ -101,7 +101,7 @@ def test_old_names_are_not_shown(run):
 
 def test_a_map_still_takes_its_file_as_an_argument(run, index_path, tmp_path):
     done = run("map", "old.png", "-i", index_path, "--most", "10", "--method", "pca")
-    assert done.stderr == "Drew 10 pictures in old.png.\n"
+    assert done.stderr == "Drew 10 of 151 pictures in old.png.\n"
     assert (tmp_path / "old.png").is_file()
 
 

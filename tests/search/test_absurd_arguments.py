@@ -14,9 +14,8 @@ from PIL import Image
 from support.indexes import index_of
 
 import pokesim
-from pokesim.analysis.layout import layout_pictures
 from pokesim.errors import PokesimError, UsageError
-from pokesim.search.matches import QueryOptions
+from pokesim.search.matches import Answer, QueryOptions
 
 HUGE = 2**70
 
@@ -238,7 +237,8 @@ FUNCTIONS = {
     pokesim.push_index: {"index": "index", "address": "nowhere"},
     pokesim.pull_index: {"index": "new", "address": "nowhere"},
     pokesim.watch_folder: {"images": "images", "index": "index", "stop": STOPPED},
-    layout_pictures: {"index": "index", "method": "pca"},
+    pokesim.report: {"answers": [Answer("a.jpg", b"", [], 0)], "path": "report.html"},
+    pokesim.map_index: {"index": "index", "path": "map.html", "method": "pca"},
 }
 """The public functions, with arguments that are good or refused after all others are checked."""
 
@@ -293,7 +293,7 @@ def test_an_index_of_one_picture_can_be_analysed(home):
     found = pokesim.evaluate_index("photos", "index")
     assert [one.rank for one in found.ranked] == [1]
     assert pokesim.find_duplicates("index") == []
-    assert len(layout_pictures("index")) == 1
+    assert len(pokesim.map_index("index").pictures) == 1
 
 
 def _fails_as_documented(call: Callable[[], object]) -> None:

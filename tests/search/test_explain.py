@@ -31,6 +31,11 @@ def assert_adds_up(index, photo, k=2):
         assert found.photo.shape == found.picture.shape
         assert found.photo.sum() == pytest.approx(found.similarity, abs=1e-3)
         assert found.picture.sum() == pytest.approx(found.similarity, abs=1e-3)
+        fine = found.finer(5)
+        assert fine.photo.shape == tuple(5 * side for side in found.photo.shape)
+        assert fine.photo.sum() == pytest.approx(found.similarity, abs=1e-3)
+        assert fine.picture.sum() == pytest.approx(found.similarity, abs=1e-3)
+        assert fine.photo.max() <= found.photo.max() / 25 + 1e-6, "blended, without overshooting"
         assert max(found.similarity, 0) == pytest.approx(match.similarity, abs=0.01)
 
 

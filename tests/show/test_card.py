@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 import pokesim
-from pokesim.show.drawing.canvas import PAPER, TILE
+from pokesim.show.drawing.canvas import ACCENT, MAT, PAPER, TILE
 from pokesim.show.drawing.card import HEIGHT, WIDTH, card
 from pokesim.show.drawing.heatmap import heated
 from pokesim.show.drawing.typeset import write
@@ -94,6 +94,53 @@ def test_a_photo_is_whole_and_in_proportion(index_path, size):
     assert min(drawn.shape[1] / inner[0], drawn.shape[0] / inner[1]) == pytest.approx(2, rel=0.1)
     assert xs.mean() == pytest.approx(drawn.shape[1] / 2, abs=2)
     assert ys.mean() == pytest.approx(drawn.shape[0] / 2, abs=2)
+
+
+@pytest.mark.parametrize("size", [(900, 300), (300, 900), (500, 500)])
+def test_a_photo_that_does_not_fill_its_tile_has_a_plain_mat(index_path, size):
+    noise = np.random.default_rng(3).integers(0, 256, (*size[::-1], 3), np.uint8)
+    drawn = np.asarray(card(answer_of(index_path, Image.fromarray(noise))).crop(PHOTO))
+    kept = min(drawn.shape[1] / size[0], drawn.shape[0] / size[1])
+    empty = drawn.shape[1] - round(kept * size[0]), drawn.shape[0] - round(kept * size[1])
+    across, down = (max(0, left // 2 - 1) for left in empty)
+    for edge in (drawn[20:-20, :across], drawn[20:-20, drawn.shape[1] - across :]):
+        assert not across or (edge == ImageColor.getrgb(MAT)).all()
+    for edge in (drawn[:down, 20:-20], drawn[drawn.shape[0] - down :, 20:-20]):
+        assert not down or (edge == ImageColor.getrgb(MAT)).all()
+    assert across or down
+
+
+def test_a_photo_of_almost_the_shape_of_its_tile_fills_it(index_path):
+    noise = np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8)
+    drawn = np.asarray(card(answer_of(index_path, Image.fromarray(noise))).crop(PHOTO), np.int16)
+    for edge in (drawn[20:-20, 0], drawn[20:-20, -1], drawn[0, 20:-20], drawn[-1, 20:-20]):
+        assert np.abs(np.diff(edge, axis=0)).mean() > 10, "the photo itself, not a blurred edge"
+
+
+def test_a_match_that_is_only_the_closest_has_no_ring(index_path, samples):
+    accent = np.array(ImageColor.getrgb(ACCENT))
+    for photo, resembles in ((samples.photos / "brumbel.jpg", True), (Image.new("L", (9, 9)), 0)):
+        answer = answer_of(index_path, photo)
+        assert answer.resembles == resembles
+        middle = np.asarray(card(answer).crop((526, 40, 674, 420)))
+        assert (middle == accent).all(axis=2).any() == resembles
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "shown"),
+    [
+        ("IMG_0042", 200, "IMG_0042"),
+        ("holiday in the south of France/IMG_0042", 240, "holiday in…/IMG_0042"),
+        ("holiday in the south of France/IMG_0042.webp", 145, "IMG_0042"),
+        ("holiday/a-long-name-of-a-picture-0042.webp", 250, "a-long-name…0042"),
+        ("a photograph of a dog in a garden (copy 2)", 260, "a photograph…(copy 2)"),
+    ],
+)
+def test_a_long_name_keeps_what_tells_it_from_others(name, room, shown):
+    cut, whole = (Image.new("L", (600, 60), "white") for _ in range(2))
+    width = write(cut, (0, 40), name, room, 20, "black")
+    assert width == write(whole, (0, 40), shown, 600, 20, "black")
+    assert cut.tobytes() == whole.tobytes()
 
 
 def test_a_missing_match_is_blank(samples, tmp_path):

@@ -24,6 +24,25 @@ def keep_if_elsewhere(url, wrong):
         wrong.append(url)
 
 
+def page_of(browser, wrong, file, size="desk", scheme="light"):
+    """Open a file; errors, and requests for anything but its own, are added to ``wrong``."""
+    width, height = SIZES[size]
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
+        reduced_motion="reduce",
+    )
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    own = ("data:", "blob:", file.as_uri())
+    page.on("request", lambda one: None if one.url.startswith(own) else wrong.append(one.url))
+    page.goto(file.as_uri())
+    return page
+
+
 def best(page):
     """Wait for the matches, and return the label of the best one."""
     page.locator("#result:not(.waiting)").wait_for()

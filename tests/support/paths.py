@@ -11,6 +11,7 @@ ROOMS = (
     "pokesim/embedders",
     "pokesim/mcp",
     "pokesim/samples",
+    "pokesim/show",
     "pokesim/web",
     "tests/benchmarks",
 )

@@ -1,13 +1,12 @@
 """A server of an index with metadata, and photos for it; the page in a browser."""
 
 import csv
-import os
 import re
 import shutil
 
 import pytest
 from PIL import Image
-from support.browser import FLAGS, LONG, SIZES, keep_if_elsewhere
+from support.browser import LONG, SIZES, keep_if_elsewhere
 from support.creatures import BODIES
 from support.serving import serving
 
@@ -68,30 +67,6 @@ def page_server(page_index):
     with serving(page_index) as running:
         yield running
     assert not [line for line in running.lines if re.search(r" 500 \d+ B ", line)]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium")
-    if not chromium:
-        missing = "Chromium is missing; run `apt-get install chromium`."
-        if os.environ.get("POKESIM_BROWSER") == "required":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS.split())
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def wrong():
-    """Errors of the browser and requests to other hosts; must be empty at the end."""
-    errors = []
-    yield errors
-    assert errors == []
 
 
 @pytest.fixture

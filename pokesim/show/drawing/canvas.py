@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from pokesim.errors import PictureError
 from pokesim.images import PictureSource, thumbnail_of
@@ -23,7 +23,16 @@ BAR = "#e4e0d6"
 
 ACCENT = "#e4572e"
 
-_BLUR = 8  # pixels
+MAT = "#e9e5dc"
+"""Around a picture that does not fill its tile."""
+
+# Share of a picture that must stay visible for it to fill a tile. On a large tile, 3:2 on 5:4 keeps
+# 0.83; on a small one, where a mat would leave little to see, 4:3 on a square keeps 0.75.
+_LEAST, _LEAST_OF_SMALL = 0.83, 0.74
+
+_SMALL = 160  # longest side of a small tile, in pixels
+
+_ALIKE = 16  # largest difference between corners of one colour, of 255
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
@@ -45,56 +54,80 @@ def paste(
     box: Box,
     *,
     must_exist: bool = False,
-    trim: bool = True,
+    whole: bool = False,
 ) -> None:
     """Draw a picture into a box with rounded corners; see `tile`."""
     left, top, right, bottom = box
-    drawn = tile(source, right - left, bottom - top, must_exist=must_exist, trim=trim)
-    canvas.paste(drawn, (left, top), rounded(*drawn.size, radius=14))
+    drawn = tile(source, right - left, bottom - top, must_exist=must_exist, whole=whole)
+    radius = min(14, min(drawn.size) // 6)
+    canvas.paste(drawn, (left, top), rounded(*drawn.size, radius))
 
 
 def tile(
-    source: PictureSource, width: int, height: int, *, must_exist: bool = False, trim: bool = True
+    source: PictureSource,
+    width: int,
+    height: int,
+    *,
+    must_exist: bool = False,
+    whole: bool = False,
+    is_clear: bool = False,
 ) -> Image.Image:
-    """Draw a whole picture in proportion, centred on a tile of the given size in pixels.
+    """Draw a picture in proportion, centred on a tile of the given size in pixels.
 
-    If the picture covers more than half of the tile, its blurred edges fill the rest; otherwise the
-    rest is white. ``trim`` reduces the white margin of a cut-out.
+    A picture whose corners have one colour, such as a cut-out on white, is drawn whole on a tile of
+    that colour, without most of its white margin. Any other fills the tile if most of it stays
+    visible, and otherwise is whole on a plain mat.
+
+    Args:
+        source: the picture.
+        width: width of the tile in pixels.
+        height: height of the tile in pixels.
+        must_exist: raise if the picture cannot be read; otherwise, the tile is then empty.
+        whole: show all of the picture, its margin included, on the mat if it does not fit.
+        is_clear: leave the mat transparent, for a page that is light or dark.
+
+    Returns:
+        RGB, or RGBA if ``is_clear`` is set.
 
     Raises:
-        PictureError: the picture cannot be read and ``must_exist`` is set; without it, the tile is
-            white.
+        PictureError: the picture cannot be read and ``must_exist`` is set.
     """
-    canvas = Image.new("RGB", (width, height), TILE)
     try:
-        # Larger than the tile, to stay sharp after its white margin is cut off.
+        # Larger than the tile, to stay sharp after its edges are cut off.
         picture = thumbnail_of(source, 2 * width, 2 * height)
     except PictureError:
         if must_exist:
             raise
-        return canvas
-    picture = _trimmed(picture) if trim else picture
-    scale = min(width / picture.width, height / picture.height)
+        return _mat(width, height, None if is_clear else TILE)
+    ground = None if whole else _ground(picture)
+    if ground:
+        picture = _trimmed(picture)
+    scales = width / picture.width, height / picture.height
+    least = _LEAST_OF_SMALL if max(width, height) <= _SMALL else _LEAST
+    fills = not whole and not ground and min(scales) >= least * max(scales)
+    scale = max(scales) if fills else min(scales)
     size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    if 2 * picture.width * picture.height > width * height:
-        _extend_edges(canvas, picture)
+    canvas = _mat(width, height, ground or (None if is_clear else MAT))
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
 
 
-def _extend_edges(canvas: Image.Image, picture: Image.Image) -> None:
-    """Fill each half of a canvas as wide or as high as the picture with the edge on that side."""
-    (width, height), across = picture.size, canvas.width > picture.width
-    for end in (0, 1):  # left and right, or above and below
-        if across:
-            edge = picture.crop((end * (width - 1), 0, end * (width - 1) + 1, height))
-            half = (end * canvas.width // 2, 0, (end + 1) * canvas.width // 2, canvas.height)
-        else:
-            edge = picture.crop((0, end * (height - 1), width, end * (height - 1) + 1))
-            half = (0, end * canvas.height // 2, canvas.width, (end + 1) * canvas.height // 2)
-        edge = edge.filter(ImageFilter.GaussianBlur(_BLUR))
-        canvas.paste(edge.resize((half[2] - half[0], half[3] - half[1])), half)
+def _mat(width: int, height: int, colour: str | tuple[int, ...] | None) -> Image.Image:
+    """Return an empty tile of a colour; None is transparent."""
+    if colour is None:
+        return Image.new("RGBA", (width, height))
+    return Image.new("RGB", (width, height), colour)
+
+
+def _ground(picture: Image.Image) -> tuple[int, ...] | None:
+    """Return the colour of a picture's corners if all four have the same."""
+    right, bottom = picture.width - 1, picture.height - 1
+    corners = [picture.getpixel(at) for at in ((0, 0), (right, 0), (0, bottom), (right, bottom))]
+    channels = [*zip(*corners, strict=True)]
+    if any(max(values) - min(values) > _ALIKE for values in channels):
+        return None
+    return tuple(sum(values) // 4 for values in channels)
 
 
 def _trimmed(picture: Image.Image) -> Image.Image:

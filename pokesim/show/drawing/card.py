@@ -14,7 +14,7 @@ from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
 from pokesim.show.answers import lead, sign
 from pokesim.show.drawing.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
-from pokesim.show.drawing.heatmap import heated, scale
+from pokesim.show.drawing.heatmap import FINER, heated, scale
 from pokesim.show.drawing.typeset import write
 
 WIDTH, HEIGHT = 1200, 630
@@ -56,16 +56,18 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     """
     best, *others = answer.matches[: 1 + _OTHERS]
     canvas = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    bottom = HEIGHT - _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
+    room = HEIGHT - 2 * _MARGIN - _CAPTION - (_SMALL + 24 if others else 0)
+    bottom = _MARGIN + min(room, _TILE)
     left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom - (_SMALL + 12 if answer.others else 0))
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     baseline = bottom + 46
     if explanation:
-        _paste_heated(canvas, answer.photo, explanation.photo, explanation.shift, left)
-        _paste_heated(canvas, best.path, explanation.picture, explanation.shift, right)
-        canvas.paste(scale(90, 12), (_MARGIN + 2, baseline - 12))
-        legend = "the redder an area, the more it adds to the similarity"
-        write(canvas, (_MARGIN + 104, baseline), legend, _TILE - 104, 18, GREY, least=14)
+        fine = explanation.finer(FINER)
+        _paste_heated(canvas, answer.photo, fine.photo, fine.shift, left)
+        _paste_heated(canvas, best.path, fine.picture, fine.shift, right)
+        canvas.paste(scale(_TILE - 4, 10), (_MARGIN + 2, bottom + 8))
+        legend = "the redder, the more alike"  # large, to be read on a phone
+        write(canvas, (_MARGIN + 2, bottom + 54), legend, _TILE - 4, 36, GREY)
     else:
         paste(canvas, answer.photo, left, must_exist=True)
         paste(canvas, best.path, right)
@@ -74,7 +76,7 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
         name = "this mix" if answer.others else photo
         write(canvas, (_MARGIN + 2, baseline), lead(name, answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
-    _draw_ring(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best.similarity)
+    _draw_similarity(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best)
     if others:
         _draw_others(canvas, others)
     return canvas
@@ -110,11 +112,23 @@ def _paste_heated(
     canvas: Image.Image, source: PictureSource, places: Map, shift: float, box: Box
 ) -> None:
     picture = heated(source, places, shift, 2 * _TILE, 2 * _TILE)
-    paste(canvas, picture, box, trim=False)
+    paste(canvas, picture, box, whole=True)
+
+
+def _draw_similarity(canvas: Image.Image, x: int, y: int, match: Match) -> None:
+    """Write a similarity centred at x, y, in a ring unless the match is only the closest.
+
+    An almost empty ring would look like a failure, which the closest of many is not.
+    """
+    if match.resembles:
+        _draw_ring(canvas, x, y, match.similarity)
+    figure, is_bold = f"{match.similarity:.0f} %", match.resembles
+    write(canvas, (x, y + 12), figure, _RING - 44, 40, INK, bold=is_bold, least=30, anchor="ms")
+    write(canvas, (x, y + 36), "similar", _RING - 40, 18, GREY, anchor="ms")
 
 
 def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
-    """Draw a similarity as a ring centred at x, y; the ring is closed at 100 %."""
+    """Draw a ring centred at x, y, which is closed at 100 %."""
     fine = 4  # drawn larger, because Pillow does not smooth arcs
     ring = Image.new("RGB", (fine * _RING, fine * _RING), PAPER)
     draw, corners = ImageDraw.Draw(ring), (0, 0, ring.width - 1, ring.height - 1)
@@ -123,18 +137,6 @@ def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float) -> None:
     canvas.paste(
         ring.resize((_RING, _RING), Image.Resampling.BOX), (x - _RING // 2, y - _RING // 2)
     )
-    write(
-        canvas,
-        (x, y + 12),
-        f"{percent:.0f} %",
-        _RING - 44,
-        40,
-        INK,
-        bold=True,
-        least=30,
-        anchor="ms",
-    )
-    write(canvas, (x, y + 36), "similar", _RING - 40, 18, GREY, anchor="ms")
 
 
 def _draw_examples(canvas: Image.Image, examples: Sequence[Example], top: int) -> None:

@@ -14,17 +14,15 @@ from pokesim.show.drawing.typeset import write
 MOST = 24
 """Maximum number of misses on a sheet."""
 
-_COLUMNS = 3
-
 _SIDE = 128
 
 _GAP = 10
 
 _MARGIN = 28
 
-_CELL = (3 * _SIDE + 2 * _GAP + 30, _SIDE + 58)  # width, height
+_CELL = (3 * _SIDE + 2 * _GAP + 30, _SIDE + 48)  # width, height
 
-_HEAD = 46
+_HEAD = 64
 
 
 def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
@@ -39,16 +37,18 @@ def save_misses(ranked: Sequence[Ranked], path: Path) -> int:
     worst = sorted((one for one in ranked if one.rank > 1), key=lambda one: -one.rank)[:MOST]
     if not worst:
         return 0
-    rows = -(-len(worst) // _COLUMNS)
-    size = (2 * _MARGIN + _COLUMNS * _CELL[0] - 30, 2 * _MARGIN + _HEAD + rows * _CELL[1])
+    columns = min((3, 2), key=lambda across: -(-len(worst) // across) * across)
+    columns = min(columns, len(worst))
+    rows = -(-len(worst) // columns)
+    size = (2 * _MARGIN + columns * _CELL[0] - 30, 2 * _MARGIN + _HEAD + rows * _CELL[1] - 16)
     canvas = Image.new("RGB", size, PAPER)
-    title = (
-        "Worst misses: the photo, the right picture with its rank, and the picture that came first"
-    )
-    write(canvas, (_MARGIN, _MARGIN + 16), title, size[0] - 2 * _MARGIN, 22, INK)
+    room = size[0] - 2 * _MARGIN
+    write(canvas, (_MARGIN, _MARGIN + 16), "Worst misses", room, 22, INK, bold=True)
+    legend = "the photo, the right picture with its rank, and what came first"
+    write(canvas, (_MARGIN, _MARGIN + 42), legend, room, 16, GREY, least=12)
     for place, one in enumerate(worst):
-        x = _MARGIN + place % _COLUMNS * _CELL[0]
-        y = _MARGIN + _HEAD + place // _COLUMNS * _CELL[1]
+        x = _MARGIN + place % columns * _CELL[0]
+        y = _MARGIN + _HEAD + place // columns * _CELL[1]
         _draw_miss(canvas, one, x, y)
     save_picture(canvas, path)
     return len(worst)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left
+from collections.abc import Callable
 from functools import cache, lru_cache
 from math import ceil
 from pathlib import Path
@@ -13,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _FONTS = Path(__file__).with_name("fonts")
 
-_REGULAR, _BOLD = str(_FONTS / "Inter-Regular.otf"), str(_FONTS / "Inter-SemiBold.otf")
+REGULAR, BOLD = _FONTS / "Inter-Regular.otf", _FONTS / "Inter-SemiBold.otf"
+"""The files of the typeface, of weights 400 and 600."""
 
 _ANY_SIZE = 16
 
@@ -45,7 +48,10 @@ def write(
     least: int | None = None,
     anchor: str = "ls",
 ) -> int:
-    """Write one line, shrunk or cut off with "…" if it is too long.
+    """Write one line, shrunk or shortened with "…" if it is too long.
+
+    Of a name with folders, these are cut first; then the middle, because names differ at their
+    ends.
 
     A letter that no available font has becomes "□".
 
@@ -57,7 +63,7 @@ def write(
         size: font size, in pixels.
         colour: text colour.
         bold: whether to use the semi-bold font.
-        least: smallest font size to shrink to before the line is cut off; None: never shrink.
+        least: smallest font size to shrink to before the line is shortened; None: never shrink.
         anchor: Pillow's text anchor; "ls" is the left end of the base line.
 
     Returns:
@@ -65,18 +71,46 @@ def write(
     """
     draw = ImageDraw.Draw(canvas)
     text = _cleaned(text)
-    name = _font_with(text, _BOLD if bold else _REGULAR)
+    name = _font_with(text, str(BOLD if bold else REGULAR))
     text = "".join(_BLANK if _lacks(name, letter) else letter for letter in text)
     while size > (least or size) and draw.textlength(text, _font(name, size)) > room:
         size -= 1
     font = _font(name, size)
     if draw.textlength(text, font) > room:
-        fits = bisect_right(
-            range(1, len(text)), room, key=lambda end: ceil(draw.textlength(text[:end] + "…", font))
-        )
-        text = text[:fits].rstrip() + "…"
+        text = _shortened(text, lambda cut: ceil(draw.textlength(cut, font)) <= room)
     draw.text(at, text, colour, font, anchor=anchor)
     return round(draw.textlength(text, font))
+
+
+def _shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """Shorten a name by what says least: the end of its folders, its file type, then its middle."""
+    folders, _, name = text.rpartition("/")
+    if folders and fits(f"…/{name}"):
+        kept = _most(len(folders), lambda count: fits(f"{folders[:count]}…/{name}"))
+        return f"{_at_a_word(folders[:kept], 1 / 2)}…/{name}"
+    stem = re.sub(r"\.\w{2,4}$", "", name)
+    if fits(stem):
+        return stem
+    kept = _most(len(stem), lambda count: fits("…".join(_ends(stem, count))))
+    start, end = _ends(stem, kept)
+    return f"{_at_a_word(start, 1 / 2)}…{_at_a_word(end[::-1], 1 / 3)[::-1]}"
+
+
+def _ends(text: str, count: int) -> tuple[str, str]:
+    """Return this many letters of a text: three fifths from its start, the rest from its end."""
+    after = count * 2 // 5
+    return text[: count - after], text[len(text) - after :]
+
+
+def _most(longest: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number up to ``longest`` that fits, at least 0."""
+    return bisect_left(range(1, longest + 1), True, key=lambda count: not fits(count))
+
+
+def _at_a_word(text: str, least: float) -> str:
+    """Cut a text back to the end of a word, if at least this share of it then stays."""
+    whole = re.sub(r"[\s_.,;-]+[^\s_.,;-]*$", "", text)
+    return whole if len(whole) >= least * len(text) else text.rstrip()
 
 
 def _cleaned(text: str) -> str:
