@@ -21,6 +21,7 @@ def test_an_option_changed_during_a_search_applies_to_it(open_page, samples):
     page.locator("#result.waiting").wait_for()
     page.unroute("**/api/search*")
     page.get_by_label("Show").select_option("10")
+    page.locator(".one").nth(8).wait_for()  # the tenth match; the first search may end meanwhile
     searched_with(page, "brumbel.jpg")
     assert len([best(page), *ranked(page)]) == 10
 
