@@ -34,6 +34,13 @@ def embedders(incomplete: str) -> list[str]:
     return _offered(CATALOG, incomplete)
 
 
+def words(incomplete: str) -> list[str]:
+    """Return the words that can be searched with, in any case."""
+    from pokesim.embedders.words.vocabulary import words as known
+
+    return [name for name in known() if name.casefold().startswith(incomplete.casefold())]
+
+
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return what can label the matches of the chosen index."""
     known = ("auto", "stem", "folder", "path", *_columns(ctx))

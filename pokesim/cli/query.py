@@ -18,7 +18,7 @@ from pokesim.cli.options import (
     WhereOption,
     all_of,
 )
-from pokesim.cli.output import complain, note, results
+from pokesim.cli.output import complain, note, results, say_lines
 from pokesim.cli.query_results import Uses
 from pokesim.embedders.catalog import Precision, Runtime
 from pokesim.errors import NotAPictureError, PokesimError, UsageError
@@ -28,7 +28,10 @@ from pokesim.show.answers import Format
 from pokesim.timing import record_spans, span
 
 if TYPE_CHECKING:
-    from pokesim.search.matches import Answer
+    from pokesim.search.matches import Answer, WordKeywords
+
+_LIST = "list"
+"""In place of a word: lists those that are known."""
 
 
 def query(
@@ -40,6 +43,15 @@ def query(
         bool,
         typer.Option("--folder-as-query", help="Search with each picture of a folder as PHOTO."),
     ] = False,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Search with a word or a name, such as 'golden retriever', in place of a PHOTO; "
+            "list shows those that are known.",
+            autocompletion=completion.words,
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of matches.")] = DEFAULT_K,
     index: IndexOption = DEFAULT_INDEX,
     form: Annotated[Format, typer.Option("--format", help="Format of the matches.")] = Format.TABLE,
@@ -124,6 +136,8 @@ def query(
 
     Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
 
+    How near a word is, is not comparable with photos: its similarities are lower.
+
     --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets. Quote what is not a plain
     word; "" is the empty cell.
 
@@ -135,6 +149,7 @@ def query(
         pokesim query photo.jpg --without 0.5:images/anguro.webp -k 3
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
+        pokesim query --words "golden retriever" -k 3
         pokesim query photo.jpg --max-distance 0.9 --exclude-self
         pokesim query photo.jpg --min-similarity 60 --show --stats
         pokesim query photo.jpg -i indexes/mine --group --label-by folder
@@ -145,11 +160,24 @@ def query(
     """
     from pokesim.show.reports import search_text, spans_text
 
-    if not photos:
-        raise UsageError("Give a PHOTO: a path, an http(s) URL, or - for standard input.")
-    searched, inside = _with_folders(photos) if folders else (photos, frozenset[str]())
+    if words == _LIST:
+        _list_words()
+        return
+    if words is not None and (
+        photos or folders or crop or also or unlike or exclude_self or explain
+    ):
+        raise UsageError(
+            "--words searches without a PHOTO, so --folder-as-query, --crop, --with, --without, "
+            "--exclude-self and --explain do not go with it."
+        )
+    if words is None and not photos:
+        raise UsageError(
+            "Give a PHOTO: a path, an http(s) URL, or - for standard input; or --words."
+        )
+    given = photos or []
+    searched, inside = _with_folders(given) if folders else (given, frozenset[str]())
     uses = Uses(save, html, explain, show, copy_to, link_to, open_it)
-    uses.check(len(searched))
+    uses.check(max(1, len(searched)))
     if explain and (also or unlike):
         raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
     condition = all_of(where)
@@ -163,19 +191,26 @@ def query(
         if opened.manifest.search.recall is not None:
             note(f"The search is {search_text(opened.manifest.search)}.")
         with span("write the answers"):
-            answers = opened.answer(
-                searched,
-                k,
-                where=condition,
-                label=label_by,
-                group=group,
-                max_distance=max_distance,
-                min_similarity=min_similarity,
-                exclude_self=exclude_self,
-                crop=crop,
-                positive=map(split_weight, also or []),
-                negative=map(split_weight, unlike or []),
-            )
+            options: WordKeywords = {
+                "where": condition,
+                "label": label_by,
+                "group": group,
+                "max_distance": max_distance,
+                "min_similarity": min_similarity,
+            }
+            answers: Iterator[Answer]
+            if words is not None:
+                answers = iter([opened.answer_words(words, k, **options)])
+            else:
+                answers = opened.answer(
+                    searched,
+                    k,
+                    **options,
+                    exclude_self=exclude_self,
+                    crop=crop,
+                    positive=map(split_weight, also or []),
+                    negative=map(split_weight, unlike or []),
+                )
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]
             passes = _conditions(condition, max_distance, min_similarity, exclude_self)
@@ -189,6 +224,15 @@ def query(
     codes = [answer.error.exit_code for answer in answered if answer.error]
     if codes or not is_complete:
         raise typer.Exit(max(codes, default=1))
+
+
+def _list_words() -> None:
+    import shutil
+
+    from pokesim.embedders.words.vocabulary import groups
+    from pokesim.show.reports import vocabulary_text
+
+    say_lines(vocabulary_text(groups(), shutil.get_terminal_size().columns))
 
 
 def _with_folders(photos: Sequence[str]) -> tuple[list[str], frozenset[str]]:

@@ -114,6 +114,7 @@ def _explanation(index: Index, answer: Answer) -> Explanation | None:
         best = f"{answer.matches[0].label} is only the {verdict(answer)}"
         note(f"No heat map for {answer.query}: {best}, so there is no likeness to show.")
         return None
+    assert answer.photo is not None  # --explain and --words do not go together
     try:
         return index.explain(answer.photo, answer.matches[0].path)
     except PictureError as error:

@@ -55,6 +55,23 @@ class Join:
         mapped = np.einsum("nhwa,ad->nhwd", _scaled(first), self._head[:-1]) + share
         return _scaled(np.concatenate([_scaled(mapped), _scaled(second)], axis=-1))
 
+    def first_alone(self, directions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return directions among the vectors of the first part as vectors of the pair.
+
+        A direction is a difference of vectors, so the constant does not apply to it. Where the
+        vectors of the second part would be is zero.
+
+        Args:
+            directions: float32 (n, a).
+
+        Returns:
+            float32 (n, dimension), of length 1.
+        """
+        mapped = directions @ self._head[:-1]
+        rows = np.zeros((len(mapped), self.dimension), np.float32)
+        rows[:, : mapped.shape[1]] = mapped / np.linalg.norm(mapped, axis=1, keepdims=True)
+        return rows
+
 
 class PairEmbedder:
     """Runs both parts and joins their vectors."""

@@ -53,7 +53,7 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     if spec.ships:
         return bundled_model()
     if weights is None:
-        return published_model(spec) or _export(spec, _published_weights(spec), is_published=True)
+        return published_model(spec) or _export(spec, published_weights(spec), is_published=True)
     if not weights.is_file():
         raise ModelError(f"There is no weights file {weights}.")
     return _export(spec, weights, is_published=False)
@@ -95,7 +95,7 @@ def _keras_cache(spec: EmbedderSpec) -> Path:
     return Path(root) / "models" / spec.keras.weights_file
 
 
-def _published_weights(spec: EmbedderSpec) -> Path:
+def published_weights(spec: EmbedderSpec) -> Path:
     """Return the published weights in Keras' cache, downloading them if necessary."""
     if found := local_weights(spec):
         return found

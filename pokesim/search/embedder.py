@@ -146,6 +146,20 @@ class IndexEmbedder:
         projection = self._reader.projection
         return projection.apply(rows) if projection else rows
 
+    def embed_word(self, word: str) -> NDArray[np.float32]:
+        """Return the vectors of a word's classes, float32 (n, d).
+
+        Raises:
+            UsageError: the word is not known, or the embedder knows no words.
+            ModelError: the embedder's model or weights are not on this machine.
+        """
+        from pokesim.embedders.words.vectors import word_vectors  # a photo needs none
+
+        with span("embed"):
+            rows = word_vectors(self._manifest.embedder, word)
+        projection = self._reader.projection
+        return projection.apply(rows) if projection else rows
+
     def load(self, photo: PictureSource) -> LoadedPhoto:
         """Read a photo, unless it is whole and the index holds a picture with the same bytes.
 

@@ -24,7 +24,15 @@ from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
 from pokesim.search.combine import Example, Weighted, examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
-from pokesim.search.matches import AUTO, Answer, Match, Matches, QueryKeywords, QueryOptions
+from pokesim.search.matches import (
+    AUTO,
+    Answer,
+    Match,
+    Matches,
+    QueryKeywords,
+    QueryOptions,
+    WordKeywords,
+)
 from pokesim.search.opened import OpenedSnapshot
 from pokesim.search.picture import Picture
 from pokesim.search.shared import Shared
@@ -180,11 +188,16 @@ class Index:
     def query(
         self, photo: Sequence[PictureSource], k: int = DEFAULT_K, **options: Unpack[QueryKeywords]
     ) -> list[Matches]: ...
+    @overload
+    def query(
+        self, photo: None = None, k: int = DEFAULT_K, *, words: str, **options: Unpack[WordKeywords]
+    ) -> Matches: ...
     def query(
         self,
-        photo: PictureSource | Sequence[PictureSource],
+        photo: PictureSource | Sequence[PictureSource] | None = None,
         k: int = DEFAULT_K,
         *,
+        words: str | None = None,
         where: str | None = None,
         label: str = AUTO,
         group: bool = False,
@@ -198,11 +211,15 @@ class Index:
     ) -> Matches | list[Matches]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
 
+        Or, with ``words`` in place of a photo, those nearest to what a word names.
+
         Args:
             photo: a path, a URL, bytes, a Pillow image or an array of RGB pixels, uint8 (height,
                 width, 3); or a list or an array of these, which is embedded in batches and gives a
                 list of lists.
             k: number of matches.
+            words: a word or a name that the index's embedder knows, such as "golden retriever"; see
+                `pokesim.embedders.words.vocabulary`. The options about photos do not go with it.
             where: a filter on the metadata, such as ``"Type1=grass"``.
             label: name of a match: "auto", "stem", "folder", "path" or a column of the metadata;
                 see `QueryOptions`.
@@ -222,10 +239,20 @@ class Index:
             PictureError: a photo cannot be read, has no such part (CropError), or is the same as
                 another or cancelled out by others (CombinationError).
             ModelError: the model of the index's embedder is not on this machine.
-            UsageError: k is below 1, or the filter or the label is not valid for this index.
+            UsageError: k is below 1, the filter or the label is not valid for this index, or the
+                word or the embedder has no vector.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         part, others = as_crop(crop), examples(positive, negative)
+        if words is not None:
+            if photo is not None or part or others or exclude_self:
+                raise UsageError(
+                    "words are searched with alone, without a photo, crop, positive, negative or "
+                    "exclude_self."
+                )
+            return self._answer_to_words(words, options).matches
+        if photo is None:
+            raise UsageError("Give a photo, or words.")
         skip = choice("errors", errors, _OnError) is _OnError.SKIP
         photos, several = _as_list(photo)
         answers = self._answers([cropped(one, part) for one in photos], options, others)
@@ -258,6 +285,33 @@ class Index:
         part, others = as_crop(crop), examples(positive, negative)
         parts = [cropped(photo, part) for photo in iterable("photos", photos)]
         return self._answers(parts, options, others)
+
+    def answer_words(
+        self,
+        words: str,
+        k: int = DEFAULT_K,
+        *,
+        where: str | None = None,
+        label: str = AUTO,
+        group: bool = False,
+        max_distance: float | None = None,
+        min_similarity: float | None = None,
+    ) -> Answer:
+        """Return the answer to a word: the pictures nearest to what it names.
+
+        A broad word, such as "dog", stands for several classes, and a picture is as near to it as
+        to the nearest of them. The options are those of `query`.
+
+        Raises:
+            ModelError, UsageError: as `query`.
+        """
+        options = QueryOptions(k, where, label, group, max_distance, min_similarity)
+        return self._answer_to_words(words, options)
+
+    def _answer_to_words(self, words: str, options: QueryOptions) -> Answer:
+        word = " ".join(text("words", words).split())
+        with self._shared.call() as opened:
+            return opened.answer_to_word(word, options)
 
     def _answers(
         self, photos: Sequence[PictureSource], options: QueryOptions, others: Sequence[Example]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -53,24 +53,36 @@ class Matcher:
         Raises:
             UsageError: there is no such label.
         """
-        # Pictures of one stem belong together in a group, whatever folders they are in.
-        label = STEM if options.group and options.label == AUTO else options.label
-        search = _Search(self, options, view, self.labeller(label))
-        count = (4 if options.group else 1) * options.k + max(map(len, own), default=0)
-        found: list[tuple[_Hit, int | None]]
+        search = self._search(options, view)
+        count = search.first_count + max(map(len, own), default=0)
         for query, hits, dropped in zip(xq, search.hits(xq, count, own), own, strict=True):
-            if options.group:
-                groups = search.groups(query, hits, dropped)
-                found = [(group[0], len(group)) for group in groups]
-            else:
-                found = [(hit, None) for hit in hits[: options.k]]
+            more = partial(search.hits_of_one, query[None], own=dropped)
+            found = search.best(hits, search.first_count + len(dropped), more)
             most = reach(query, self._sample) if found else 0.0
             yield [
                 self._match(rank, hit, near, hit.distance <= most)
                 for rank, (hit, near) in enumerate(found, 1)
             ]
 
-    def _match(self, rank: int, hit: _Hit, near: int | None, resembles: bool) -> Match:
+    def matches_of_any(
+        self, xq: NDArray[np.float32], options: QueryOptions, view: VectorView
+    ) -> list[Match]:
+        """Return the matches of one query of several vectors, (m, d): the nearest to any of them.
+
+        Raises:
+            UsageError: there is no such label.
+        """
+        search = self._search(options, view)
+        hits = search.hits_of_any(xq, search.first_count)
+        found = search.best(hits, search.first_count, partial(search.hits_of_any, xq))
+        return [self._match(rank, hit, near, None) for rank, (hit, near) in enumerate(found, 1)]
+
+    def _search(self, options: QueryOptions, view: VectorView) -> _Search:
+        # Pictures of one stem belong together in a group, whatever folders they are in.
+        label = STEM if options.group and options.label == AUTO else options.label
+        return _Search(self, options, view, self.labeller(label))
+
+    def _match(self, rank: int, hit: _Hit, near: int | None, resembles: bool | None) -> Match:
         table = self._reader.metadata  # read on first use
         metadata = table.row(hit.item.id) if table else {}
         path = self._root / hit.item.path
@@ -122,6 +134,11 @@ class _Search:
     view: VectorView
     label_of: Callable[[Item], str]
 
+    @property
+    def first_count(self) -> int:
+        """How many pictures to search for at first."""
+        return (4 if self.options.group else 1) * self.options.k
+
     def hits(
         self, xq: NDArray[np.float32], count: int, own: Sequence[Set[int]]
     ) -> Iterator[list[_Hit]]:
@@ -140,19 +157,43 @@ class _Search:
             item = self.matcher.items[item_id]
             yield _Hit(item, self.label_of(item), distance, similarity)
 
-    def groups(
-        self, query: NDArray[np.float32], hits: list[_Hit], dropped: Set[int]
+    def hits_of_one(self, query: NDArray[np.float32], count: int, own: Set[int]) -> list[_Hit]:
+        """Return the hits among the ``count`` nearest of one vector, (1, d)."""
+        return next(self.hits(query, count, [own]))
+
+    def hits_of_any(self, xq: NDArray[np.float32], count: int) -> list[_Hit]:
+        """Return the hits among the ``count`` nearest to any of the vectors (m, d)."""
+        nearest = self.matcher.searcher.search_any(xq, min(count, len(self.view)), self.view)
+        (found,) = zip(*(rows.tolist() for rows in nearest), strict=True)
+        return list(self._hits(zip(*found, strict=True), frozenset()))
+
+    def best(
+        self, hits: list[_Hit], count: int, more: Callable[[int], list[_Hit]]
+    ) -> list[tuple[_Hit, int | None]]:
+        """Return the k best hits, or with ``group`` the best of each label and how many are near.
+
+        Args:
+            hits: those among the ``count`` nearest.
+            count: number of pictures that were searched for.
+            more: returns those among more of the nearest.
+        """
+        if self.options.group:
+            return [(group[0], len(group)) for group in self._groups(hits, count, more)]
+        return [(hit, None) for hit in hits[: self.options.k]]
+
+    def _groups(
+        self, hits: list[_Hit], count: int, more: Callable[[int], list[_Hit]]
     ) -> list[list[_Hit]]:
         """Return the pictures of the k best labels that come before the first of another label.
 
         Searches for more and more pictures until they have one label more than k.
         """
-        k, count = self.options.k, 4 * self.options.k + len(dropped)
+        k = self.options.k
         while len(labels := list(dict.fromkeys(hit.label for hit in hits))) <= k:
             if count >= len(self.view):
                 break
             count = min(4 * count, len(self.view))
-            (hits,) = self.hits(query[None], count, [dropped])
+            hits = more(count)
         best = labels[:k]
         before = list(takewhile(lambda hit: hit.label in best, hits))
         return [[hit for hit in before if hit.label == label] for label in best]

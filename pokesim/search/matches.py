@@ -22,14 +22,19 @@ if TYPE_CHECKING:
 AUTO, STEM, FOLDER, PATH = "auto", "stem", "folder", "path"
 
 
-class QueryKeywords(TypedDict, total=False):
-    """The keyword arguments of `pokesim.search.index.Index.query`."""
+class WordKeywords(TypedDict, total=False):
+    """The keyword arguments of `pokesim.search.index.Index.query` with words."""
 
     where: str | None
     label: str
     group: bool
     max_distance: float | None
     min_similarity: float | None
+
+
+class QueryKeywords(WordKeywords, total=False):
+    """The keyword arguments of `pokesim.search.index.Index.query` with photos."""
+
     exclude_self: bool
     crop: CropArgument
     positive: Iterable[Weighted]
@@ -90,7 +95,8 @@ class Match:
         similarity: 100 × the cosine of the two vectors, in percent; 0 if the cosine is negative.
         id: id of the picture in this index; the next build may change it.
         resembles: whether it is much nearer to the photo than the pictures of the index usually
-            are, and not only the closest; see `pokesim.search.resemblance`.
+            are, and not only the closest; see `pokesim.search.resemblance`. None if a word was
+            searched with.
         metadata: its row of the index's table, by column; None in every column if it has no row.
         near: with ``group``: how many of the label's pictures come before the first picture of a
             label that is left out.
@@ -102,7 +108,7 @@ class Match:
     distance: float
     similarity: float
     id: int
-    resembles: bool
+    resembles: bool | None
     metadata: dict[str, Value] = field(default_factory=dict)
     near: int | None = None
 
@@ -160,16 +166,18 @@ class Matches(list[Match]):
 
 
 def _captioned(match: Match) -> tuple[Path, str]:
-    return match.path, f"{match.rank}. {match.label}, {match.similarity:.1f} %"
+    share = "" if match.resembles is None else f", {match.similarity:.1f} %"
+    return match.path, f"{match.rank}. {match.label}{share}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The matches of a photo, or the reason why it could not be read.
+    """The matches of a photo or a word, or the reason why a photo could not be read.
 
     Attributes:
-        query: name of the photo, as given.
-        photo: source to read it from again; bytes if it came from standard input or a URL.
+        query: name of the photo, as given; or the word.
+        photo: source to read it from again; bytes if it came from standard input or a URL; None if
+            a word was searched with.
         matches: nearest first.
         searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
@@ -178,7 +186,7 @@ class Answer:
     """
 
     query: str
-    photo: PictureSource
+    photo: PictureSource | None
     matches: Matches
     searched: int
     error: PictureError | None = None
@@ -188,7 +196,7 @@ class Answer:
     @property
     def resembles(self) -> bool:
         """Whether the best match resembles the photo."""
-        return bool(self.matches) and self.matches[0].resembles
+        return bool(self.matches and self.matches[0].resembles)
 
     def _repr_html_(self) -> str:
         from pokesim.gallery import gallery
@@ -196,4 +204,5 @@ class Answer:
         if self.error:
             return gallery(str(self.error), [])
         captions = (_captioned(match) for match in self.matches)
-        return gallery(self.query, [(self.photo, "the photo"), *captions])
+        photo = [] if self.photo is None else [(self.photo, "the photo")]
+        return gallery(self.query, [*photo, *captions])

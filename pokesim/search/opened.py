@@ -71,6 +71,12 @@ class OpenedSnapshot:
                 matches = Matches() if error else Matches(next(found))
                 yield Answer(query, photo, matches, len(view), error, crop, drawn)
 
+    def answer_to_word(self, word: str, options: QueryOptions) -> Answer:
+        """Return the answer to a word; see `pokesim.search.index.Index.answer_words`."""
+        view = self.views.of(options.where)
+        found = self.matcher.matches_of_any(self.embedder.embed_word(word), options, view)
+        return Answer(word, None, Matches(found), len(view))
+
     def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:
         """Yield each example with its vector. Raises PictureError."""
         embedded = self.embedder.embed_photos([one.photo for one in others])

@@ -4,7 +4,8 @@ JSON is an array, NDJSON a line per photo, of ``{"query": …, "resembles": …,
 "matches": [{"rank", "label", "path", "distance", "similarity"}]}``, or ``{"query": …, "error": …}``
 for a photo that cannot be read. It has "crop" if the query was for a part, and "with" or "without",
 [{"query", "weight"}], if the photo was combined with others. "resembles" is whether the best match
-looks like the photo or is only the closest, and "verdict" says so in words. A match also has "near"
+looks like the photo or is only the closest, and "verdict" says so in words. For a word there is
+"words" in place of "query", and no "resembles". A match also has "near"
 if the query was for labels, and "metadata" if the index has a table.
 """
 
@@ -62,25 +63,35 @@ def as_dict(answer: Answer) -> dict[str, Any]:
     """Return an answer as the JSON object described above."""
     if answer.error:
         return {"query": answer.query, "error": str(answer.error)}
+    matches = [_match_dict(match) for match in answer.matches]
+    if answer.photo is None:
+        return {"words": answer.query, "verdict": verdict(answer), "matches": matches}
     return {
         "query": answer.query,
         **({"crop": str(answer.crop)} if answer.crop else {}),
         **_examples(answer),
         "resembles": answer.resembles,
         "verdict": verdict(answer),
-        "matches": [_match_dict(match) for match in answer.matches],
+        "matches": matches,
     }
 
 
 def verdict(answer: Answer) -> str:
-    """Say in a phrase what the best match is to the photo, such as "looks most like"."""
+    """Say in a phrase what the best match is to the photo, such as "looks most like".
+
+    Of a word it is only said which picture is nearest: how near is not comparable with photos.
+    """
     if not answer.matches:
         return "no match"
+    if answer.photo is None:
+        return "nearest to the word"
     return "looks most like" if answer.resembles else f"closest of {answer.searched:,}"
 
 
 def query_name(answer: Answer) -> str:
     """Return what was searched with, such as "a.jpg (10%,20%,50%,60%) + 0.5 × b.jpg"."""
+    if answer.photo is None:
+        return f'"{answer.query}"'
     name = f"{answer.query} ({answer.crop})" if answer.crop else answer.query
     for one in answer.others:
         share = "" if abs(one.weight) == 1 else f"{abs(one.weight):g} × "
@@ -103,6 +114,8 @@ def _examples(answer: Answer) -> dict[str, list[dict[str, Any]]]:
 
 def lead(name: str, answer: Answer) -> str:
     """Return a photo's name and the verdict; the label of the best match completes the sentence."""
+    if answer.photo is None:
+        return f"{verdict(answer).capitalize()} {name}:"
     return f"{name} {verdict(answer)}" if answer.resembles else f"{name}: the {verdict(answer)} is"
 
 

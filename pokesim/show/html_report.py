@@ -89,7 +89,7 @@ def report(
         if progress:
             progress(len(parts), len(sections))
     page = {
-        "title": escape(f"What looks like {_name(answers[0])}{more}"),
+        "title": escape(f"{_title(answers[0])}{more}"),
         "contents": "" if is_one else _contents(sections),
         "answers": "\n".join(parts),
         "about": escape(about),
@@ -99,6 +99,12 @@ def report(
 
 def _name(answer: Answer) -> str:
     return plain(query_name(replace(answer, query=PurePath(answer.query).name)))
+
+
+def _title(answer: Answer) -> str:
+    if answer.photo is None:
+        return f"{verdict(answer).capitalize()} {_name(answer)}"
+    return f"What looks like {_name(answer)}"
 
 
 def _contents(sections: Sequence[_Section]) -> str:
@@ -121,7 +127,7 @@ def _entry(section: _Section) -> str:
 
 def _folding(section: _Section) -> str:
     return f"""<details open>
-<summary><h2>What looks like {escape(_name(section.answer))}</h2></summary>
+<summary><h2>{escape(_title(section.answer))}</h2></summary>
 {_written(section)}
 </details>"""
 
@@ -136,6 +142,9 @@ def _written(section: _Section) -> str:
             else "No picture passes the filters."
         )
         return f"<p {place}>{_text(why)}</p>"
+    if answer.photo is None:
+        found = "\n".join(map(_item, answer.matches))
+        return f'<ol class="matches" {place}>{found}</ol>'
     name, items = escape(_name(answer)), "\n".join(map(_item, answer.matches[1:]))
     further = f"<{section.heading}>Further matches</{section.heading}>"
     return f"""<div class="best" {place}>
@@ -161,6 +170,7 @@ def _best(answer: Answer) -> str:
 
 def _why(section: _Section, explanation: Explanation) -> str:
     answer, fine = section.answer, explanation.finer(FINER)
+    assert answer.photo is not None
     legend = "redder where it adds more to the similarity"
     colours = _two(scale(384, 12), scale(384, 12, is_dark=True), "", "scale")
     return f"""<{section.heading}>Why they match</{section.heading}>
@@ -191,15 +201,17 @@ def _two(light: Image.Image, dark: Image.Image, alt: str, kind: str) -> str:
 
 def _item(match: Match) -> str:
     far = "" if match.resembles else " far"
+    bar = f'<div class="bar{far}" style="--share: {match.similarity:.2f}%"></div>'
     return f"""<li>{_image(match.path, _SMALL, "")}
 <b>{match.rank}. {_text(match.label)}</b>
-<div class="bar{far}" style="--share: {match.similarity:.2f}%"></div>
+{bar if match.resembles is not None else ""}
 <span>{"<br>".join(_facts(match))}</span>
 {_cells(match)}</li>"""
 
 
 def _facts(match: Match) -> list[str]:
-    facts = [f"{match.similarity:.1f} % similar", f"distance {match.distance:.4f}"]
+    facts = [] if match.resembles is None else [f"{match.similarity:.1f} % similar"]
+    facts += [f"distance {match.distance:.4f}"]
     facts += [] if match.near is None else [f"nearby pictures: {match.near:,}"]
     return [*facts, _text(match.path.name)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pokesim.analysis.extras import Moves
     from pokesim.build.options import BuildReport
     from pokesim.embedders.inventory import InventoryRow
+    from pokesim.embedders.words.vocabulary import Group
     from pokesim.index.manifest import Manifest, MetadataRecord, SearchRecord, Tuning
     from pokesim.index.store import Metadata, Snapshot
     from pokesim.maintenance.doctor import Finding
@@ -26,6 +28,19 @@ VALUES = 20
 
 SKIPPED = 20
 """The number of files that a build lists as skipped for the same reason."""
+
+
+def vocabulary_text(groups: Sequence[Group], width: int) -> str:
+    """List the words that can be searched with, by groups, in lines of this width."""
+    wrapped = textwrap.TextWrapper(max(width, 40), initial_indent="  ", subsequent_indent="  ")
+    parts: list[str] = []
+    for group in groups:
+        parts.append(
+            "\n".join([group.title, *wrapped.wrap(", ".join(group.broad or group.classes))])
+        )
+        if group.broad:
+            parts.append(wrapped.fill(", ".join(group.classes)))
+    return "\n\n".join(parts)
 
 
 def build_text(report: BuildReport) -> str:

@@ -38,18 +38,17 @@ _COLOUR, _SIZE = re.compile(r"#\d+;2;\d+;\d+;\d+"), re.compile(r"\x1bP[\d;]*q\"[
 _RESET = "\x1b[0m"
 
 
-def preview(photo: PictureSource, matches: Sequence[Match], size: os.terminal_size) -> str:
+def preview(photo: PictureSource | None, matches: Sequence[Match], size: os.terminal_size) -> str:
     """Draw a photo and all its matches, in rows with captions below.
 
     Args:
-        photo: the photo.
+        photo: the photo; None if a word was searched with.
         matches: its matches.
         size: columns and lines of the terminal; a row of pictures is no larger.
     """
-    pictures = [
-        (photo, "your photo"),
-        *((match.path, f"{match.label} {match.similarity:.0f} %") for match in matches),
-    ]
+    pictures: list[tuple[PictureSource, str]] = [(match.path, _caption(match)) for match in matches]
+    if photo is not None:
+        pictures.insert(0, (photo, "your photo"))
     paint = _painter()
     columns = min(size.columns, _MOST) if paint else size.columns
     fit = max(2, min(len(pictures), (columns + _GAP) // (_NARROWEST + _GAP)))
@@ -63,6 +62,12 @@ def preview(photo: PictureSource, matches: Sequence[Match], size: os.terminal_si
         captions = (set_cell_size(plain(caption), side) for _, caption in row)
         drawn.append((" " * _GAP).join(captions))
     return "\n".join(drawn)
+
+
+def _caption(match: Match) -> str:
+    if match.resembles is None:
+        return f"{match.rank}. {match.label}"
+    return f"{match.label} {match.similarity:.0f} %"
 
 
 def _painter() -> Callable[[Image.Image, int], str] | None:

@@ -154,6 +154,24 @@ class ExactSearcher:
                 cosines[row, : len(order)] = similar[order]
         return Nearest(D, I, cosines)
 
+    def search_any(self, xq: NDArray[np.float32], k: int, view: VectorView) -> Nearest:
+        """Find the k vectors of a view that are nearest to any of several, as one query.
+
+        Args:
+            xq: the vectors of the query, (m, d) with m > 0.
+            k: number of neighbours, at most ``len(view)``.
+            view: the vectors to search.
+
+        Returns:
+            as `search` for one query, (1, k): each vector by the nearest of the m.
+        """
+        every = self.search(xq, k, view)  # what is near to any is among the k nearest of that one
+        D, I, cosines = every.distances.ravel(), every.ids.ravel(), every.cosines.ravel()
+        order = np.lexsort((I, D))
+        _, first = np.unique(I[order], return_index=True)  # of equal ids, the nearest
+        kept = order[np.sort(first)][:k]
+        return Nearest(D[kept][None], I[kept][None], cosines[kept][None])
+
     def _candidates(
         self, xq: NDArray[np.float32], k: int, view: VectorView
     ) -> Iterator[NDArray[np.int64]]:

@@ -63,6 +63,13 @@ def paste(
     canvas.paste(drawn, (left, top), rounded(*drawn.size, radius))
 
 
+def paste_empty(canvas: Image.Image, box: Box) -> None:
+    """Draw a tile without a picture into a box with rounded corners."""
+    left, top, right, bottom = box
+    empty = _mat(right - left, bottom - top, TILE)
+    canvas.paste(empty, (left, top), rounded(*empty.size, 14))
+
+
 def tile(
     source: PictureSource,
     width: int,

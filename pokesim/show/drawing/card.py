@@ -12,8 +12,18 @@ from pokesim.images import PictureSource
 from pokesim.search.combine import Example
 from pokesim.search.explain import Explanation, Map
 from pokesim.search.matches import Answer, Match
-from pokesim.show.answers import lead, sign
-from pokesim.show.drawing.canvas import ACCENT, BAR, GREY, INK, PAPER, Box, paste, save_picture
+from pokesim.show.answers import lead, sign, verdict
+from pokesim.show.drawing.canvas import (
+    ACCENT,
+    BAR,
+    GREY,
+    INK,
+    PAPER,
+    Box,
+    paste,
+    paste_empty,
+    save_picture,
+)
 from pokesim.show.drawing.heatmap import FINER, heated, scale
 from pokesim.show.drawing.typeset import write
 
@@ -44,8 +54,10 @@ _MOST_PNG = 300  # a card takes 3 MB of memory
 def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     """Draw a photo and its best match side by side, and up to five further matches below.
 
+    If a word was searched with, it stands in place of the photo, and no similarity is drawn.
+
     Args:
-        answer: the answer to one photo, with at least one match.
+        answer: the answer to one photo or word, with at least one match.
         explanation: of the photo and its best match; if given, both are drawn as heat maps.
 
     Returns:
@@ -61,7 +73,10 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     left = (_MARGIN, _MARGIN, _MARGIN + _TILE, bottom - (_SMALL + 12 if answer.others else 0))
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     baseline = bottom + 46
-    if explanation:
+    if answer.photo is None:
+        _draw_word(canvas, answer.query, left)
+        write(canvas, (_MARGIN + 2, baseline), f"{verdict(answer)} is", _TILE, 24, GREY)
+    elif explanation:
         fine = explanation.finer(FINER)
         _paste_heated(canvas, answer.photo, fine.photo, fine.shift, left)
         _paste_heated(canvas, best.path, fine.picture, fine.shift, right)
@@ -76,7 +91,8 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
         name = "this mix" if answer.others else photo
         write(canvas, (_MARGIN + 2, baseline), lead(name, answer), _TILE, 24, GREY)
     write(canvas, (right[0] + 2, baseline), best.label, _TILE - 4, 44, INK, bold=True, least=28)
-    _draw_similarity(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best)
+    if answer.photo is not None:
+        _draw_similarity(canvas, WIDTH // 2, (_MARGIN + bottom) // 2, best)
     if others:
         _draw_others(canvas, others)
     return canvas
@@ -115,6 +131,13 @@ def _paste_heated(
     paste(canvas, picture, box, whole=True)
 
 
+def _draw_word(canvas: Image.Image, word: str, box: Box) -> None:
+    paste_empty(canvas, box)
+    left, top, right, bottom = box
+    middle = ((left + right) // 2, (top + bottom) // 2)
+    write(canvas, middle, word, _TILE - 60, 72, INK, bold=True, least=32, anchor="mm")
+
+
 def _draw_similarity(canvas: Image.Image, x: int, y: int, match: Match) -> None:
     """Write a similarity centred at x, y, in a ring unless the match is only the closest.
 
@@ -122,7 +145,7 @@ def _draw_similarity(canvas: Image.Image, x: int, y: int, match: Match) -> None:
     """
     if match.resembles:
         _draw_ring(canvas, x, y, match.similarity)
-    figure, is_bold = f"{match.similarity:.0f} %", match.resembles
+    figure, is_bold = f"{match.similarity:.0f} %", bool(match.resembles)
     write(canvas, (x, y + 12), figure, _RING - 44, 40, INK, bold=is_bold, least=30, anchor="ms")
     write(canvas, (x, y + 36), "similar", _RING - 40, 18, GREY, anchor="ms")
 
@@ -152,12 +175,15 @@ def _draw_examples(canvas: Image.Image, examples: Sequence[Example], top: int) -
 
 
 def _draw_others(canvas: Image.Image, others: Sequence[Match]) -> None:
-    """Draw further matches in a row at the bottom, each with its label and similarity."""
+    """Draw further matches in a row at the bottom, each with its label and its similarity."""
     width = (WIDTH - 2 * _MARGIN) // max(3, len(others))
     top = HEIGHT - _MARGIN - _SMALL
     for place, match in enumerate(others):
         x = _MARGIN + place * width
         paste(canvas, match.path, (x, top, x + _SMALL, top + _SMALL))
         x, room = x + _SMALL + 12, width - _SMALL - 24
+        if match.resembles is None:
+            write(canvas, (x, top + 50), match.label, room, 22, INK, least=16)
+            continue
         write(canvas, (x, top + 38), match.label, room, 22, INK, least=16)
         write(canvas, (x, top + 64), f"{match.similarity:.0f} %", room, 18, GREY)

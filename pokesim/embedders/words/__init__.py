@@ -1,0 +1,1 @@
+"""Words as query vectors: what a network's own classifier knows by name."""
