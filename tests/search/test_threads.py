@@ -227,6 +227,7 @@ CALLS_AFTER_CLOSE = {
     "query": lambda index: index.query("photo.jpg"),
     "query a list": lambda index: index.query(["photo.jpg"]),
     "answer": lambda index: index.answer(["photo.jpg"]),
+    "answer_words": lambda index: index.answer_words("dog"),
     "matches": lambda index: index.matches(np.zeros((1, 256)), QueryOptions()),
     "label_of": lambda index: index.label_of(None),
     "path_of": lambda index: index.path_of(None),

@@ -71,7 +71,7 @@ def classes_of(word: str) -> Sequence[int]:
         if form in known:
             return known[form]
     nearest = _nearest(_folded(word))
-    hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     raise UsageError(
         f'The word "{" ".join(word.split())}" is not known.{hint} '
         "`pokesim query --words list` lists those that are."
@@ -155,8 +155,8 @@ def _vocabulary() -> _Vocabulary:
             groups.setdefault(section, {}).update(dict.fromkeys(left.split(", "), numbers))
     known: dict[str, list[int]] = {}
     for number, names in enumerate(names_of):
-        for name in names:
-            known.setdefault(_folded(name), []).append(number)
+        for name in {_folded(name) for name in names}:
+            known.setdefault(name, []).append(number)
     broad = {_folded(name): of for group in groups.values() for name, of in group.items()}
     return _Vocabulary(names_of, groups, {**known, **broad})
 

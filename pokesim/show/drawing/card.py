@@ -75,6 +75,7 @@ def card(answer: Answer, explanation: Explanation | None = None) -> Image.Image:
     baseline = bottom + 46
     if answer.photo is None:
         _draw_word(canvas, answer.query, left)
+        paste(canvas, best.path, right)
         write(canvas, (_MARGIN + 2, baseline), f"{verdict(answer)} is", _TILE, 24, GREY)
     elif explanation:
         fine = explanation.finer(FINER)
