@@ -35,10 +35,12 @@ def embedders(incomplete: str) -> list[str]:
 
 
 def words(incomplete: str) -> list[str]:
-    """Return the words that can be searched with, in any case."""
+    """Return the words that can be searched with, begun as typed; hyphens need no quotes."""
     from pokesim.embedders.words.vocabulary import words as known
 
-    return [name for name in known() if name.casefold().startswith(incomplete.casefold())]
+    names = (name.casefold().replace(" ", "-") for name in known())
+    begun = (name for name in names if name.startswith(incomplete.casefold()))
+    return sorted({incomplete + name[len(incomplete) :] for name in begun})
 
 
 def labels(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -47,20 +47,66 @@ REPORTED = {
 }
 """Words with a row of their own, and the folders with what they name."""
 
-_MAMMALS = (
-    "Leopards beaver cat cougar_body cougar_face dalmatian dolphin elephant english_springer gerenuk "
-    "hedgehog kangaroo llama okapi panda platypus rhino wild_cat"
-).split()
+_MAMMALS = [
+    "Leopards",
+    "beaver",
+    "cat",
+    "cougar_body",
+    "cougar_face",
+    "dalmatian",
+    "dolphin",
+    "elephant",
+    "english_springer",
+    "gerenuk",
+    "hedgehog",
+    "kangaroo",
+    "llama",
+    "okapi",
+    "panda",
+    "platypus",
+    "rhino",
+    "wild_cat",
+]
 
-_OTHER_ANIMALS = (
-    "ant bass butterfly crab crayfish crocodile crocodile_head dragonfly emu flamingo flamingo_head "
-    "hawksbill ibis lobster mayfly nautilus octopus pigeon rooster scorpion sea_horse starfish tick"
-).split()
+_OTHER_ANIMALS = [
+    "ant",
+    "bass",
+    "butterfly",
+    "crab",
+    "crayfish",
+    "crocodile",
+    "crocodile_head",
+    "dragonfly",
+    "emu",
+    "flamingo",
+    "flamingo_head",
+    "hawksbill",
+    "ibis",
+    "lobster",
+    "mayfly",
+    "nautilus",
+    "octopus",
+    "pigeon",
+    "rooster",
+    "scorpion",
+    "sea_horse",
+    "starfish",
+    "tick",
+]
 
-_VEHICLES = (
-    "Motorbikes airplane airplanes car car_side ferry garbage_truck helicopter ketch motorbike "
-    "schooner"
-).split()
+_VEHICLES = [
+    "Motorbikes",
+    "airplane",
+    "airplanes",
+    "car",
+    "car_side",
+    "ferry",
+    "garbage_truck",
+    "helicopter",
+    "ketch",
+    "motorbike",
+    "schooner",
+]
 
 CHOSEN_BY = {
     "animal": [*_MAMMALS, *_OTHER_ANIMALS],

@@ -133,7 +133,7 @@ def described(samples, tmp_path_factory):
         ("pokesim query --index indexes/mine --where K", {"Kind="}),
         ("pokesim query --index indexes/mine --where Kind=w", {"Kind=wet", "Kind=warm"}),
         ("pokesim query --index nowhere --where K", set()),
-        ("pokesim query --words Zebr", {"zebra"}),
+        ("pokesim query --words Golden-", {"Golden-retriever"}),
         ("pokesim cache ", {"clear"}),
     ],
 )
