@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
 from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.words.vectors import KNOWING
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.gallery import webp_of
 from pokesim.index.item import Item
@@ -31,7 +32,7 @@ from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.params import item_of, search_request_of
+from pokesim.web.params import item_of, search_request_of, word_request_of
 from pokesim.web.responses import JsonResponse, RequestError, disposition
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -73,6 +74,7 @@ def create_app(service: SearchService, name: str, needs_token: bool) -> Starlett
             Route("/openapi.json", openapi),
             Route("/api/info", api.info),
             Route("/api/search", api.search, methods=["POST"]),
+            Route("/api/words", api.words),
             Route("/api/items/{id}/similar", api.similar),
             Route("/api/preview", api.preview, methods=["POST"]),
             Route("/api/card", api.card, methods=["POST"]),
@@ -135,6 +137,13 @@ class _Api:
         async with self._result(request, request.path_params["id"]) as found:
             return JsonResponse(_as_dict(found))
 
+    async def words(self, request: Request) -> Response:
+        """Find the pictures nearest to a word."""
+        words = request.query_params.get("words")
+        if words is None:
+            raise RequestError(400, "Give a word: words=WORDS.")
+        return JsonResponse(_as_dict(await self._named(request, words)))
+
     async def preview(self, request: Request) -> Response:
         """Send a photo back as a WebP, for browsers that do not show its format."""
         async with self._uploads.received(request) as body:
@@ -144,12 +153,13 @@ class _Api:
         return Response(webp, media_type="image/webp")
 
     async def card(self, request: Request) -> Response:
-        """Draw a photo, or a picture of the index, and its matches."""
+        """Draw a photo, a picture of the index or a word, and its matches."""
+        words = request.query_params.get("words")
+        if words is not None:
+            return await self._card_of(await self._named(request, words))
         item = request.query_params.get("item")
         async with self._result(request, item, drawn=True) as found:
-            if not found.answer.matches:
-                raise RequestError(404, "There are no matches, so there is no card to draw.")
-            return await self._drawn("pokesim", found.answer, partial(card, found.answer))
+            return await self._card_of(found)
 
     async def explain(self, request: Request) -> Response:
         """Draw where a photo, or a picture of the index, and one of its matches are alike."""
@@ -165,6 +175,14 @@ class _Api:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
             return await self._drawn("pokesim-why", answer, partial(_explained, found, answer))
+
+    async def _named(self, request: Request, words: str) -> SearchResult:
+        return await self._service.named(word_request_of(self._service.index, request), words)
+
+    async def _card_of(self, found: SearchResult) -> Response:
+        if not found.answer.matches:
+            raise RequestError(404, "There are no matches, so there is no card to draw.")
+        return await self._drawn("pokesim", found.answer, partial(card, found.answer))
 
     @asynccontextmanager
     async def _result(
@@ -209,6 +227,7 @@ def _addresses(item: Item) -> dict[str, Any]:
 
 
 def _explained(found: SearchResult, answer: Answer) -> Image.Image:
+    assert found.embedded is not None  # /api/explain takes no word
     return card(answer, found.asked.index.explain(found.embedded, answer.matches[0].path))
 
 
@@ -234,6 +253,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         "upload_max_bytes": MAX_BYTES,
         "zip_max_bytes": ZIP_BYTES,
         "explains": index.explains,
+        "words": manifest.embedder.name in KNOWING,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 
@@ -79,6 +79,20 @@ def search_request_of(index: Index, request: Request, item: str | None) -> Searc
     if len(others) > EXAMPLES_MAX:
         raise RequestError(400, f"with and without name at most {EXAMPLES_MAX} pictures together.")
     return SearchRequest(index, options, crop, found, others)
+
+
+def word_request_of(index: Index, request: Request) -> SearchRequest:
+    """Return what a request with a word asks for; what is about photos does not apply to it.
+
+    Raises:
+        RequestError: a parameter is malformed, or would combine the word with pictures.
+    """
+    if {"crop", "with", "without", "item"} & request.query_params.keys():
+        raise RequestError(
+            400, "A word is searched with alone: leave out crop, item, with, without."
+        )
+    options = replace(query_options_of(request), exclude_self=False)
+    return SearchRequest(index, options)
 
 
 def _weighted_item(index: Index, given: str, sign: int) -> tuple[Item, float]:

@@ -62,14 +62,14 @@ class SearchResult:
         answer: the answer.
         items: the item of each match.
         asked: what was asked for.
-        embedded: the photo again, of which embedding gives the same vector.
+        embedded: the photo again, of which embedding gives the same vector; None for a word.
         indexed: whether the index has a picture with the photo's bytes.
     """
 
     answer: Answer
     items: list[Item]
     asked: SearchRequest
-    embedded: PictureSource
+    embedded: PictureSource | None
     indexed: bool = True
 
 
@@ -196,6 +196,15 @@ class SearchService:
         name = asked.index.label_of(item, asked.options.label)
         return _result(asked, name, part, found, part)
 
+    async def named(self, asked: SearchRequest, words: str) -> SearchResult:
+        """Return the matches of a word.
+
+        Raises:
+            RequestError: too many requests are waiting.
+            UsageError: the word is not known, or the filter or the label is not valid.
+        """
+        return await self._searching.do("The search", partial(_named, asked, words))
+
     async def _matches(self, asked: SearchRequest, name: str, photo: LoadedPhoto) -> _Matches:
         """Embed a photo and search with it, each in a batch."""
         answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
@@ -312,6 +321,14 @@ def _similar(asked: SearchRequest, item: Item) -> SearchResult:
     row = _row(asked, name, asked.index.vectors([item.id])[0])
     (found,) = _found(asked, row[None], [asked.own])
     return _result(asked, name, path, found, path)
+
+
+def _named(asked: SearchRequest, words: str) -> SearchResult:
+    index, options = asked.index, asked.options
+    answer = index.answer_words(
+        words, options.k, where=options.where, label=options.label, group=options.group
+    )
+    return SearchResult(answer, [index.items[one.id] for one in answer.matches], asked, None)
 
 
 def _result(
