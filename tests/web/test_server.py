@@ -274,7 +274,7 @@ def test_the_server_conforms_to_its_openapi_description(described, samples, tmp_
         )
         assert done.returncode == 0, done.stdout[-8000:]
         log = "".join(server.lines)
-    assert len(document["paths"]) == 10
+    assert len(document["paths"]) == 11
     for path in document["paths"]:
         assert f"{path.split('{')[0]}" in log
     for good in ("search", "card", "explain"):

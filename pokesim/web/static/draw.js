@@ -6,6 +6,7 @@ const result = find("#result"), others = find("#others"), ring = find(".ring");
 /** Show the start page. */
 export function drawWelcome() {
   result.classList.remove("waiting");
+  document.body.classList.remove("worded");
   showResult(false);
   document.title = "pokesim";
 }
@@ -47,8 +48,12 @@ export function drawQuery(name, image) {
 
 /** Show the query photo alone. */
 export function drawPhoto(name, image) {
-  fillPrint(".photo", name, image);
-  find(".backdrop").src = image;
+  const isWord = image === null;
+  document.body.classList.toggle("worded", isWord);
+  find(".print.photo .word").textContent = isWord ? name : "";
+  fillPrint(".photo", isWord ? "the word" : name, image);
+  if (isWord) find(".backdrop").removeAttribute("src");
+  else find(".backdrop").src = image;
 }
 
 /** Show a fraction, 0 to 1, on the ring. */
@@ -57,14 +62,15 @@ export function drawProgress(fraction) {
 }
 
 /** Show an answer; `addressOf` returns the link to an item, given its id and hash. */
-export function drawMatches({ verdict, matches }, addressOf) {
+export function drawMatches({ verdict, matches, words }, addressOf) {
   const [best, ...rest] = matches;
   result.classList.remove("waiting");
   fillPrint(".match", best.label, best.image);
-  find(".kicker").textContent = verdict;
+  find(".kicker").textContent = words ? `${verdict} “${words}”` : verdict;
   find("#best").textContent = best.label;
   find("#best").classList.toggle("long", best.label.length > 24);
-  find("#figures").textContent = `${percent(best)} similar · distance ${best.distance.toFixed(3)}${near(best)}`;
+  const similar = words ? "" : `${percent(best)} similar · `; // how near a word is, says little
+  find("#figures").textContent = `${similar}distance ${best.distance.toFixed(3)}${near(best)}`;
   find("#facts").replaceChildren(...facts(best, Infinity));
   offerFile(find(".verdict"), best);
   offerSteering(find(".verdict"), best);
@@ -157,6 +163,7 @@ function fillPrint(which, name, image) {
   picture.alt = name;
   if (picture.getAttribute("src") === image) return;
   picture.className = "picture";
+  if (image === null) return picture.removeAttribute("src");
   picture.onload = () => {
     const { naturalWidth: width, naturalHeight: height } = picture;
     picture.classList.add(width < height ? "tall" : "wide");

@@ -31,6 +31,7 @@ async function start() {
   find("#about").textContent = `${count} ${info.count === 1 ? "picture" : "pictures"} · ${info.embedder}, for ${info.about}`;
   find("#question").textContent = `Which of ${count} pictures looks most like yours?`;
   offerOptions(info, change);
+  offerWords();
   offerCrop((crop) => search({ ...(pending?.query ?? shown.query), crop }, pending?.enter ?? "replaceState"));
   drawFan(info.count);
   addEventListener("popstate", arrive);
@@ -41,6 +42,17 @@ async function start() {
   offerPicks(info, announce, showMessage);
   find("#explain").addEventListener("click", explain);
   arrive();
+}
+
+/** Let a word be searched with, if the embedder knows any. */
+function offerWords() {
+  const form = find("#naming");
+  form.hidden = !info.words;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const words = form.words.value.trim();
+    if (words) search({ words }, "pushState");
+  });
 }
 
 // Navigation
@@ -54,9 +66,10 @@ function arrive() {
   search(photo ? { photo, ...partsOf(parameters) } : itemOf(parameters));
 }
 
-/** Return the item of a URL; its hash shows whether the index has changed since. */
+/** Return the word of a URL, or its item, whose hash shows whether the index has changed since. */
 function itemOf(parameters) {
-  const item = parameters.get("item");
+  const item = parameters.get("item"), words = parameters.get("words");
+  if (words !== null) return { words };
   return item === null ? null : { item, sha256: parameters.get("sha256"), ...partsOf(parameters) };
 }
 
@@ -127,8 +140,9 @@ function change() {
 }
 
 function addressOf(query = {}) {
-  const { item = null, sha256 = null } = query;
+  const { item = null, sha256 = null, words } = query;
   const parameters = currentOptions();
+  if (words) parameters.set("words", words);
   if (item !== null) parameters.set("item", item);
   if (sha256 !== null) parameters.set("sha256", sha256);
   addParts(parameters, query);
@@ -142,10 +156,10 @@ async function search(query, enter = null) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
-  const { photo, item } = query ?? {};
+  const { photo, item, words } = query ?? {};
   const parameters = currentOptions();
   pending = query && { query, enter };
-  const isNew = photo !== shown.query?.photo || item !== shown.query?.item;
+  const isNew = photo !== shown.query?.photo || item !== shown.query?.item || words !== shown.query?.words;
   const isSteered = ["with", "without"].some((name) => `${query?.[name] ?? ""}` !== `${shown.query?.[name] ?? ""}`);
   showMessage("");
   closeExplanation();
@@ -172,8 +186,8 @@ async function search(query, enter = null) {
   } catch (failure) {
     if (failure.name === "AbortError") return;
     fail(failure, () => search(query, enter));
-    // With a new photo, the photo is the more likely cause.
-    if (failure.status === 400 && hasFilter() && !(photo && isNew)) markFilter(true);
+    // With a new photo or word, that is the more likely cause.
+    if (failure.status === 400 && hasFilter() && !((photo || words) && isNew)) markFilter(true);
   } finally {
     if (signal === running.signal) pending = null; // no newer search has started
   }
@@ -197,6 +211,7 @@ function draw() {
   offerItself(shown.answer.indexed);
   const examples = (shown.answer.with?.length ?? 0) + (shown.answer.without?.length ?? 0);
   find("#explain").hidden = !info.explains || !resembles || examples > 0;
+  if (shown.query.words) return announce(`${verdict} ${name}: ${best.label}. ${matches.length} matches.`);
   const mix = examples ? ` with ${examples} marked` : "";
   announce(`${shown.query.crop ? "Part of " : ""}${name}${mix}: ${verdict}${resembles ? "" : ":"} ${best.label}, ${best.similarity.toFixed(1)} percent similar. ${matches.length} matches.`);
 }
@@ -207,21 +222,24 @@ function showStart() {
   offerItself(false);
 }
 
-/** Return the name of the query photo or item, and the URL of its picture. */
-function pictureOf({ photo, item, sha256, name = "…" }) {
+/** Return the name of the query photo, item or word, and the URL of its picture; a word has none. */
+function pictureOf({ photo, item, sha256, words, name = "…" }) {
+  if (words) return [words, null];
   if (photo) return [photo.file.name, photo.image];
   return [name, `/images/${item}${sha256 ? `?sha256=${sha256}` : ""}`];
 }
 
 /** Send a request about the query; if the server is busy, wait as long as it asks for. */
 async function request(what, query, options, signal, more = {}) {
-  const { photo, item, sha256 } = query;
+  const { photo, item, sha256, words } = query;
   const parameters = new URLSearchParams([...options, ...Object.entries(more)]);
   const similar = what === "search" && !photo;
-  if (!photo && !similar) parameters.set("item", item);
+  if (words) parameters.set("words", words);
+  else if (!photo && !similar) parameters.set("item", item);
   if (sha256) parameters.set("sha256", sha256);
   addParts(parameters, query);
-  const url = `/api/${similar ? `items/${item}/similar` : what}?${parameters}`;
+  const asked = words ? "words" : `items/${item}/similar`;
+  const url = `/api/${similar ? asked : what}?${parameters}`;
   const onUpload = what === "search" ? (fraction) => drawProgress(fraction < 1 ? fraction : 0.25) : null;
   for (;;)
     try {
