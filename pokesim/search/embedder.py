@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.arguments import iterable, shown
-from pokesim.embedders.catalog import Compute
+from pokesim.embedders.catalog import Compute, spec_of
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.model_cache import find_model
@@ -150,13 +150,20 @@ class IndexEmbedder:
         """Return the vectors of a word's classes, float32 (n, d).
 
         Raises:
-            UsageError: the word is not known, or the embedder knows no words.
+            UsageError: the word is not known, the embedder knows no words, or vectors are not of
+                length 1, so that a direction has no nearest one.
             ModelError: the embedder's model or weights are not on this machine.
         """
         from pokesim.embedders.words.vectors import word_vectors  # a photo needs none
 
+        record = self._manifest.embedder
         with span("embed"):
-            rows = word_vectors(self._manifest.embedder, word)
+            rows = word_vectors(record, word)
+        if not record.normalized and not spec_of(record.name).pair:
+            raise UsageError(
+                "Words need an index of vectors of length 1; build it again with --normalize "
+                "--rebuild."
+            )
         projection = self._reader.projection
         return projection.apply(rows) if projection else rows
 

@@ -98,6 +98,25 @@ def test_a_learned_metric_projects_words_too(folder, general, samples, tmp_path)
         assert [one.id for one in index.query(words="dog", k=4)] == ids[:4].tolist()
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_network_alone_knows_words_if_its_vectors_have_length_1(
+    general, samples, tmp_path, normalize
+):
+    few = tmp_path / "images"
+    few.mkdir()
+    for name in PHOTOGRAPHED[:3]:
+        shutil.copy(samples.photos / f"{name}.jpg", few)
+    made = {"embedder": "efficientnet_lite0", "normalize": normalize}
+    pokesim.build_index(few, tmp_path / "index", **made)
+    with pokesim.open_index(tmp_path / "index") as index:
+        if normalize:
+            ids, _ = expected(index, word_vectors(index.manifest.embedder, "teddy"))
+            assert [one.id for one in index.query(words="teddy")] == ids.tolist()
+        else:
+            with pytest.raises(UsageError, match="build it again with --normalize --rebuild"):
+                index.query(words="teddy")
+
+
 @pytest.mark.parametrize(
     "options",
     [
