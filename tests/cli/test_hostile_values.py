@@ -17,7 +17,7 @@ TEXTS = ("", "²", "nan", "-1", "9" * 5000, "x" * 300, "a" * 300 + "/b", "\x1b[3
 
 # Of each command: arguments with which it runs, quickly.
 BASES = {
-    "build-index": (["images"], ["-i", "index"]),
+    "build-index": (["images"], ["-i", "index", "--embedder", "compact"]),
     "query": (["images/{0}.webp"], ["-i", "index", "-k", "1"]),
     "serve": ([], ["-i", "nowhere"]),
     "mcp": ([], ["-i", "nowhere"]),
