@@ -124,18 +124,18 @@ def test_positions_of_resnet50_are_shifted_by_half_a_cell(samples, some, seeded_
         some, tmp_path, embedder="resnet50", weights=seeded_weights("ResNet50", False)
     )
     photo = Image.open(samples.photos / "brumbel.jpg").convert("RGB").resize((224, 224))
-    stripes = np.arange(0, 224, 16)
+    stripes = np.arange(0, 224, 8)
     with pokesim.open_index(tmp_path) as index:
         plain = index.explain(photo, some / "brumbel.webp")
         changes = []
         for x in stripes:
             changed = np.array(photo)
-            changed[:, x : x + 16] ^= 255
+            changed[:, x : x + 8] ^= 255
             found = index.explain(Image.fromarray(changed), some / "brumbel.webp").photo
             changes.append(np.square(found - plain.photo).sum(axis=0))
     seen = np.array(changes)  # (stripe, column)
     seen[seen < 0.1 * seen.max(axis=0)] = 0
-    centres = (stripes + 8) @ seen / seen.sum(axis=0) / 32 - (np.arange(7) + 0.5)
+    centres = (stripes + 4) @ seen / seen.sum(axis=0) / 32 - (np.arange(7) + 0.5)
     assert centres[1:-1] == pytest.approx(plain.shift, abs=0.25)
 
 
