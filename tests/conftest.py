@@ -2,6 +2,12 @@
 
 import itertools
 import os
+
+# Read when a process starts. The cores have enough to do: OpenBLAS's threads would only spin. And
+# thousands of processes must not each compile what they import.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import shutil
 import signal
 import subprocess
@@ -73,8 +79,11 @@ def general(shared: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
-def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
-    """Return a function (Keras class, with classifier?) → weights file; first use writes all."""
+def seeded_weights(samples: Samples, shared: Path) -> Callable[[str, bool], Path]:
+    """Return a function (Keras class, with classifier?) → weights file; first use writes all.
+
+    Beside each is what Keras makes of the first three photos, float32 (3, dimension): `….h5.npy`.
+    """
     folder = shared / "weights"
     folder.mkdir(exist_ok=True)
 
@@ -84,10 +93,11 @@ def seeded_weights(shared: Path) -> Callable[[str, bool], Path]:
     def make(keras_class: str, top: bool = False) -> Path:
         with FileLock(folder / "lock"):
             if not path_of(keras_class, top).exists():  # all at once: importing Keras takes long
-                sources = [spec.keras for spec in CATALOG.values() if spec.keras]
-                kinds = [(source.class_name, source.classifier) for source in sources]
-                files = [(name, "top" * top, path_of(name, top)) for name, top in kinds]
-                command = [sys.executable, "-c", SEEDED, *itertools.chain(*files)]
+                specs = [(spec.name, spec.keras) for spec in CATALOG.values() if spec.keras]
+                files = [
+                    (name, path_of(source.class_name, source.classifier)) for name, source in specs
+                ]
+                command = [sys.executable, "-c", SEEDED, samples.photos, *itertools.chain(*files)]
                 subprocess.run(command, check=True, capture_output=True)
         return path_of(keras_class, top)
 

@@ -62,6 +62,13 @@ class _LogFormatter(logging.Formatter):
 class _Results:
     """Standard output, for data: unchanged in a file or a pipe, escaped on a terminal."""
 
+    @property
+    def width(self) -> int | None:
+        """The width of a line, in cells, if it is a terminal."""
+        import shutil
+
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
     def write(self, text: str, /) -> None:
         """Write a text. Raises PokesimError if that fails."""
         with _failure_reported():

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """A stream that text is written to."""
 
+    @property
+    def width(self) -> int | None:
+        """The width of a line, in cells, if it is a terminal."""
+
     def write(self, text: str, /) -> object:
         """Write a text."""
 
@@ -164,7 +168,9 @@ def _write_table(answers: Iterator[Answer], out: Output, extra: Sequence[str]) -
             if answer.matches
             else query_name(answer)
         )
-        out.write(f"{gap}{plain(title)}\n{columns(rows, right=(0, 2, 3))}\n")
+        texts = 1, *range(4, 4 + len(extra))  # not the path, which people copy
+        table = columns(rows, right=(0, 2, 3), shorten=texts, width=out.width)
+        out.write(f"{gap}{plain(title)}\n{table}\n")
 
 
 def _write_json(answers: Iterator[Answer], out: Output, _: Sequence[str]) -> None:

@@ -17,6 +17,9 @@ _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\udc80-\udc9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
+_NARROWEST = 12
+"""The fewest cells of a terminal that a column is narrowed to."""
+
 
 class TableFormat(StrEnum):
     """The formats of a report."""
@@ -62,21 +65,54 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+def columns(
+    rows: Sequence[Sequence[str]],
+    right: Sequence[int] = (),
+    *,
+    shorten: Sequence[int] = (),
+    width: int | None = None,
+) -> str:
     """Lay out rows in columns, two spaces apart; the first row is the heading.
 
     Args:
         rows: the cells; all rows have the same length.
         right: the columns to align to the right, such as numbers.
+        shorten: the columns that may be cut, with "…", for a line to fit.
+        width: the width of a line, in cells of a terminal; None for no limit.
     """
     rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(_width(row[at]) for row in rows) for at in range(len(rows[0]))]
+    if width is not None:
+        widths = _narrowed(widths, shorten, width - 2 * (len(widths) - 1))
+        rows = [[_cut(cell, most) for cell, most in zip(row, widths, strict=True)] for row in rows]
     lines = []
     for row in rows:
         gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
         cells = (gaps[at] + cell if at in right else cell + gaps[at] for at, cell in enumerate(row))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _narrowed(widths: Sequence[int], shorten: Sequence[int], total: int) -> list[int]:
+    """Narrow the widest of some columns until all fit in ``total``, or are at their narrowest."""
+    narrowed = list(widths)
+    while sum(narrowed) > total and shorten:
+        widest = max(shorten, key=narrowed.__getitem__)
+        if narrowed[widest] <= _NARROWEST:
+            break
+        narrowed[widest] -= 1
+    return narrowed
+
+
+def _cut(text: str, width: int) -> str:
+    """Cut a text to a width on a terminal, with "…" at its end."""
+    if _width(text) <= width:
+        return text
+    if text.isascii():
+        return f"{text[: width - 1].rstrip()}…"
+    from rich.cells import set_cell_size
+
+    return f"{set_cell_size(text, width - 1).rstrip()}…"
 
 
 def _width(text: str) -> int:

@@ -32,7 +32,7 @@ from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.params import item_of, search_request_of, word_request_of
+from pokesim.web.params import item_of, search_request_of, truth_of, word_request_of
 from pokesim.web.responses import JsonResponse, RequestError, disposition
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -165,7 +165,7 @@ class _Api:
         """Draw where a photo, or a picture of the index, and one of its matches are alike."""
         if {"with", "without"} & request.query_params.keys():
             raise RequestError(400, "Only one photo is explained: leave out with and without.")
-        shown = request.query_params.get("item")
+        shown, is_dark = request.query_params.get("item"), truth_of(request, "dark")
         async with self._result(request, shown, drawn=True) as found:
             item = item_of(
                 found.asked.index, request, request.query_params.get("match", ""), "match_sha256"
@@ -174,7 +174,9 @@ class _Api:
             if not matches:
                 raise RequestError(404, "This picture is not among the matches.")
             answer = replace(found.answer, matches=matches)
-            return await self._drawn("pokesim-why", answer, partial(_explained, found, answer))
+            return await self._drawn(
+                "pokesim-why", answer, partial(_explained, found, answer, is_dark)
+            )
 
     async def _named(self, request: Request, words: str) -> SearchResult:
         return await self._service.named(word_request_of(self._service.index, request), words)
@@ -226,9 +228,10 @@ def _addresses(item: Item) -> dict[str, Any]:
     }
 
 
-def _explained(found: SearchResult, answer: Answer) -> Image.Image:
+def _explained(found: SearchResult, answer: Answer, is_dark: bool) -> Image.Image:
     assert found.embedded is not None  # /api/explain takes no word
-    return card(answer, found.asked.index.explain(found.embedded, answer.matches[0].path))
+    explanation = found.asked.index.explain(found.embedded, answer.matches[0].path)
+    return card(answer, explanation, is_dark=is_dark)
 
 
 def _info(index: Index, name: str) -> dict[str, Any]:

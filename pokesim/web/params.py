@@ -121,12 +121,17 @@ def query_options_of(request: Request) -> QueryOptions:
         int(k),
         params.get("where"),
         params.get("label", AUTO),
-        _truth_of(request, "group"),
-        exclude_self=_truth_of(request, "exclude_self"),
+        truth_of(request, "group"),
+        exclude_self=truth_of(request, "exclude_self"),
     )
 
 
-def _truth_of(request: Request, name: str) -> bool:
+def truth_of(request: Request, name: str) -> bool:
+    """Return a parameter that is true or false, which it is if it is left out.
+
+    Raises:
+        RequestError: it is neither.
+    """
     given = request.query_params.get(name, "false")
     if given not in ("true", "false"):
         raise RequestError(400, f"{name} must be true or false.")

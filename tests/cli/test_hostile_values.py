@@ -11,13 +11,15 @@ import pokesim
 from pokesim.cli import app
 from pokesim.samples import CREATURES
 
+COMMAND = get_command(app)
+
 FLOATS = ("nan", "inf", "-inf", "1e999", "-1", "1e308", "5e-324")
 INTEGERS = ("²", "1000000000000", "9" * 5000, "9" * 18, "-1", "1_0", "1.5", "nan")
 TEXTS = ("", "²", "nan", "-1", "9" * 5000, "x" * 300, "a" * 300 + "/b", "\x1b[31m", "\udcff", "*")
 
 # Of each command: arguments with which it runs, quickly.
 BASES = {
-    "build-index": (["images"], ["-i", "index"]),
+    "build-index": (["images"], ["-i", "index", "--embedder", "compact"]),
     "query": (["images/{0}.webp"], ["-i", "index", "-k", "1"]),
     "serve": ([], ["-i", "nowhere"]),
     "mcp": ([], ["-i", "nowhere"]),
@@ -56,7 +58,7 @@ def home(samples, tmp_path_factory):
 
 
 def params_of(name):
-    command = get_command(app)
+    command = COMMAND
     for word in name.split():
         command = command.commands[word]
     return command.params
@@ -90,7 +92,7 @@ def args_with(name, param, value):
 
 
 def test_each_command_is_tried():
-    commands = get_command(app).commands
+    commands = COMMAND.commands
     assert {name.split()[0] for name in BASES} == set(commands)
 
 
@@ -100,6 +102,8 @@ def test_any_value_is_one_sentence_or_a_result(home, monkeypatch, tmp_path, name
     monkeypatch.chdir(tmp_path / "home")
     monkeypatch.setenv("POKESIM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "watchfiles", None)  # else `watch` does not end
+    # Building the command line takes longer than most of these commands.
+    monkeypatch.setattr("typer.testing._get_command", lambda _: COMMAND)
     for value in values_for(param):
         done = CliRunner().invoke(app, args_with(name, param, value))
         about = (name, param.opts[0], value[:40], done.output[-600:], done.exception)

@@ -79,14 +79,17 @@ def pristine(samples, general, tmp_path_factory):
     exported = general.parts[0].path
     for path in (exported, exported.with_suffix(".json")):
         shutil.copy(path, home / "cache/models")
-    shown = {"images": CREATURES[:60], "kaggle": CREATURES[:60], "scans": PHOTOGRAPHED[:5]}
-    for folder, names in (shown | {"Pictures": PHOTOGRAPHED}).items():
+    some = {*CREATURES[:20], "hootle"}
+    shown = {"images": some, "kaggle": some, "scans": PHOTOGRAPHED[:4]}
+    for folder, names in (shown | {"Pictures": PHOTOGRAPHED[:12]}).items():
         (home / folder).mkdir()
-        for name in {*names, "brumbel"}:
+        for name in names:
             shutil.copy(samples.images / f"{name}.webp", home / folder)
     shutil.copy(samples.images / "brumbel.webp", home / "Pictures/copy.webp")
     for folder in ("photos", "dev"):
-        shutil.copytree(samples.photos, home / folder)
+        (home / folder).mkdir()
+        for name in PHOTOGRAPHED[:5]:
+            shutil.copy(samples.photos / f"{name}.jpg", home / folder)
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
         shutil.copy(samples.photos / "brumbel.jpg", home / name)
     with (home / "pokemon.csv").open("w", newline="") as file:

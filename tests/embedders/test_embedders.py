@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,32 +18,17 @@ from pokesim.images import pixels_of
 
 KERAS = [spec for spec in CATALOG.values() if spec.keras]
 
-# Runs the Keras model itself, with pixels and vectors passed as .npy files.
-_REFERENCE = """
-import sys, pathlib, numpy as np
-from pokesim.embedders.catalog import spec_of
-from pokesim.embedders.keras_export import build
-name, weights, pixels, out = sys.argv[1:]
-model = build(spec_of(name), pathlib.Path(weights))
-np.save(out, model.predict(np.load(pixels).astype("float32"), batch_size=4, verbose=0))
-"""
-
 
 @pytest.mark.parametrize("spec", KERAS, ids=lambda spec: spec.name)
-def test_an_exported_network_gives_the_vectors_of_keras(spec, seeded_weights, samples, tmp_path):
+def test_an_exported_network_gives_the_vectors_of_keras(spec, seeded_weights, samples):
     weights = seeded_weights(spec.keras.class_name, spec.keras.classifier)
-    pictures = sorted(samples.photos.iterdir())[:6]
+    pictures = sorted(samples.photos.iterdir())[:3]
     pixels = np.stack([pixels_of(path, spec.side) for path in pictures])
     model = prepare_model(spec.name, weights)
     vectors = LiteRTEmbedder(model.path).embed(pixels)
-    assert vectors.shape == (6, spec.dimension)
+    assert vectors.shape == (3, spec.dimension)
 
-    np.save(tmp_path / "pixels.npy", pixels)
-    files = [weights, tmp_path / "pixels.npy", tmp_path / "out.npy"]
-    subprocess.run(
-        [sys.executable, "-c", _REFERENCE, spec.name, *files], check=True, capture_output=True
-    )
-    expected = np.load(tmp_path / "out.npy")
+    expected = np.load(f"{weights}.npy")
     cosines = np.sum(vectors * expected, 1) / (
         np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
     )

@@ -40,7 +40,7 @@ def assert_adds_up(index, photo, k=2):
 
 
 @given(noise=st.integers(0, 2**32 - 1), width=st.integers(1, 300), height=st.integers(1, 300))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_contributions_sum_to_the_similarity_of_any_picture(index_path, noise, width, height):
     cells = np.random.default_rng(noise).integers(0, 256, (7, 7, 3), np.uint8)
     with pokesim.open_index(index_path) as index:

@@ -1,15 +1,19 @@
-"""`query --show` draws pictures on a terminal in the way that the terminal understands."""
+"""A terminal: `query --show` draws pictures as it understands, and rows are as wide as it is."""
 
 import base64
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import termios
 
 import pytest
 from PIL import Image
+from rich.cells import cell_len
+
+import pokesim
 
 QUERY_SIXELS, QUERY_KITTY = rb"\x1b\[c", rb"\x1b_Gi=(\d+)[^\x1b]*a=q[^\x1b]*\x1b\\"
 
@@ -18,11 +22,11 @@ QUERY_SIXELS, QUERY_KITTY = rb"\x1b\[c", rb"\x1b_Gi=(\d+)[^\x1b]*a=q[^\x1b]*\x1b
 def show(index_path, samples):
     """A function that queries with five matches, and returns what the terminal gets."""
 
-    def run(answer=lambda asked: None, *, columns=80):
+    def run(answer=lambda asked: None, *, columns=80, index=index_path, options=("--show",)):
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (40, columns))
         photo = samples.photos / "brumbel.jpg"
-        command = ["query", photo, "-k", "5", "--index", index_path, "--show"]
+        command = ["query", photo, "-k", "5", "--index", index, *options]
         process = subprocess.Popen(
             [sys.executable, "-m", "pokesim", *map(str, command)],
             stdin=theirs,
@@ -91,3 +95,19 @@ def test_pictures_as_sixels(show):
         defined = set(re.findall(r"#(\d+);", colours))
         assert set(re.findall(r"#(\d+)", data)) <= defined
         assert len(defined) > 100
+
+
+@pytest.mark.parametrize("note", ["a long note of many words " * 9, "很长的笔记" * 40])
+def test_a_row_is_cut_to_the_width_of_a_terminal_only(show, run, samples, tmp_path, note):
+    (tmp_path / "some").mkdir()
+    shutil.copy(samples.images / "brumbel.webp", tmp_path / "some")
+    (tmp_path / "notes.csv").write_text(f"Name,Note\nbrumbel,{note}\n", encoding="utf-8")
+    index, table = tmp_path / "index", tmp_path / "notes.csv"
+    pokesim.build_index(tmp_path / "some", index, embedder="compact", metadata=table)
+    path = str(tmp_path / "some" / "brumbel.webp")
+    width = len(path) + 70
+    *_, row = show(columns=width, index=index, options=()).splitlines()
+    assert row.endswith(f"…  {path}")
+    assert note[:7] in row
+    assert width - 2 <= cell_len(row) <= width
+    assert note.strip() in run("query", samples.photos / "brumbel.jpg", "-i", index).stdout

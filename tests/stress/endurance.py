@@ -426,8 +426,8 @@ def seeded(home: Path) -> Path:
     """Make a weights file without network access."""
     from support.weights import SEEDED
 
-    path = home / "seeded.weights.h5"
-    made = [sys.executable, "-c", SEEDED, "MobileNetV2", "", str(path)]
+    path, photos = home / "seeded.weights.h5", builtin_samples().photos
+    made = [sys.executable, "-c", SEEDED, str(photos), "mobilenet_v2", str(path)]
     subprocess.run(made, check=True, capture_output=True)
     return path
 

@@ -18,6 +18,7 @@ REJECTED = [
     ("GET", f"/api/items/{'9' * 5_000}/similar", None, 404, "There is no such picture"),
     ("POST", "/api/search", b"P3 9 9 255\n" + b"1 " * 243, 400, "not a JPEG, PNG, WebP, GIF"),
     ("POST", "/api/search?group=yes", b"x", 400, "group must be true or false."),
+    ("POST", "/api/explain?match=0&dark=1", b"x", 400, "dark must be true or false."),
     ("POST", "/api/search?exclude_self=1", b"x", 400, "exclude_self must be true or false."),
     ("GET", "/api/zip", None, 400, "Name from 1 to 100 pictures: picture=ID."),
     ("GET", "/api/zip?picture=1" + "&picture=2" * 99 + "&picture=../2", None, 400, "ID:SHA256."),

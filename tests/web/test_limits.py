@@ -95,10 +95,10 @@ def slow_jpeg():
 def test_slow_photos_do_not_delay_others(described, photos):
     """Those in pure Python are refused; slow headers leave the processor to the others."""
     plain = b"P3 1200 1200 255\n" + b"1 " * 2_500_000
-    hasty = "import pokesim.web.batching as b; b.READ_SECONDS = 2;" + START
+    hasty = "import pokesim.web.batching as b; b.READ_SECONDS = 1;" + START
     with serving(described, start=hasty) as server, ThreadPoolExecutor(12) as pool:
         assert server.post("/api/search", photos[0]).status == 200
-        slow = [pool.submit(server.post, "/api/search", data) for data in 3 * [plain, slow_jpeg()]]
+        slow = [pool.submit(server.post, "/api/search", data) for data in 2 * [plain, slow_jpeg()]]
         answered = 0
         while not all(job.done() for job in slow):
             reply = server.post("/api/search", photos[answered % len(photos)])
@@ -106,7 +106,7 @@ def test_slow_photos_do_not_delay_others(described, photos):
             answered += 1
         statuses = {job.result().status for job in slow}
         assert statuses <= {400, 503}
-        assert answered > 10  # in the seconds that the slow ones take
+        assert answered > 4  # in the seconds that the slow ones take
         assert server.post("/api/search", photos[0]).status == 200
 
 

@@ -23,6 +23,12 @@ from support.serving import serving
 
 import pokesim
 
+CORNER = """(image) => {
+    const drawn = new OffscreenCanvas(9, 9).getContext("2d");
+    drawn.drawImage(image, 0, 0);
+    return [...drawn.getImageData(5, 5, 1, 1).data.slice(0, 3)];
+}"""
+
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -190,9 +196,12 @@ def test_the_card_is_downloaded(open_page, samples, tmp_path):
         page.locator(".one a").first.click()
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_explanation(open_page, samples, tmp_path, size):
-    page = open_page(size)
+@pytest.mark.parametrize(
+    ("size", "scheme", "ground"),
+    [("desk", "dark", [34, 37, 46]), ("phone", "light", [244, 241, 234])],
+)
+def test_the_explanation(open_page, samples, tmp_path, size, scheme, ground):
+    page = open_page(size, scheme)
     page.set_input_files("#choose", samples.photos / "brumbel.jpg")
     best(page)
     button, picture = page.locator("#explain"), page.locator("#explained img")
@@ -201,7 +210,8 @@ def test_the_explanation(open_page, samples, tmp_path, size):
         page.locator(f"#explain[aria-expanded={expanded}]").wait_for()
         assert picture.is_visible() == (expanded == "true")
     assert picture.evaluate("image => image.naturalWidth") == 1200
-    keep(page, f"explained-{size}", tmp_path)
+    assert picture.evaluate(CORNER) == ground
+    keep(page, f"explained-{size}-{scheme}", tmp_path)
     page.locator(".one a").first.click()
     searched_with(page, "waddlo")
     assert picture.is_hidden()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +26,23 @@ ACCENT = "#e4572e"
 
 MAT = "#e9e5dc"
 """Around a picture that does not fill its tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of a card: its ground, its text, a bar and what fills it, and a mat."""
+
+    paper: str
+    ink: str
+    grey: str
+    bar: str
+    accent: str
+    mat: str
+
+
+LIGHT = Palette(PAPER, INK, GREY, BAR, ACCENT, MAT)
+
+DARK = Palette("#22252e", "#f3f0e8", "#a9aebd", "#393e4b", "#ff7d52", "#17191f")
 
 # Share of a picture that must stay visible for it to fill a tile. On a large tile, 3:2 on 5:4 keeps
 # 0.83; on a small one, where a mat would leave little to see, 4:3 on a square keeps 0.75.
@@ -55,10 +73,11 @@ def paste(
     *,
     must_exist: bool = False,
     whole: bool = False,
+    mat: str = MAT,
 ) -> None:
     """Draw a picture into a box with rounded corners; see `tile`."""
     left, top, right, bottom = box
-    drawn = tile(source, right - left, bottom - top, must_exist=must_exist, whole=whole)
+    drawn = tile(source, right - left, bottom - top, must_exist=must_exist, whole=whole, mat=mat)
     radius = min(14, min(drawn.size) // 6)
     canvas.paste(drawn, (left, top), rounded(*drawn.size, radius))
 
@@ -77,6 +96,7 @@ def tile(
     *,
     must_exist: bool = False,
     whole: bool = False,
+    mat: str = MAT,
     is_clear: bool = False,
 ) -> Image.Image:
     """Draw a picture in proportion, centred on a tile of the given size in pixels.
@@ -91,6 +111,7 @@ def tile(
         height: height of the tile in pixels.
         must_exist: raise if the picture cannot be read; otherwise, the tile is then empty.
         whole: show all of the picture, its margin included, on the mat if it does not fit.
+        mat: the colour of the mat.
         is_clear: leave the mat transparent, for a page that is light or dark.
 
     Returns:
@@ -115,7 +136,7 @@ def tile(
     scale = max(scales) if fills else min(scales)
     size = (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
     picture = picture.resize(size, Image.Resampling.LANCZOS)
-    canvas = _mat(width, height, ground or (None if is_clear else MAT))
+    canvas = _mat(width, height, ground or (None if is_clear else mat))
     canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return canvas
 

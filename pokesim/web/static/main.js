@@ -270,7 +270,8 @@ async function explain({ currentTarget: button }) {
   if (!figure.hidden) return closeExplanation();
   return whileBusy(button, async () => {
     const { query, answer: { matches: [best] } } = shown;
-    const { body } = await load("explain", { match: best.id, match_sha256: best.sha256 });
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const { body } = await load("explain", { match: best.id, match_sha256: best.sha256, dark });
     figure.querySelector("img").src = URL.createObjectURL(body);
     figure.querySelector("img").alt = `Heat maps of ${pictureOf(query)[0]} and ${best.label}`;
     figure.querySelector("figcaption").textContent = "The redder an area, the more it adds to the similarity.";
