@@ -12,7 +12,7 @@ from pokesim.index.vectors.candidates import CandidateIndex
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.selector import IdSelector
 
-# From this many queries on, one scan with matrix products is faster than Panorama for each query.
+# From this many queries on, one scan with matrix products is faster than codes for each query.
 _MANY = 64
 
 # Selected rows per matrix product.
