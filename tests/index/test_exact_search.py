@@ -45,6 +45,43 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
     np.testing.assert_array_equal(one_d[0], D[-1])
 
 
+def adversarial(kind, count, dimension, rng):
+    """Return vectors and queries for which bounds from 8 bits a coordinate tell little."""
+    xb = rng.standard_normal((count, dimension))
+    xq = rng.standard_normal((6, dimension))
+    match kind:
+        case "a shell":  # all as far from the first query, up to what float32 tells apart
+            xb = xq[0] + xb / np.linalg.norm(xb, axis=1, keepdims=True)
+            xb *= 1 + 1e-7 * rng.standard_normal((count, 1))
+        case "lengths":  # from tiny to huge, so the step size suits few
+            xb *= 10.0 ** rng.uniform(-6, 6, (count, 1))
+            xq *= 10.0 ** np.arange(-6, 12, 3)[:, None]
+        case "an outlier":
+            xb[count // 2] *= 1e4
+        case "dropped":  # what differs is in the directions that vary least
+            xb[:, :-8] = np.exp(-np.arange(dimension - 8) / 9) * xb[:, :-8].round()
+            xb[:, -8:] *= 1e-3
+            xq = xb[:6] + 1e-4 * xq
+        case "far":  # queries from far away, and among few different vectors
+            xb = xb[rng.integers(0, 40, count)]
+            xq *= 1e9
+    return xb.astype(np.float32), xq.astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(["a shell", "lengths", "an outlier", "dropped", "far"]),
+    seed=st.integers(0, 2**32 - 1),
+    dimension=st.sampled_from([16, 64, 100, 200]),
+    k=st.sampled_from([1, 10, 700]),
+)
+def test_bounds_hold_for_adversarial_vectors(tmp_path_factory, kind, seed, dimension, k):
+    xb, xq = adversarial(kind, 1000, dimension, np.random.default_rng(seed))
+    with index_of(tmp_path_factory.mktemp("index"), xb, "pca8") as index:
+        _, found = index.search(xq, k)
+    np.testing.assert_array_equal(found, brute_force(xb, xq, k)[1])
+
+
 @pytest.mark.parametrize("search", ["flat", "pca8"])
 def test_thousands_of_equal_pictures_are_in_the_order_of_ids(tmp_path, search):
     xb = np.ones((5000, 16), np.float32)
