@@ -68,11 +68,11 @@ _MAX_SAMPLE = 20_000
 
 _QUERIES, _MAX_BASE = 64, 5_000  # vectors of the index that choose the number of coordinates
 
-_RANK, _FARTHER = 10, 1.1  # the neighbour of theirs that is sought, and how much farther away
+_RANK, _FARTHER = 10, 1.15  # the neighbour of theirs that is sought, and how much farther away
 
 _RADIUS = 0.0125  # of the root mean square length, about the radius of 127 levels in 5.5 deviations
 
-_COMPARING = 20  # how much longer comparing a coordinate takes than scanning one
+_COMPARING = 40  # how much longer comparing a coordinate takes than scanning one
 
 _SUMMED = 256  # products that are added up in float32, the others in float64
 
