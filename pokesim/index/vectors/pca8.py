@@ -1,0 +1,335 @@
+"""``search.faiss`` of a ``pca8`` index: exact, while reading an eighth of the vectors or less.
+
+Each vector is stored a second time, as its first coordinates after a rotation to the principal
+directions, in 8 bits each. A rotation and the loss of coordinates make no distance longer, and the
+rounding moves no vector by more than a distance r that is measured when the file is written. So
+every vector whose code is farther from a query than its k-th nearest vector by more than r is
+certainly farther; the few others are compared by the vectors themselves. The rotation spreads the
+variance evenly among the coordinates that are kept, since all have one step size.
+
+The idea of certain bounds from quantised vectors is that of the VA-file (Weber, Schek and Blott,
+"A Quantitative Analysis and Performance Study for Similarity-Search Methods in High-Dimensional
+Spaces", VLDB 1998).
+
+`faiss.read_index` opens the file. FAISS itself writes it only from memory and reads all of it into
+memory, so we stream it when writing and memory-map it when reading. Layout (little-endian), after
+faiss/impl/index_write.cpp, of an IndexScalarQuantizer of QT_8bit_direct_signed:
+
+    "IxSQ"  int32 h  int64 n  int64 2**20  int64 2**20  uint8 trained  int32 metric
+    int32 8  int32 0  float32 0  uint64 h  uint64 h  uint64 0  uint64 n·h
+    uint8 codes (n, h), each more by 128
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
+from pokesim.index.vectors.knn import merge_nearest
+from pokesim.index.vectors.mapped_file import MappedFile
+from pokesim.index.vectors.selector import IdSelector
+from pokesim.metric import load_matrix, save_matrix
+from pokesim.threads import usable_cores
+
+SEARCH_FILE = "search.faiss"
+
+ROTATION_FILE = "rotation.npy"
+"""Float32 (d + 3, h): the step size and r, each at the start of a row; the rotated mean; the
+directions as columns."""
+
+_HEADER = struct.Struct("<4siqqqBiiifQQQQ")
+
+_METRIC_L2, _EIGHT_BIT_SIGNED = 1, 8
+
+_LEVELS = 127  # of a coordinate, in either direction
+
+_WIDTH = 64  # the number of coordinates is a multiple of it: whole cache lines are scanned fastest
+
+_MAX_K = 1024
+
+_FARTHEST = 1e6  # a coordinate of a query, in steps: its square is far below the largest float32
+
+_NOMINEES, _FIRST = 512, 32  # the nearest codes: eight times as many if that may not be all; those
+# that are compared first
+
+_TOO_MANY = 0.05  # share of the vectors from which on all are scanned instead
+
+_BLOCK = 8192
+
+_MAX_SAMPLE = 20_000
+
+_QUERIES, _MAX_BASE = 64, 5_000  # vectors of the index that choose the number of coordinates
+
+_RANK, _FARTHER = 10, 1.15  # the neighbour of theirs that is sought, and how much farther away
+
+_RADIUS = 0.0125  # of the root mean square length, about the radius of 127 levels in 5.5 deviations
+
+_COMPARING = 40  # how much longer comparing a coordinate takes than scanning one
+
+_SUMMED = 256  # products that are added up in float32, the others in float64
+
+_ROUNDING = 2.0**-23
+
+Rows = NDArray[np.float32]
+
+Ids = NDArray[np.int64]
+
+
+class Pca8:
+    """The opened codes of an index's vectors; their file may be removed while it is used.
+
+    Attributes:
+        exact: True; its candidates are the true nearest, up to float32 rounding.
+        max_k: the most neighbours it can return for a query.
+    """
+
+    exact = True
+
+    def __init__(self, folder: Path, flat: FlatVectors) -> None:
+        """Memory-map the files; they are checked before FAISS uses them.
+
+        Raises:
+            ValueError: a file is not what `write_pca8` writes for such vectors.
+            OSError: a file is missing or cannot be read.
+        """
+        self._flat, self.max_k = flat, min(flat.ntotal, _MAX_K)
+        self._quantizer = _load(folder / ROTATION_FILE, flat.d)
+        self._file = MappedFile(folder / SEARCH_FILE)
+        data, head = self._file.held(), _header(flat.ntotal, self._quantizer.width)
+        size = flat.ntotal * self._quantizer.width
+        if bytes(data[: len(head)]) != head or len(data) != len(head) + size:
+            raise ValueError("its header or its size differs")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def candidates(self, xq: Rows, k: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared float32 distances, ascending, and ids, both (nq, k), of the nearest.
+
+        ``selector`` must select at least k vectors.
+        Raises CorruptIndexError if a file is truncated.
+        """
+        _held = self._file.held()
+        # Limiting a query to a box around all codes makes it no farther from any of them.
+        scaled = self._quantizer.scaled(xq.astype(np.float64)).clip(-_FARTHEST, _FARTHEST)
+        codes = scaled.astype(np.float32)
+        nominees = self._nominees(codes, max(_NOMINEES, 2 * k), selector)
+        found = [self._refined(*row, k, selector) for row in zip(xq, codes, *nominees, strict=True)]
+        return np.stack([D for D, _ in found]), np.stack([I for _, I in found])
+
+    def _nominees(self, codes: Rows, count: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared distances, ascending, and ids of the nearest codes, (nq, ≤ count)."""
+        count = min(count, len(selector))
+        parts = self._pool.map(lambda shard: shard.nearest(codes, count, selector), self._shards)
+        return merge_nearest(list(parts), count)
+
+    def _refined(
+        self, query: Rows, code: Rows, D: Rows, ids: Ids, k: int, selector: IdSelector
+    ) -> tuple[Rows, Ids]:
+        """Return the k nearest of a query (d,), given its code (h,) and the nearest codes."""
+        while True:
+            # The first ones give a bound, and few of the others are within it.
+            first = max(_FIRST, 2 * k)
+            distances = self._distances(query, ids[:first])
+            bound = self._quantizer.bound(code, np.partition(distances, k - 1)[k - 1])
+            if len(ids) == len(selector) or D[-1] > bound:
+                ids = ids[: max(first, int(np.searchsorted(D, bound, "right")))]
+                distances = np.concatenate([distances, self._distances(query, ids[first:])])
+                nearest = np.lexsort((ids, distances))[:k]
+                return distances[nearest], ids[nearest]
+            if len(ids) > _TOO_MANY * len(selector):
+                found = self._flat.search(query[None], k, selector.parameters())
+                return found[0][0], found[1][0]
+            (D,), (ids,) = self._nominees(code[None], 8 * len(ids), selector)
+
+    def _distances(self, query: Rows, ids: Ids) -> Rows:
+        """Return the squared distances of a query (d,) to vectors, float32 (n,)."""
+        distances = np.empty(len(ids), np.float32)
+        for start in range(0, len(ids), _BLOCK):
+            rows = self._flat.reconstruct_batch(ids[start : start + _BLOCK])
+            rows -= query
+            np.einsum("nd,nd->n", rows, rows, out=distances[start : start + _BLOCK])
+        return distances
+
+    @cached_property
+    def _shards(self) -> list[_Shard]:
+        """The codes, divided among the cores: FAISS searches one query on one core only."""
+        data = self._file.held()[_HEADER.size :].reshape(-1, self._quantizer.width)
+        share = 8 * math.ceil(len(data) / usable_cores() / 8)  # a selector has a bit for each
+        return [_Shard(data, start, share) for start in range(0, len(data), share)]
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(usable_cores(), "pokesim-search")
+
+
+class _Shard:
+    """A FAISS index over the mapped codes ``start`` to ``start + share``."""
+
+    def __init__(self, codes: NDArray[np.uint8], start: int, share: int) -> None:
+        import faiss
+
+        rows = codes[start : start + share]
+        self._start = start
+        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
+        index: Any = faiss.IndexScalarQuantizer(rows.shape[1], kind, faiss.METRIC_L2)
+        view: Any = faiss.MaybeOwnedVectorUInt8
+        no_owner = view().owner  # the memory map is ours, and outlives the index
+        index.codes = view.create_view(faiss.swig_ptr(rows), rows.size, no_owner)
+        index.ntotal = len(rows)
+        self._index = index
+
+    def nearest(self, codes: Rows, count: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared distances and ids, (nq, ≤ count); the largest float32 pads a short row."""
+        D, I = self._index.search(
+            codes, min(count, self._index.ntotal), params=selector.parameters(self._start)
+        )
+        return D, I + self._start
+
+
+class _Quantizer(NamedTuple):
+    """The map from vectors to codes.
+
+    Attributes:
+        step: the distance between two levels of a coordinate.
+        radius: no vector is farther than this from its code, after the rotation.
+        origin: float64 (h,), the rotated mean.
+        directions: float64 (d, h); as a matrix it makes no vector longer.
+    """
+
+    step: float
+    radius: float
+    origin: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @property
+    def width(self) -> int:
+        """The number of coordinates, h."""
+        return len(self.origin)
+
+    def scaled(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the coordinates of vectors (n, d), in steps, float64 (n, h)."""
+        scaled: NDArray[np.float64] = (x @ self.directions - self.origin) / self.step
+        return scaled
+
+    def scaled_quickly(self, x: Rows) -> tuple[NDArray[np.float64], float]:
+        """Return the coordinates as `scaled`, and how far from the true ones they may be."""
+        rotated = np.tile(-self.origin, (len(x), 1))
+        for start in range(0, x.shape[1], _SUMMED):
+            some = slice(start, start + _SUMMED)
+            rotated += x[:, some] @ self.directions[some].astype(np.float32)
+        length = float(np.linalg.norm(x.astype(np.float64), axis=1).max())
+        error = _SUMMED * _ROUNDING / 2 * math.sqrt(self.width) * length
+        return rotated / self.step, error / self.step
+
+    def bound(self, code: Rows, squared: float) -> float:
+        """Return a squared distance in steps that no code of a near enough vector exceeds.
+
+        Args:
+            code: a query in steps, (h,).
+            squared: the squared distance of near enough vectors to it.
+        """
+        # The query was rounded to float32, in which FAISS, and we, add up squares.
+        d, h = len(self.directions), self.width
+        distance = (math.sqrt(squared) * (1 + d * _ROUNDING) + self.radius) / self.step
+        distance += float(np.linalg.norm(code)) * _ROUNDING
+        return float(distance * distance * (1 + h * _ROUNDING))
+
+
+def write_pca8(folder: Path, flat: FlatVectors) -> None:
+    """Write the codes of a flat index's vectors, block by block.
+
+    Raises:
+        OSError: the disk is full, or the folder is not writable.
+    """
+    quantizer = _fitted(flat)
+    radius = 0.0
+    with (folder / SEARCH_FILE).open("wb") as file:
+        file.write(_header(flat.ntotal, quantizer.width))
+        for rows in rows_of(flat, _BLOCK):
+            scaled, error = quantizer.scaled_quickly(rows)
+            codes = np.rint(scaled).clip(-_LEVELS, _LEVELS)
+            radius = max(radius, float(np.linalg.norm(scaled - codes, axis=1).max()) + error)
+            file.write((codes + 128).astype(np.uint8).tobytes())
+    head = np.zeros((2, quantizer.width), np.float32)
+    rounded_up = np.nextafter(np.float32(radius * quantizer.step), np.float32(np.inf))
+    head[:, 0] = quantizer.step, rounded_up
+    matrix = np.vstack([head, quantizer.origin, quantizer.directions])
+    save_matrix(folder / ROTATION_FILE, matrix.astype(np.float32))
+
+
+def _fitted(flat: FlatVectors) -> _Quantizer:
+    """Return a quantizer for vectors, fitted to a sample; its radius is not known yet."""
+    x = spread(flat, _MAX_SAMPLE)
+    mean = x.mean(axis=0)
+    x -= mean
+    _, directions = np.linalg.eigh((x.T @ x).astype(np.float64))
+    directions = directions[:, ::-1]  # the strongest first
+    width = _width(x @ directions.astype(np.float32), flat.ntotal)
+    mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((width, width)))
+    # Shorter by more than rounding to float32 can make a vector longer.
+    kept = (directions[:, :width] @ mixing * (1 - 1e-5)).astype(np.float32)
+    step = np.float32(np.abs(x @ kept).max(initial=0) / _LEVELS)
+    origin = (mean @ kept).astype(np.float64)
+    return _Quantizer(float(step) or 1.0, 0.0, origin, kept.astype(np.float64))
+
+
+def _width(x: Rows, count: int) -> int:
+    """Return how many coordinates make a search among ``count`` vectors the quickest.
+
+    Fewer are scanned faster, but leave more vectors to compare.
+
+    Args:
+        x: a sample, (n, d), in the principal directions.
+        count: the number of all vectors.
+    """
+    queries = x[:: math.ceil(len(x) / _QUERIES)]
+    base = x[:: math.ceil(len(x) / _MAX_BASE)]
+    rank = min(math.ceil(_RANK * len(base) / count), len(base) - 1)
+    dimension = x.shape[1]
+    widths = [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]
+    squared = np.zeros((len(queries), len(base)), np.float32)
+    lengths = np.zeros(len(base), np.float32)
+    within, start = [], 0
+    for width in [*widths, dimension]:
+        q, b = queries[:, start:width], base[:, start:width]
+        added = np.square(b).sum(1)
+        squared += np.square(q).sum(1)[:, None] + added - 2 * q @ b.T
+        lengths += added
+        within.append(np.sqrt(squared.clip(0)) - _RADIUS * math.sqrt(lengths.mean()))
+        start = width
+    # A photo is farther from its nearest picture than a picture of the index, which is itself.
+    limits = _FARTHER * np.partition(np.sqrt(squared.clip(0)), rank, axis=1)[:, rank, None]
+    costs = [
+        width + _COMPARING * dimension * float((nearest <= limits).mean())
+        for width, nearest in zip(widths, within, strict=False)
+    ]
+    return int(widths[int(np.argmin(costs))])
+
+
+def _load(path: Path, dimension: int) -> _Quantizer:
+    """Read a quantizer. Raises ValueError if it is none for vectors of this dimension."""
+    matrix = load_matrix(path).astype(np.float64)
+    if len(matrix) != dimension + 3 or not 1 <= matrix.shape[1] <= dimension:
+        raise ValueError(f"{path.name} is of another dimension")
+    step, radius = matrix[:2, 0]
+    if not (step > 0 and radius >= 0):
+        raise ValueError(f"{path.name} holds no step size")
+    return _Quantizer(float(step), float(radius), matrix[2], matrix[3:])
+
+
+def _header(count: int, width: int) -> bytes:
+    reserved = 1 << 20
+    return _HEADER.pack(
+        b"IxSQ", width, count, reserved, reserved, 1, _METRIC_L2, _EIGHT_BIT_SIGNED, 0, 0.0,
+        width, width, 0, count * width,
+    )  # fmt: skip
