@@ -1,11 +1,11 @@
 """``search.faiss`` of a ``pca8`` index: exact, while reading an eighth of the vectors or less.
 
 Each vector is stored a second time, as its first coordinates after a rotation to the principal
-directions, in 8 bits each. A rotation and the loss of coordinates make no distance longer, and the
-rounding moves no vector by more than a distance r that is measured when the file is written. So
-every vector whose code is farther from a query than its k-th nearest vector by more than r is
-certainly farther; the few others are compared by the vectors themselves. The rotation spreads the
-variance evenly among the coordinates that are kept, since all have one step size.
+directions, and the length of the rest, in 8 bits each. Such coordinates make no distance longer,
+and the rounding moves no vector by more than a distance r that is measured when the file is
+written. So every vector whose code is farther from a query than its k-th nearest vector by more
+than r is certainly farther; the few others are compared by the vectors themselves. The rotation
+spreads the variance evenly among the coordinates that are kept, since all have one step size.
 
 The idea of certain bounds from quantised vectors is that of the VA-file (Weber, Schek and Blott,
 "A Quantitative Analysis and Performance Study for Similarity-Search Methods in High-Dimensional
@@ -42,8 +42,8 @@ from pokesim.threads import usable_cores
 SEARCH_FILE = "search.faiss"
 
 ROTATION_FILE = "rotation.npy"
-"""Float32 (d + 3, h): the step size and r, each at the start of a row; the rotated mean; the
-directions as columns."""
+"""Float32 (d + 3, h): the step size and r, each at the start of a row; what is subtracted from the
+coordinates; the directions as columns, and last the mean."""
 
 _HEADER = struct.Struct("<4siqqqBiiifQQQQ")
 
@@ -73,8 +73,6 @@ _RANK, _FARTHER = 10, 1.15  # the neighbour of theirs that is sought, and how mu
 _RADIUS = 0.0125  # of the root mean square length, about the radius of 127 levels in 5.5 deviations
 
 _COMPARING = 40  # how much longer comparing a coordinate takes than scanning one
-
-_SUMMED = 256  # products that are added up in float32, the others in float64
 
 _ROUNDING = 2.0**-23
 
@@ -120,7 +118,7 @@ class Pca8:
         """
         _held = self._file.held()
         # Limiting a query to a box around all codes makes it no farther from any of them.
-        scaled = self._quantizer.scaled(xq.astype(np.float64)).clip(-_FARTHEST, _FARTHEST)
+        scaled = self._quantizer.scaled(xq).clip(-_FARTHEST, _FARTHEST)
         codes = scaled.astype(np.float32)
         nominees = self._nominees(codes, max(_NOMINEES, 2 * k), selector)
         found = [self._refined(*row, k, selector) for row in zip(xq, codes, *nominees, strict=True)]
@@ -202,34 +200,25 @@ class _Quantizer(NamedTuple):
     Attributes:
         step: the distance between two levels of a coordinate.
         radius: no vector is farther than this from its code, after the rotation.
-        origin: float64 (h,), the rotated mean.
-        directions: float64 (d, h); as a matrix it makes no vector longer.
+        mean: float64 (d,).
+        directions: float64 (d, h - 1); as a matrix it makes no vector longer.
+        origin: float64 (h,), what is subtracted from the coordinates.
     """
 
     step: float
     radius: float
-    origin: NDArray[np.float64]
+    mean: NDArray[np.float64]
     directions: NDArray[np.float64]
+    origin: NDArray[np.float64]
 
     @property
     def width(self) -> int:
         """The number of coordinates, h."""
         return len(self.origin)
 
-    def scaled(self, x: NDArray[Any]) -> NDArray[np.float64]:
+    def scaled(self, x: Rows) -> NDArray[np.float64]:
         """Return the coordinates of vectors (n, d), in steps, float64 (n, h)."""
-        scaled: NDArray[np.float64] = (x @ self.directions - self.origin) / self.step
-        return scaled
-
-    def scaled_quickly(self, x: Rows) -> tuple[NDArray[np.float64], float]:
-        """Return the coordinates as `scaled`, and how far from the true ones they may be."""
-        rotated = np.tile(-self.origin, (len(x), 1))
-        for start in range(0, x.shape[1], _SUMMED):
-            some = slice(start, start + _SUMMED)
-            rotated += x[:, some] @ self.directions[some].astype(np.float32)
-        length = float(np.linalg.norm(x.astype(np.float64), axis=1).max())
-        error = _SUMMED * _ROUNDING / 2 * math.sqrt(self.width) * length
-        return rotated / self.step, error / self.step
+        return (_coordinates(x, self.mean, self.directions) - self.origin) / self.step
 
     def bound(self, code: Rows, squared: float) -> float:
         """Return a squared distance in steps that no code of a near enough vector exceeds.
@@ -256,31 +245,46 @@ def write_pca8(folder: Path, flat: FlatVectors) -> None:
     with (folder / SEARCH_FILE).open("wb") as file:
         file.write(_header(flat.ntotal, quantizer.width))
         for rows in rows_of(flat, _BLOCK):
-            scaled, error = quantizer.scaled_quickly(rows)
+            scaled = quantizer.scaled(rows)
             codes = np.rint(scaled).clip(-_LEVELS, _LEVELS)
-            radius = max(radius, float(np.linalg.norm(scaled - codes, axis=1).max()) + error)
+            radius = max(radius, float(np.linalg.norm(scaled - codes, axis=1).max()))
             file.write((codes + 128).astype(np.uint8).tobytes())
     head = np.zeros((2, quantizer.width), np.float32)
     rounded_up = np.nextafter(np.float32(radius * quantizer.step), np.float32(np.inf))
     head[:, 0] = quantizer.step, rounded_up
-    matrix = np.vstack([head, quantizer.origin, quantizer.directions])
+    columns = np.column_stack([quantizer.directions, quantizer.mean])
+    matrix = np.vstack([head, quantizer.origin, columns])
     save_matrix(folder / ROTATION_FILE, matrix.astype(np.float32))
+
+
+def _coordinates(
+    x: Rows, mean: NDArray[np.float64], directions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the coordinates of vectors (n, d), and the length of the rest, float64 (n, h)."""
+    centred = x - mean
+    kept = centred @ directions
+    rest = np.einsum("nd,nd->n", centred, centred) - np.einsum("nh,nh->n", kept, kept)
+    return np.column_stack([kept, np.sqrt(rest.clip(0))])
 
 
 def _fitted(flat: FlatVectors) -> _Quantizer:
     """Return a quantizer for vectors, fitted to a sample; its radius is not known yet."""
     x = spread(flat, _MAX_SAMPLE)
     mean = x.mean(axis=0)
-    x -= mean
-    _, directions = np.linalg.eigh((x.T @ x).astype(np.float64))
+    centred = x - mean
+    _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     directions = directions[:, ::-1]  # the strongest first
-    width = _width(x @ directions.astype(np.float32), flat.ntotal)
-    mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((width, width)))
+    width = _width(centred @ directions.astype(np.float32), flat.ntotal)
+    mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((width - 1, width - 1)))
     # Shorter by more than rounding to float32 can make a vector longer.
-    kept = (directions[:, :width] @ mixing * (1 - 1e-5)).astype(np.float32)
-    step = np.float32(np.abs(x @ kept).max(initial=0) / _LEVELS)
-    origin = (mean @ kept).astype(np.float64)
-    return _Quantizer(float(step) or 1.0, 0.0, origin, kept.astype(np.float64))
+    kept = (directions[:, : width - 1] @ mixing * (1 - 1e-5)).astype(np.float32)
+    found = _coordinates(x, mean.astype(np.float64), kept.astype(np.float64))
+    origin = np.zeros(width, np.float32)
+    origin[-1] = (found[:, -1].min() + found[:, -1].max()) / 2
+    step = np.float32(np.abs(found - origin).max(initial=0) / _LEVELS)
+    return _Quantizer(
+        float(step) or 1.0, 0.0, *(one.astype(np.float64) for one in (mean, kept, origin))
+    )
 
 
 def _width(x: Rows, count: int) -> int:
@@ -298,14 +302,17 @@ def _width(x: Rows, count: int) -> int:
     dimension = x.shape[1]
     widths = [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]
     squared = np.zeros((len(queries), len(base)), np.float32)
-    lengths = np.zeros(len(base), np.float32)
+    rest_q, rest = np.square(queries).sum(1), np.square(base).sum(1)
+    whole = float(rest.mean())
     within, start = [], 0
     for width in [*widths, dimension]:
         q, b = queries[:, start:width], base[:, start:width]
-        added = np.square(b).sum(1)
-        squared += np.square(q).sum(1)[:, None] + added - 2 * q @ b.T
-        lengths += added
-        within.append(np.sqrt(squared.clip(0)) - _RADIUS * math.sqrt(lengths.mean()))
+        squared_q, squared_b = np.square(q).sum(1), np.square(b).sum(1)
+        squared += squared_q[:, None] + squared_b - 2 * q @ b.T
+        rest_q, rest = (rest_q - squared_q).clip(0), (rest - squared_b).clip(0)
+        bounds = squared + np.square(np.sqrt(rest_q)[:, None] - np.sqrt(rest))
+        radius = _RADIUS * math.sqrt(max(whole - float(rest.mean()), 0))
+        within.append(np.sqrt(bounds.clip(0)) - radius)
         start = width
     # A photo is farther from its nearest picture than a picture of the index, which is itself.
     limits = _FARTHER * np.partition(np.sqrt(squared.clip(0)), rank, axis=1)[:, rank, None]
@@ -324,7 +331,7 @@ def _load(path: Path, dimension: int) -> _Quantizer:
     step, radius = matrix[:2, 0]
     if not (step > 0 and radius >= 0):
         raise ValueError(f"{path.name} holds no step size")
-    return _Quantizer(float(step), float(radius), matrix[2], matrix[3:])
+    return _Quantizer(float(step), float(radius), matrix[3:, -1], matrix[3:, :-1], matrix[2])
 
 
 def _header(count: int, width: int) -> bytes:
