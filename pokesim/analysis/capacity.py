@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pokesim.analysis.tune import DIMS
 from pokesim.embedders.catalog import DEFAULT, spec_of
 from pokesim.errors import UsageError
-from pokesim.index.vectors.candidates import PCA8_BYTES
+from pokesim.index.vectors.candidates import PCA_BYTES
 
 # Figures from tests/benchmarks/README.md, which `make bench` measures.
-SCAN_SPEED = 100_000 * 2048 * 4 / 0.092
-"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 92 ms."""
+SCAN_SPEED = 100_000 * 2048 * 4 / 0.084
+"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 84 ms."""
 
-PCA8_SHARE = 10 / 92
-"""Time of a search by 8-bit codes as a share of the scan's, for the same vectors."""
+PCA_SHARE = 10 / 84
+"""Time of a search by codes as a share of the scan's, for the same vectors."""
 
 CODES_SHARE = 0.25
 """The most that the codes take, as a share of the vectors' bytes."""
@@ -201,7 +201,7 @@ def _setups(count: int, dimension: int, dims: int, room: float) -> list[Setup]:
     kept = items + (base if dims < dimension else 0)
     tune = f"pokesim tune --dims {dims}, then " if dims < dimension else ""
     found = _exact_here("", tune, count, dims, kept, room)
-    if DIMS < dims == dimension and size >= PCA8_BYTES:
+    if DIMS < dims == dimension and size >= PCA_BYTES:
         then = f"pokesim tune --dims {DIMS}, then "
         found += _exact_here(f"tuned to {DIMS}, ", then, count, DIMS, items + base, room)[:1]
     if count >= 39 * CELLS:  # FAISS asks for 39 training vectors per cell
@@ -235,13 +235,13 @@ def _exact_here(
     fits, disk = size <= room, kept + size
     seconds, how = _scan(size)
     flat = Setup(f"{name}flat", f"{tune}--search flat", True, size, disk, seconds, how, fits)
-    if size < PCA8_BYTES:
+    if size < PCA_BYTES:
         return [flat]
-    codes = CODES_SHARE * size
-    seconds, how = _scan(size, PCA8_SHARE)
-    command = f"{tune}--search pca8"
-    pca8 = Setup(f"{name}pca8", command, True, codes, disk + codes, seconds, how, codes <= room)
-    return [pca8, flat]
+    codes = CODES_SHARE * size + 4 * dims**2  # and the rotation
+    seconds, how = _scan(size, PCA_SHARE)
+    command, memory = f"{tune}--search pca", size + codes
+    pca = Setup(f"{name}pca", command, True, memory, disk + codes, seconds, how, memory <= room)
+    return [pca, flat]
 
 
 def _scan(size: float, share: float = 1.0, machines: int = 1) -> tuple[float, str]:

@@ -248,7 +248,7 @@ def described(tmp_path_factory):
     folder = tmp_path_factory.mktemp("described")
     indexes = [
         described_index(folder / name, xb, rows, search)
-        for name, search in {"f": "flat", "p": "pca8", "a": "IVF16,Flat nprobe=1"}.items()
+        for name, search in {"f": "flat", "p": "pca", "a": "IVF16,Flat nprobe=1"}.items()
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pokesim.index.vectors.searcher._LARGE", 0)  # filtered codes are searched too

@@ -3,7 +3,7 @@
 A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine them.
 
 - ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
-- ``pca8``: exact; see `pca8`.
+- ``pca``: exact; see `pca`.
 - a FAISS factory string (see `factory`), such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its
   recall is measured when it is built. Parameters may follow: ``IVF1024,Flat nprobe=64``.
 """
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from pokesim.arguments import text
 from pokesim.errors import CorruptIndexError, PokesimError
-from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA8, SearchRecord
+from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, SearchRecord
 from pokesim.index.vectors.ann import (
     ApproximateIndex,
     last_words,
@@ -26,15 +26,15 @@ from pokesim.index.vectors.ann import (
 from pokesim.index.vectors.factory import parse_factory
 from pokesim.index.vectors.faiss_format import FormatError
 from pokesim.index.vectors.flat import VECTORS_FILE, FlatVectors
-from pokesim.index.vectors.pca8 import ROTATION_FILE, SEARCH_FILE, Pca8, write_pca8
+from pokesim.index.vectors.pca import ROTATION_FILE, SEARCH_FILE, PcaCodes, write_pca
 
-PCA8_BYTES = 64 << 20
-"""``auto`` chooses pca8 for vectors of this size or more; `make bench` shows where it wins."""
+PCA_BYTES = 64 << 20
+"""``auto`` chooses pca for vectors of this size or more; `make bench` shows where it wins."""
 
 CANDIDATE_FILES = frozenset((SEARCH_FILE, ROTATION_FILE))
 """The files that `build_candidates` writes, and can write again from the vectors."""
 
-CandidateIndex: TypeAlias = Pca8 | ApproximateIndex
+CandidateIndex: TypeAlias = PcaCodes | ApproximateIndex
 
 
 def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> CandidateIndex | None:
@@ -47,8 +47,8 @@ def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> Ca
     if record.used in (FLAT, PANORAMA):
         return None
     try:
-        if record.used == PCA8:
-            return Pca8(folder, flat)
+        if record.used == PCA:
+            return PcaCodes(folder, flat)
         return ApproximateIndex(folder, flat.ntotal, flat.d)
     except (ValueError, RuntimeError) as error:
         raise CorruptIndexError(
@@ -63,7 +63,7 @@ def check_search(requested: str, dimension: int) -> None:
     Raises:
         UsageError: FAISS cannot build such an index.
     """
-    if text("search", requested) not in (AUTO_SEARCH, FLAT, PCA8, PANORAMA):
+    if text("search", requested) not in (AUTO_SEARCH, FLAT, PCA, PANORAMA):
         parse_factory(requested, dimension)
 
 
@@ -78,13 +78,13 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
         requested = AUTO_SEARCH
     used = requested
     if requested == AUTO_SEARCH:
-        used = PCA8 if 4 * count * dimension >= PCA8_BYTES else FLAT
+        used = PCA if 4 * count * dimension >= PCA_BYTES else FLAT
     record = SearchRecord(requested, used)
     if used == FLAT:
         return record
     flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
-    if used == PCA8:
-        write_pca8(folder, flat)
+    if used == PCA:
+        write_pca(folder, flat)
         return record
     write_approximate(folder / SEARCH_FILE, flat, used)
     try:

@@ -32,7 +32,7 @@ DIMENSION = 16
 SEARCHES = {
     "flat": "flat",
     "described": "flat",
-    "pca8": "pca8",
+    "pca": "pca",
     "ivf": "IVF8,Flat",
     "ivf sparse": "IVF200,Flat",
     "ivf sq": "IVF8,SQ8",
@@ -42,7 +42,7 @@ SEARCHES = {
     "hnsw sq": "HNSW4,SQ8",
     "pq": "PQ4x4",
     "sq": "SQ4",
-    "pca": "PCA8,IVF8,Flat",
+    "pca ivf": "PCA8,IVF8,Flat",
     "opq": "OPQ4_8,PQ4x4",
     "rr": "RR8,Flat",
     "l2norm": "L2norm,Flat",
@@ -78,7 +78,7 @@ def _build(home: Path) -> None:
 def cases(home: Path) -> Iterator[Forgery]:
     """Yield every forgery of the indexes in a folder."""
     for kind, search in SEARCHES.items():
-        if search not in ("flat", "pca8"):
+        if search not in ("flat", "pca"):
             yield from _faiss_cases(kind, current(home / kind) / "search.faiss")
     yield from _plain_cases(home)
     yield from matrix_cases()
@@ -213,7 +213,7 @@ def _faiss_cases(kind: str, path: Path) -> Iterator[Forgery]:
 
 
 def _plain_cases(home: Path) -> Iterator[Forgery]:
-    for kind, name, head in (("flat", "vectors.faiss", 45), ("pca8", "search.faiss", 81)):
+    for kind, name, head in (("flat", "vectors.faiss", 45), ("pca", "search.faiss", 81)):
         data = (current(home / kind) / name).read_bytes()
         for size in (0, 1, head, len(data) - 4, len(data) - 1, len(data) // 2):
             yield Forgery(f"{name} cut at {size}", kind, cut(name, size), refused=True)
@@ -268,10 +268,10 @@ def matrix_cases() -> Iterator[Forgery]:
         "infinite": _npy(good, body=np.full((rows, columns), np.inf, "<f4").tobytes()),
     }
     for how, data in forged.items():
-        yield Forgery(f"{name}: {how}", "pca8", with_file(name, data), refused=True)
+        yield Forgery(f"{name}: {how}", "pca", with_file(name, data), refused=True)
     huge = np.full((rows, columns), 3e38, "<f4").tobytes()
-    yield Forgery(f"{name}: huge", "pca8", with_file(name, _npy(good, body=huge)))
-    yield Forgery(f"{name}: zeros", "pca8", with_file(name, _npy(good, body=bytes(len(body)))))
+    yield Forgery(f"{name}: huge", "pca", with_file(name, _npy(good, body=huge)))
+    yield Forgery(f"{name}: zeros", "pca", with_file(name, _npy(good, body=bytes(len(body)))))
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ MOST_BYTES = 1 << 30
 KINDS = {
     "flat": {},
     "described": {},
-    "pca8": {"search": "pca8"},
+    "pca": {"search": "pca"},
     "approximate": {"search": "IVF2,Flat"},
     "tuned": {},
 }

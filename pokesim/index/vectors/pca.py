@@ -1,11 +1,12 @@
-"""``search.faiss`` of a ``pca8`` index: exact, while reading an eighth of the vectors or less.
+"""``search.faiss`` of a ``pca`` index: exact, while reading a small part of the vectors' bytes.
 
-Each vector is stored a second time, as its first coordinates after a rotation to the principal
-directions, and the length of the rest, in 8 bits each. Such coordinates make no distance longer,
-and the rounding moves no vector by more than a distance r that is measured when the file is
-written. So every vector whose code is farther from a query than its k-th nearest vector by more
-than r is certainly farther; the few others are compared by the vectors themselves. The rotation
-spreads the variance evenly among the coordinates that are kept, since all have one step size.
+Each vector has a code: its first coordinates after a rotation to the principal directions, and the
+length of the rest, in 8 bits each, or in 16 where vectors differ by little. Such coordinates make
+no distance longer, and the rounding moves no vector by more than a distance r that is measured when
+the file is written. So every vector whose code is farther from a query than its k-th nearest vector
+by more than r is certainly farther; the few others are compared by the vectors themselves. The
+rotation spreads the variance evenly among the coordinates that are kept, since all have one step
+size.
 
 The idea of certain bounds from quantised vectors is that of the VA-file (Weber, Schek and Blott,
 "A Quantitative Analysis and Performance Study for Similarity-Search Methods in High-Dimensional
@@ -13,11 +14,11 @@ Spaces", VLDB 1998).
 
 `faiss.read_index` opens the file. FAISS itself writes it only from memory and reads all of it into
 memory, so we stream it when writing and memory-map it when reading. Layout (little-endian), after
-faiss/impl/index_write.cpp, of an IndexScalarQuantizer of QT_8bit_direct_signed:
+faiss/impl/index_write.cpp, of an IndexScalarQuantizer of QT_8bit_direct_signed (8) or QT_fp16 (4):
 
     "IxSQ"  int32 h  int64 n  int64 2**20  int64 2**20  uint8 trained  int32 metric
-    int32 8  int32 0  float32 0  uint64 h  uint64 h  uint64 0  uint64 n·h
-    uint8 codes (n, h), each more by 128
+    int32 8 or 4  int32 0  float32 0  uint64 h  uint64 bytes of a code  uint64 0  uint64 of all
+    codes (n, h): uint8, each more by 128, or float16
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import math
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,18 +49,23 @@ coordinates; the directions as columns, and last the mean."""
 
 _HEADER = struct.Struct("<4siqqqBiiifQQQQ")
 
-_METRIC_L2, _EIGHT_BIT_SIGNED = 1, 8
+_METRIC_L2 = 1
 
-_LEVELS = 127  # of a coordinate, in either direction
+_LEVELS = 127  # of a coordinate in 8 bits, in either direction
+
+_LARGEST = 60_000  # that float16 holds
 
 _WIDTH = 64  # the number of coordinates is a multiple of it: whole cache lines are scanned fastest
+
+_ROOM = 1.1  # for coordinates that are larger than those of the sample
 
 _MAX_K = 1024
 
 _FARTHEST = 1e6  # a coordinate of a query, in steps: its square is far below the largest float32
 
-_NOMINEES, _FIRST = 512, 32  # the nearest codes: eight times as many if that may not be all; those
-# that are compared first
+_NOMINEES = 512  # codes that are looked at; eight times as many if these may not be all
+
+_FIRST = 32  # vectors that are compared first
 
 _TOO_MANY = 0.05  # share of the vectors from which on all are scanned instead
 
@@ -68,11 +75,11 @@ _MAX_SAMPLE = 20_000
 
 _QUERIES, _MAX_BASE = 64, 5_000  # vectors of the index that choose the number of coordinates
 
-_RANK, _FARTHER = 10, 1.15  # the neighbour of theirs that is sought, and how much farther away
+# What such a query seeks: the nearest 2 in 1,000. It is turned away from all vectors until this is
+# its cosine with what it was, as a photo is only so much like its nearest picture.
+_SOUGHT, _LIKE = 0.002, 0.5
 
-_RADIUS = 0.0125  # of the root mean square length, about the radius of 127 levels in 5.5 deviations
-
-_COMPARING = 40  # how much longer comparing a coordinate takes than scanning one
+_COMPARING = 40  # how much longer comparing a coordinate takes than scanning a byte
 
 _ROUNDING = 2.0**-23
 
@@ -81,7 +88,26 @@ Rows = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 
-class Pca8:
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A way to store a coordinate.
+
+    Attributes:
+        number: FAISS's number of it, a ScalarQuantizer.QuantizerType.
+        bytes: bytes of a coordinate.
+        radius: about how far rounding moves a vector, as a share of the root mean square length.
+    """
+
+    number: int
+    bytes: int
+    radius: float
+
+
+_INT8, _FLOAT16 = _Kind(8, 1, 0.0125), _Kind(4, 2, 0.0005)
+"""Whole numbers, and where vectors differ by little, float16 numbers."""
+
+
+class PcaCodes:
     """The opened codes of an index's vectors; their file may be removed while it is used.
 
     Attributes:
@@ -95,16 +121,18 @@ class Pca8:
         """Memory-map the files; they are checked before FAISS uses them.
 
         Raises:
-            ValueError: a file is not what `write_pca8` writes for such vectors.
+            ValueError: a file is not what `write_pca` writes for such vectors.
             OSError: a file is missing or cannot be read.
         """
         self._flat, self.max_k = flat, min(flat.ntotal, _MAX_K)
         self._quantizer = _load(folder / ROTATION_FILE, flat.d)
         self._file = MappedFile(folder / SEARCH_FILE)
-        data, head = self._file.held(), _header(flat.ntotal, self._quantizer.width)
-        size = flat.ntotal * self._quantizer.width
-        if bytes(data[: len(head)]) != head or len(data) != len(head) + size:
+        data, width = self._file.held(), self._quantizer.width
+        heads = {_header(flat.ntotal, width, kind): kind for kind in (_INT8, _FLOAT16)}
+        kind = heads.get(bytes(data[: _HEADER.size]))
+        if not kind or len(data) != _HEADER.size + flat.ntotal * width * kind.bytes:
             raise ValueError("its header or its size differs")
+        self._kind = kind
 
     def close(self) -> None:
         """Close the file."""
@@ -161,9 +189,9 @@ class Pca8:
     @cached_property
     def _shards(self) -> list[_Shard]:
         """The codes, divided among the cores: FAISS searches one query on one core only."""
-        data = self._file.held()[_HEADER.size :].reshape(-1, self._quantizer.width)
+        data = self._file.held()[_HEADER.size :].reshape(self._flat.ntotal, -1)
         share = 8 * math.ceil(len(data) / usable_cores() / 8)  # a selector has a bit for each
-        return [_Shard(data, start, share) for start in range(0, len(data), share)]
+        return [_Shard(data, start, share, self._kind) for start in range(0, len(data), share)]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -173,13 +201,13 @@ class Pca8:
 class _Shard:
     """A FAISS index over the mapped codes ``start`` to ``start + share``."""
 
-    def __init__(self, codes: NDArray[np.uint8], start: int, share: int) -> None:
+    def __init__(self, codes: NDArray[np.uint8], start: int, share: int, kind: _Kind) -> None:
         import faiss
 
         rows = codes[start : start + share]
         self._start = start
-        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
-        index: Any = faiss.IndexScalarQuantizer(rows.shape[1], kind, faiss.METRIC_L2)
+        width = rows.shape[1] // kind.bytes
+        index: Any = faiss.IndexScalarQuantizer(width, kind.number, faiss.METRIC_L2)
         view: Any = faiss.MaybeOwnedVectorUInt8
         no_owner = view().owner  # the memory map is ours, and outlives the index
         index.codes = view.create_view(faiss.swig_ptr(rows), rows.size, no_owner)
@@ -191,7 +219,7 @@ class _Shard:
         D, I = self._index.search(
             codes, min(count, self._index.ntotal), params=selector.parameters(self._start)
         )
-        return D, I + self._start
+        return D, np.where(I < 0, I, I + self._start)
 
 
 class _Quantizer(NamedTuple):
@@ -234,27 +262,34 @@ class _Quantizer(NamedTuple):
         return float(distance * distance * (1 + h * _ROUNDING))
 
 
-def write_pca8(folder: Path, flat: FlatVectors) -> None:
+def write_pca(folder: Path, flat: FlatVectors) -> None:
     """Write the codes of a flat index's vectors, block by block.
 
     Raises:
         OSError: the disk is full, or the folder is not writable.
     """
-    quantizer = _fitted(flat)
+    quantizer, kind = _fitted(flat)
     radius = 0.0
     with (folder / SEARCH_FILE).open("wb") as file:
-        file.write(_header(flat.ntotal, quantizer.width))
+        file.write(_header(flat.ntotal, quantizer.width, kind))
         for rows in rows_of(flat, _BLOCK):
             scaled = quantizer.scaled(rows)
-            codes = np.rint(scaled).clip(-_LEVELS, _LEVELS)
+            codes = _rounded(scaled, kind)
             radius = max(radius, float(np.linalg.norm(scaled - codes, axis=1).max()))
-            file.write((codes + 128).astype(np.uint8).tobytes())
+            file.write(((codes + 128).astype(np.uint8) if kind is _INT8 else codes).tobytes())
     head = np.zeros((2, quantizer.width), np.float32)
     rounded_up = np.nextafter(np.float32(radius * quantizer.step), np.float32(np.inf))
     head[:, 0] = quantizer.step, rounded_up
     columns = np.column_stack([quantizer.directions, quantizer.mean])
     matrix = np.vstack([head, quantizer.origin, columns])
     save_matrix(folder / ROTATION_FILE, matrix.astype(np.float32))
+
+
+def _rounded(scaled: NDArray[np.float64], kind: _Kind) -> NDArray[Any]:
+    """Return coordinates as they are stored; one beyond the levels of the sample is cut."""
+    if kind is _INT8:
+        return np.rint(scaled).clip(-_LEVELS, _LEVELS)
+    return scaled.clip(-_LARGEST, _LARGEST).astype("<f2")
 
 
 def _coordinates(
@@ -267,60 +302,67 @@ def _coordinates(
     return np.column_stack([kept, np.sqrt(rest.clip(0))])
 
 
-def _fitted(flat: FlatVectors) -> _Quantizer:
-    """Return a quantizer for vectors, fitted to a sample; its radius is not known yet."""
+def _fitted(flat: FlatVectors) -> tuple[_Quantizer, _Kind]:
+    """Return a quantizer for vectors, fitted to a sample, and how to store coordinates.
+
+    Its radius is not known yet.
+    """
     x = spread(flat, _MAX_SAMPLE)
     mean = x.mean(axis=0)
     centred = x - mean
     _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     directions = directions[:, ::-1]  # the strongest first
-    width = _width(centred @ directions.astype(np.float32), flat.ntotal)
+    width, kind = _chosen(centred @ directions.astype(np.float32))
     mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((width - 1, width - 1)))
     # Shorter by more than rounding to float32 can make a vector longer.
     kept = (directions[:, : width - 1] @ mixing * (1 - 1e-5)).astype(np.float32)
     found = _coordinates(x, mean.astype(np.float64), kept.astype(np.float64))
     origin = np.zeros(width, np.float32)
     origin[-1] = (found[:, -1].min() + found[:, -1].max()) / 2
-    step = np.float32(np.abs(found - origin).max(initial=0) / _LEVELS)
-    return _Quantizer(
-        float(step) or 1.0, 0.0, *(one.astype(np.float64) for one in (mean, kept, origin))
-    )
+    step = np.float32(_ROOM * np.abs(found - origin).max(initial=0) / _LEVELS)
+    of_codes = (one.astype(np.float64) for one in (mean, kept, origin))
+    return _Quantizer(float(step) or 1.0, 0.0, *of_codes), kind
 
 
-def _width(x: Rows, count: int) -> int:
-    """Return how many coordinates make a search among ``count`` vectors the quickest.
+def _chosen(x: Rows) -> tuple[int, _Kind]:
+    """Return how many coordinates, and which kind of them, make a search the quickest.
 
-    Fewer are scanned faster, but leave more vectors to compare.
+    Fewer and smaller ones are scanned faster, but leave more vectors to compare.
 
     Args:
         x: a sample, (n, d), in the principal directions.
-        count: the number of all vectors.
     """
-    queries = x[:: math.ceil(len(x) / _QUERIES)]
+    queries = _LIKE * x[:: math.ceil(len(x) / _QUERIES)]
     base = x[:: math.ceil(len(x) / _MAX_BASE)]
-    rank = min(math.ceil(_RANK * len(base) / count), len(base) - 1)
     dimension = x.shape[1]
-    widths = [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]
-    squared = np.zeros((len(queries), len(base)), np.float32)
-    rest_q, rest = np.square(queries).sum(1), np.square(base).sum(1)
-    whole = float(rest.mean())
-    within, start = [], 0
-    for width in [*widths, dimension]:
-        q, b = queries[:, start:width], base[:, start:width]
-        squared_q, squared_b = np.square(q).sum(1), np.square(b).sum(1)
-        squared += squared_q[:, None] + squared_b - 2 * q @ b.T
-        rest_q, rest = (rest_q - squared_q).clip(0), (rest - squared_b).clip(0)
-        bounds = squared + np.square(np.sqrt(rest_q)[:, None] - np.sqrt(rest))
-        radius = _RADIUS * math.sqrt(max(whole - float(rest.mean()), 0))
-        within.append(np.sqrt(bounds.clip(0)) - radius)
-        start = width
-    # A photo is farther from its nearest picture than a picture of the index, which is itself.
-    limits = _FARTHER * np.partition(np.sqrt(squared.clip(0)), rank, axis=1)[:, rank, None]
-    costs = [
-        width + _COMPARING * dimension * float((nearest <= limits).mean())
-        for width, nearest in zip(widths, within, strict=False)
-    ]
-    return int(widths[int(np.argmin(costs))])
+    whole = _lengths(base)
+    away = (1 - _LIKE**2) * float(whole.mean())
+    squared = _squared_distances(queries, base)
+    limits = np.sqrt(np.quantile(squared, _SOUGHT, axis=1, keepdims=True) + away)
+    costs: dict[tuple[int, _Kind], float] = {}
+    for width in [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]:
+        kept = width - 1
+        rest_q, rest = (
+            np.sqrt((_lengths(some) - _lengths(some[:, :kept])).clip(0)) for some in (queries, base)
+        )
+        bounds = _squared_distances(queries[:, :kept], base[:, :kept])
+        bounds = np.sqrt(bounds + np.square(rest_q[:, None] - rest) + away)
+        length = math.sqrt(max(float(np.mean(whole - np.square(rest))), 0))
+        for kind in (_INT8, _FLOAT16):
+            near = float((bounds <= limits + kind.radius * length).mean())
+            costs[width, kind] = kind.bytes * width + _COMPARING * dimension * near
+    return min(costs, key=lambda option: costs[option])
+
+
+def _lengths(x: Rows) -> Rows:
+    """Return the squared lengths of vectors, (n,)."""
+    lengths: Rows = np.einsum("nd,nd->n", x, x)
+    return lengths
+
+
+def _squared_distances(queries: Rows, base: Rows) -> Rows:
+    squared: Rows = _lengths(queries)[:, None] + _lengths(base) - 2 * queries @ base.T
+    return squared.clip(0)
 
 
 def _load(path: Path, dimension: int) -> _Quantizer:
@@ -334,9 +376,9 @@ def _load(path: Path, dimension: int) -> _Quantizer:
     return _Quantizer(float(step), float(radius), matrix[3:, -1], matrix[3:, :-1], matrix[2])
 
 
-def _header(count: int, width: int) -> bytes:
-    reserved = 1 << 20
+def _header(count: int, width: int, kind: _Kind) -> bytes:
+    reserved, size = 1 << 20, width * kind.bytes
     return _HEADER.pack(
-        b"IxSQ", width, count, reserved, reserved, 1, _METRIC_L2, _EIGHT_BIT_SIGNED, 0, 0.0,
-        width, width, 0, count * width,
+        b"IxSQ", width, count, reserved, reserved, 1, _METRIC_L2, kind.number, 0, 0.0,
+        width, size, 0, count * size,
     )  # fmt: skip
