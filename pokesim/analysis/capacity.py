@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pokesim.analysis.tune import DIMS
 from pokesim.embedders.catalog import DEFAULT, spec_of
 from pokesim.errors import UsageError
-from pokesim.index.vectors.candidates import PANORAMA_BYTES
+from pokesim.index.vectors.candidates import PCA_BYTES
 
 # Figures from tests/benchmarks/README.md, which `make bench` measures.
-SCAN_SPEED = 100_000 * 2048 * 4 / 0.092
-"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 92 ms."""
+SCAN_SPEED = 100_000 * 2048 * 4 / 0.084
+"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 84 ms."""
 
-PANORAMA_SHARE = 14 / 92
-"""Time of a Panorama search as a share of the scan's, for the same vectors."""
+PCA_SHARE = 10 / 84
+"""Time of a search by codes as a share of the scan's, for the same vectors."""
+
+CODES_SHARE = 0.25
+"""The most that the codes take, as a share of the vectors' bytes."""
 
 SMALL_READING_MS = 23.7 - 22.5
 """Reading a 120 × 120 picture: what ResNet50 takes per picture besides running the network."""
@@ -198,7 +201,7 @@ def _setups(count: int, dimension: int, dims: int, room: float) -> list[Setup]:
     kept = items + (base if dims < dimension else 0)
     tune = f"pokesim tune --dims {dims}, then " if dims < dimension else ""
     found = _exact_here("", tune, count, dims, kept, room)
-    if DIMS < dims == dimension and size >= PANORAMA_BYTES:
+    if DIMS < dims == dimension and size >= PCA_BYTES:
         then = f"pokesim tune --dims {DIMS}, then "
         found += _exact_here(f"tuned to {DIMS}, ", then, count, DIMS, items + base, room)[:1]
     if count >= 39 * CELLS:  # FAISS asks for 39 training vectors per cell
@@ -232,14 +235,13 @@ def _exact_here(
     fits, disk = size <= room, kept + size
     seconds, how = _scan(size)
     flat = Setup(f"{name}flat", f"{tune}--search flat", True, size, disk, seconds, how, fits)
-    if size < PANORAMA_BYTES:
+    if size < PCA_BYTES:
         return [flat]
-    # Panorama keeps its own copy of the vectors, and their norms at each level of 64 coordinates.
-    copy = size + 4 * count * (math.ceil(dims / 64) + 1)
-    fits, disk = copy <= room, disk + copy
-    seconds, how = _scan(size, PANORAMA_SHARE)
-    command = f"{tune}--search panorama"
-    return [Setup(f"{name}Panorama", command, True, copy, disk, seconds, how, fits), flat]
+    codes = CODES_SHARE * size + 4 * dims**2  # and the rotation
+    seconds, how = _scan(size, PCA_SHARE)
+    command, memory = f"{tune}--search pca", size + codes
+    pca = Setup(f"{name}pca", command, True, memory, disk + codes, seconds, how, memory <= room)
+    return [pca, flat]
 
 
 def _scan(size: float, share: float = 1.0, machines: int = 1) -> tuple[float, str]:

@@ -82,7 +82,7 @@ def build_index(
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that only their directions are compared. None keeps
             the setting of the index, and means True for a new one.
-        search: "flat" or "panorama" (both exact), or a FAISS factory string, such as
+        search: "flat" or "pca" (both exact), or a FAISS factory string, such as
             "IVF1024,Flat", for approximate search. "auto" keeps the search of the index; for a new
             one it chooses an exact search by size.
         metadata: a table (CSV, TSV, JSON Lines) that describes the pictures, by label, file name or

@@ -56,8 +56,8 @@ def build_index(
     search: Annotated[
         str,
         typer.Option(
-            metavar="flat|panorama|auto|FACTORY",
-            help="flat and panorama are exact, auto chooses by size; a FAISS factory string such "
+            metavar="flat|pca|auto|FACTORY",
+            help="flat and pca are exact, auto chooses by size; a FAISS factory string such "
             "as IVF1024,Flat is approximate.",
         ),
     ] = "auto",
@@ -96,7 +96,7 @@ def build_index(
         pokesim build-index images --metadata pokemon.csv --key Name
         pokesim build-index images --embedder resnet50 --weights resnet50.h5
         pokesim build-index images --runtime openvino --precision bfloat16
-        pokesim build-index images --search panorama --strict
+        pokesim build-index images --search pca --strict
     """
     from pokesim.build.build import build_index
     from pokesim.embedders.litert import BATCH_SIZE

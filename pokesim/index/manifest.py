@@ -34,8 +34,11 @@ MAX_MANIFEST_BYTES = 32 << 20
 FORMAT = 1
 """Version of the layout on disk; a newer one is refused."""
 
-FLAT, PANORAMA, AUTO_SEARCH = "flat", "panorama", "auto"
+FLAT, PCA, AUTO_SEARCH = "flat", "pca", "auto"
 """The exact searches; ``auto`` chooses one of the other two by the size of the vectors."""
+
+PANORAMA = "panorama"
+"""An exact search of earlier versions. Its indexes are scanned until they are built again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class SearchRecord:
     """How an index is searched.
 
     Attributes:
-        requested: the user's choice: "auto", "flat", "panorama" or a FAISS factory string.
+        requested: the user's choice: "auto", "flat", "pca" or a FAISS factory string.
         used: the search in use, once "auto" has chosen one.
         recall: for an approximate search, the share of the true ten nearest vectors among its
             candidates, with vectors of the index as queries (a query itself is not counted); else
@@ -198,7 +201,7 @@ _counter = integer(0, 2**31 - 1)
 
 
 def _search(asked: str, used: str, recall: float | None) -> SearchRecord:
-    known = (FLAT, PANORAMA) if asked == AUTO_SEARCH else (asked,)
+    known = (FLAT, PCA, PANORAMA) if asked == AUTO_SEARCH else (asked,)
     if used not in known:
         raise FieldError("is not one that this pokesim knows", "search")
     return SearchRecord(asked, used, recall)

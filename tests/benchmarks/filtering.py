@@ -19,11 +19,11 @@ _MANY = 256
 
 
 def measure(directory: Path, features: np.ndarray, count: int, rounds: int) -> None:
-    """Measure single and batched queries, flat and with Panorama."""
+    """Measure single and batched queries, flat and by codes."""
     candidates, queries = features[QUERIES:], features[:QUERIES]
     many = np.repeat(queries, math.ceil(_MANY / len(queries)), axis=0)[:_MANY]
     rows = [("", "all, ms", *(f"{share} pass" for share in _SHARES), "the filter itself, ms")]
-    for search in ("flat", "panorama"):
+    for search in ("flat", "pca"):
         with tempfile.TemporaryDirectory(dir=directory) as folder:
             write_index(Path(folder), mixed(candidates, count, seed=count), search, _table(count))
             with pokesim.open_index(folder) as index:
@@ -55,4 +55,4 @@ def _table(count: int) -> Table:
     """Return a table with a random number from 0 to 99 for each of ``count`` pictures."""
     numbers = np.random.default_rng(0).integers(0, 100, count).tolist()
     rows = [(str(at), number) for at, number in enumerate(numbers)]
-    return Table("", "", "name", {"name": False, "n": True}, rows)
+    return Table("/numbers.csv", "", "name", {"name": False, "n": True}, rows)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from searching import DIMENSION, Timing
 
 _OURS, _THEIRS, _LIMIT = "#3b6fd4", "#9aa3ad", "#d8dde3"
-_LINES = {"flat": _THEIRS, "Panorama": _OURS, "NumPy": "#c98a2b", "memory read once": "#4a4f55"}
+_LINES = {"flat": _THEIRS, "pca": _OURS, "NumPy": "#c98a2b", "memory read once": "#4a4f55"}
 
 
 def draw(building: dict[str, float], timings: Sequence[Timing], embedder: str, path: Path) -> None:

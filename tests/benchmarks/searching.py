@@ -1,4 +1,4 @@
-"""Time of one exact search: flat, Panorama, NumPy, and reading the memory once."""
+"""Time of one exact search: flat, by 8-bit codes, NumPy, and reading the memory once."""
 
 import math
 import os
@@ -89,7 +89,7 @@ def measure_opening(directory: Path, features: np.ndarray, count: int) -> None:
     """Measure how long a new process takes to open an index, which may exceed the memory."""
     print(f"\nBuilding an index of {count:,} vectors, {8e-9 * count * DIMENSION:.0f} GB on disk …")
     folder = directory / f"large-{count}"
-    write_index(folder, mixed(features, count, seed=count), "panorama")
+    write_index(folder, mixed(features, count, seed=count), "pca")
     _show_opened(folder, count)
 
 
@@ -106,12 +106,12 @@ def measure(directory: Path, features: np.ndarray, counts: Sequence[int]) -> lis
         xb = np.concatenate(list(mixed(candidates, count, seed=count)))
         timings.append(Timing(count, _one_size(directory, xb, queries)))
     ways = list(timings[0].ms)
-    rows = [("vectors", *(f"{way}, ms" for way in ways), "Panorama : flat")]
+    rows = [("vectors", *(f"{way}, ms" for way in ways), "flat : pca")]
     rows += [
         (
             f"{timing.count:,}",
             *(f"{timing.ms[way]:.2f}" for way in ways),
-            f"{timing.ms['flat'] / timing.ms['Panorama']:.1f} ×",
+            f"{timing.ms['flat'] / timing.ms['pca']:.1f} ×",
         )
         for timing in timings
     ]
@@ -120,12 +120,12 @@ def measure(directory: Path, features: np.ndarray, counts: Sequence[int]) -> lis
 
 
 def _one_size(directory: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, float]:
-    indexes = {name: directory / f"{name}-{len(xb)}" for name in ("flat", "panorama")}
+    indexes = {name: directory / f"{name}-{len(xb)}" for name in ("flat", "pca")}
     for search, folder in indexes.items():
         write_index(folder, (xb[at : at + 8192] for at in range(0, len(xb), 8192)), search)
     with (
         pokesim.open_index(indexes["flat"]) as flat,
-        pokesim.open_index(indexes["panorama"]) as panorama,
+        pokesim.open_index(indexes["pca"]) as pca,
     ):
         lengths = (xb.astype(np.float32) ** 2).sum(1)
 
@@ -134,11 +134,11 @@ def _one_size(directory: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, floa
             near = np.argpartition(D, K)[:K]
             return near[np.argsort(D[near])]
 
-        assert np.array_equal(flat.search(xq, K)[1], panorama.search(xq, K)[1])
+        assert np.array_equal(flat.search(xq, K)[1], pca.search(xq, K)[1])
         whole = xb.reshape(-1)
         ways: dict[str, Callable[[np.ndarray], object]] = {
             "flat": lambda query: flat.search(query, K),
-            "Panorama": lambda query: panorama.search(query, K),
+            "pca": lambda query: pca.search(query, K),
             "NumPy": brute,
             "memory read once": lambda _: np.dot(whole, whole),
         }
@@ -149,14 +149,14 @@ def _one_size(directory: Path, xb: np.ndarray, xq: np.ndarray) -> dict[str, floa
         ms = {name: 1e3 * statistics.median(one[name] for one in taken) for name in ways}
         many = np.repeat(xq, 13, axis=0)[:256]
         ms["flat, one of 256"] = 1e3 * seconds_of(lambda: flat.search(many, K)) / len(many)
-    _show_opened(indexes["panorama"], len(xb))
+    _show_opened(indexes["pca"], len(xb))
     return ms
 
 
 def _show_opened(index: Path, count: int) -> None:
     opened = [float(word) for word in python("-c", _OPENED, index).split()]
     print(
-        f"\n{count:,} vectors, Panorama, in a new process: opened after {opened[0]:.1f} ms with "
+        f"\n{count:,} vectors, pca, in a new process: opened after {opened[0]:.1f} ms with "
         f"{opened[1]:.0f} MB, first answer after {opened[2]:.1f} ms with {opened[3]:.0f} MB",
         flush=True,
     )

@@ -68,7 +68,7 @@ def test_a_metric_can_be_learned_again_and_dropped(old):
 
 def test_what_a_build_writes_keeps_the_old_layout(old):
     """Keys and files are those of format 1, so that an older pokesim reads them too."""
-    pokesim.build_index(old / "pictures", old / "new", embedder="compact", search="panorama")
+    pokesim.build_index(old / "pictures", old / "new", embedder="compact", search="pca")
 
     def manifest_of(index: Path) -> dict:
         current = (index / "CURRENT").read_text().strip()

@@ -210,7 +210,7 @@ def test_repair_embeds_the_pictures_again_if_no_snapshot_is_intact(run, index, s
 @pytest.mark.parametrize("tuned", [False, True])
 def test_repair_builds_the_candidate_index_again(run, samples, tmp_path, name, tuned):
     folder = tmp_path / "i"
-    pokesim.build_index(samples.images, folder, embedder="compact", search="panorama")
+    pokesim.build_index(samples.images, folder, embedder="compact", search="pca")
     if tuned:
         pokesim.tune_index(samples.photos, folder, force=True)
     photo = next(samples.photos.iterdir())
@@ -223,7 +223,7 @@ def test_repair_builds_the_candidate_index_again(run, samples, tmp_path, name, t
     assert done.returncode == 0, done.stderr
     assert f"repaired: built the candidate index of {folder} again" in done.stdout
     opened = pokesim.open_index(folder)
-    assert opened.manifest.search.used == "panorama"
+    assert opened.manifest.search.used == "pca"
     assert opened.query(photo) == before
 
 

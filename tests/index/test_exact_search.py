@@ -17,7 +17,7 @@ def brute_force(xb: np.ndarray, xq: np.ndarray, k: int) -> tuple[np.ndarray, np.
     return np.take_along_axis(distances, ids, 1), ids
 
 
-@pytest.mark.parametrize("search", ["flat", "panorama"])
+@pytest.mark.parametrize("search", ["flat", "pca"])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, data):
@@ -45,13 +45,50 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
     np.testing.assert_array_equal(one_d[0], D[-1])
 
 
-@pytest.mark.parametrize("search", ["flat", "panorama"])
+def adversarial(kind, count, dimension, rng):
+    """Return vectors and queries for which bounds from 8 bits a coordinate tell little."""
+    xb = rng.standard_normal((count, dimension))
+    xq = rng.standard_normal((6, dimension))
+    match kind:
+        case "a shell":  # all as far from the first query, up to what float32 tells apart
+            xb = xq[0] + xb / np.linalg.norm(xb, axis=1, keepdims=True)
+            xb *= 1 + 1e-7 * rng.standard_normal((count, 1))
+        case "lengths":  # from tiny to huge, so the step size suits few
+            xb *= 10.0 ** rng.uniform(-6, 6, (count, 1))
+            xq *= 10.0 ** np.arange(-6, 12, 3)[:, None]
+        case "an outlier":
+            xb[count // 2] *= 1e4
+        case "dropped":  # what differs is in the directions that vary least
+            xb[:, :-8] = np.exp(-np.arange(dimension - 8) / 9) * xb[:, :-8].round()
+            xb[:, -8:] *= 1e-3
+            xq = xb[:6] + 1e-4 * xq
+        case "far":  # queries from far away, and among few different vectors
+            xb = xb[rng.integers(0, 40, count)]
+            xq *= 1e9
+    return xb.astype(np.float32), xq.astype(np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kind=st.sampled_from(["a shell", "lengths", "an outlier", "dropped", "far"]),
+    seed=st.integers(0, 2**32 - 1),
+    dimension=st.sampled_from([16, 64, 100, 200]),
+    k=st.sampled_from([1, 10, 700]),
+)
+def test_bounds_hold_for_adversarial_vectors(tmp_path_factory, kind, seed, dimension, k):
+    xb, xq = adversarial(kind, 1000, dimension, np.random.default_rng(seed))
+    with index_of(tmp_path_factory.mktemp("index"), xb, "pca") as index:
+        _, found = index.search(xq, k)
+    np.testing.assert_array_equal(found, brute_force(xb, xq, k)[1])
+
+
+@pytest.mark.parametrize("search", ["flat", "pca"])
 def test_thousands_of_equal_pictures_are_in_the_order_of_ids(tmp_path, search):
     xb = np.ones((5000, 16), np.float32)
     xb[2500:] *= 2
     index = index_of(tmp_path / "i", xb, search)
     many = np.repeat(xb[:1] * np.float32(1.9), 300, axis=0)
-    for xq in (many[:1], many):  # by Panorama, and by one scan
+    for xq in (many[:1], many):  # by codes, and by one scan
         _, ids = index.search(xq, 20)
         assert np.all(ids == np.arange(2500, 2520))
 
@@ -64,11 +101,11 @@ def test_merging_keeps_ties_in_the_order_of_the_parts():
 
 
 @pytest.mark.parametrize(("count", "dimension"), [(1, 1), (1023, 7), (1025, 40), (20_000, 33)])
-def test_the_panorama_file_is_what_faiss_writes(tmp_path, count, dimension):
+def test_the_pca_file_is_what_faiss_writes(tmp_path, count, dimension):
     import faiss
 
     rows = np.random.default_rng(0).standard_normal((count, dimension)).astype(np.float32)
-    index_of(tmp_path / "i", rows, "panorama")
+    index_of(tmp_path / "i", rows, "pca")
     (path,) = (tmp_path / "i").glob("snapshots/*/search.faiss")
     read = faiss.read_index(str(path))
     assert (read.ntotal, read.d) == (count, dimension)
@@ -76,11 +113,11 @@ def test_the_panorama_file_is_what_faiss_writes(tmp_path, count, dimension):
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_auto_chooses_panorama_only_for_many_vectors(tmp_path, monkeypatch):
+def test_auto_chooses_pca_only_for_many_vectors(tmp_path, monkeypatch):
     rows = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
     assert index_of(tmp_path / "few", rows, "auto").manifest.search.used == "flat"
-    monkeypatch.setattr("pokesim.index.vectors.candidates.PANORAMA_BYTES", rows.nbytes)
-    assert index_of(tmp_path / "many", rows, "auto").manifest.search.used == "panorama"
+    monkeypatch.setattr("pokesim.index.vectors.candidates.PCA_BYTES", rows.nbytes)
+    assert index_of(tmp_path / "many", rows, "auto").manifest.search.used == "pca"
 
 
 @pytest.mark.parametrize("search", ["IVF20,Flat", "IVF20,Flat nprobe=20", "HNSW16", "PCA16,Flat"])
@@ -113,7 +150,7 @@ def test_padding_replaces_what_an_approximate_search_does_not_find(tmp_path):
 
 @pytest.mark.parametrize(
     ("search", "message"),
-    [("IVFx", "is neither auto, flat or panorama nor a FAISS factory string"),
+    [("IVFx", "is neither auto, flat or pca nor a FAISS factory string"),
      ("IVF20,Flat nprob=3", "there is no parameter nprob to set; there is nprobe"),
      ("IVF400,Flat", "FAISS cannot build IVF400,Flat from 300 vectors")],
 )  # fmt: skip
@@ -150,8 +187,8 @@ def test_the_search_of_an_index_can_be_shown_kept_and_changed(run, samples):
     exact = run("query", photo, "--format", "csv")
     assert exact.stderr == ""
     assert "exact (flat)" in run("info").stdout
-    assert run(*build, "--search", "panorama").returncode == 0
-    assert "exact (panorama)" in run("info").stdout
+    assert run(*build, "--search", "pca").returncode == 0
+    assert "exact (pca)" in run("info").stdout
     assert run("query", photo, "--format", "csv").stdout == exact.stdout
     assert run("check").returncode == 0
     assert run(*build, "--search", "IVF4,Flat nprobe=4").returncode == 0

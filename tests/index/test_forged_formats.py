@@ -82,7 +82,7 @@ def test_other_kinds_of_index_are_refused(factory):
 
 @pytest.mark.parametrize(
     ("search", "name"),
-    [("flat", "vectors.faiss"), ("panorama", "search.faiss"), ("IVF4,Flat", "search.faiss"),
+    [("flat", "vectors.faiss"), ("pca", "search.faiss"), ("IVF4,Flat", "search.faiss"),
      ("IVF4,Flat", "vectors.faiss")],
 )  # fmt: skip
 def test_a_file_truncated_while_the_index_is_open_is_an_error(tmp_path, search, name):

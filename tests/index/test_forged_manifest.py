@@ -35,7 +35,7 @@ def refuses(index, match):
 def test_repair_writes_no_file_outside_the_index(run, samples, tmp_path):
     """To build the candidate index again, a repair takes over the other files by their names."""
     index = tmp_path / "received" / "index"
-    pokesim.build_index(samples.images, index, embedder="compact", search="panorama")
+    pokesim.build_index(samples.images, index, embedder="compact", search="pca")
     victim, load = index.parent / "victim", b"what the stranger wants there"
     victim.write_text("what the user would miss")
     (index / "victim").write_bytes(load)  # ../../victim, from the snapshot

@@ -248,9 +248,11 @@ def described(tmp_path_factory):
     folder = tmp_path_factory.mktemp("described")
     indexes = [
         described_index(folder / name, xb, rows, search)
-        for name, search in {"f": "flat", "p": "panorama", "a": "IVF16,Flat nprobe=1"}.items()
+        for name, search in {"f": "flat", "p": "pca", "a": "IVF16,Flat nprobe=1"}.items()
     ]
-    return xb, [row if i % 5 else (None, None) for i, row in enumerate(rows)], indexes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pokesim.index.vectors.searcher._LARGE", 0)  # filtered codes are searched too
+        yield xb, [row if i % 5 else (None, None) for i, row in enumerate(rows)], indexes
 
 
 @settings(max_examples=1000, deadline=None)

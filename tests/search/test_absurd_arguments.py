@@ -89,7 +89,7 @@ def test_lists_and_arrays_of_ids_have_vectors(index, ids):
     np.testing.assert_array_equal(index.vectors(ids), whole[np.asarray(ids, int)])
 
 
-@pytest.mark.parametrize("search", ["flat", "panorama", "IVF4,Flat", "HNSW8"])
+@pytest.mark.parametrize("search", ["flat", "pca", "IVF4,Flat", "HNSW8"])
 @pytest.mark.parametrize(
     "xq",
     [math.nan, math.inf, 3e38, 1e39, np.nan, None, "x", ["x"] * 4, [[1, 2], [3]], np.zeros(5),
@@ -106,7 +106,7 @@ def test_query_vectors_are_finite_numbers_of_the_dimension(tmp_path_factory, sea
         opened.matches(xq, QueryOptions())
 
 
-@pytest.mark.parametrize("search", ["flat", "panorama", "IVF4,Flat", "HNSW8"])
+@pytest.mark.parametrize("search", ["flat", "pca", "IVF4,Flat", "HNSW8"])
 def test_no_queries_have_no_neighbours(tmp_path_factory, search):
     opened = _small(tmp_path_factory, search)
     D, I = opened.search(np.zeros((0, 4)), 3)

@@ -172,7 +172,7 @@ def test_readers_follow_an_index_that_is_built_meanwhile(index_path, samples, tm
     assert len(shared[0].refresh()) == count + 1
 
 
-@pytest.mark.parametrize("search", ["flat", "panorama", "IVF4,Flat"])
+@pytest.mark.parametrize("search", ["flat", "pca", "IVF4,Flat"])
 def test_an_index_can_be_closed_while_others_search(tmp_path, search):
     rows = np.random.default_rng(0).standard_normal((3000, 24)).astype(np.float32)
     index_of(tmp_path / "i", rows, search).close()

@@ -98,7 +98,7 @@ def damage(home: Path, flips: int, cuts: int, say: Say) -> None:
     """Flip bytes and truncate files of snapshots of each kind; `check` detects every one."""
     samples = builtin_samples()
     index = home / "index"
-    kinds = {"flat": {}, "panorama": {"search": "panorama"}}
+    kinds = {"flat": {}, "pca": {"search": "pca"}}
     for kind, options in kinds.items():
         pokesim.build_index(samples.images, index / kind, embedder="compact", **options)
     shutil.copytree(index / "flat", index / "tuned")

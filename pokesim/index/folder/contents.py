@@ -5,11 +5,11 @@ from __future__ import annotations
 from pokesim.errors import UsageError
 from pokesim.index.fields import FieldError
 from pokesim.index.folder.items import ITEMS_FILE
-from pokesim.index.manifest import FLAT, PANORAMA, Manifest
+from pokesim.index.manifest import FLAT, PANORAMA, PCA, Manifest
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
 from pokesim.index.vectors.factory import parse_factory
 from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, header
-from pokesim.index.vectors.panorama import SEARCH_FILE
+from pokesim.index.vectors.pca import SEARCH_FILE
 from pokesim.metric import PROJECTION_FILE
 
 
@@ -24,7 +24,7 @@ def check_contents(manifest: Manifest, *, candidates: bool = True) -> None:
         ValueError: it does not; the message says what is wrong.
     """
     used = manifest.search.used
-    if used not in (FLAT, PANORAMA):
+    if used not in (FLAT, PCA, PANORAMA):
         try:
             parse_factory(used, manifest.dimension)
         except UsageError as error:
@@ -33,7 +33,7 @@ def check_contents(manifest: Manifest, *, candidates: bool = True) -> None:
     if manifest.tuning:
         names |= {BASE_FILE, PROJECTION_FILE}
     if candidates and used != FLAT:
-        names |= CANDIDATE_FILES if used == PANORAMA else {SEARCH_FILE}
+        names |= CANDIDATE_FILES if used in (PCA, PANORAMA) else {SEARCH_FILE}
     if manifest.files.keys() != names:
         raise FieldError(f"must be {', '.join(sorted(names))}", "files")
     head = len(header(manifest.dimension, manifest.count))

@@ -46,7 +46,7 @@ class SnapshotReader:
         self._count, self._record = count, manifest.metadata
         self._flat = FlatVectors(path / VECTORS_FILE, count, dimension)
         self.projection = projection
-        self._candidate_index = open_candidates(path, manifest.search, count, dimension)
+        self._candidate_index = open_candidates(path, manifest.search, self._flat)
         self.items = Items(path / ITEMS_FILE, count)
 
     @cached_property

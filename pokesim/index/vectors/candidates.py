@@ -3,7 +3,7 @@
 A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine them.
 
 - ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
-- ``panorama``: exact; see `panorama`.
+- ``pca``: exact; see `pca`.
 - a FAISS factory string (see `factory`), such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its
   recall is measured when it is built. Parameters may follow: ``IVF1024,Flat nprobe=64``.
 """
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from pokesim.arguments import text
 from pokesim.errors import CorruptIndexError, PokesimError
-from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, SearchRecord
+from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, SearchRecord
 from pokesim.index.vectors.ann import (
     ApproximateIndex,
     last_words,
@@ -26,36 +26,34 @@ from pokesim.index.vectors.ann import (
 from pokesim.index.vectors.factory import parse_factory
 from pokesim.index.vectors.faiss_format import FormatError
 from pokesim.index.vectors.flat import VECTORS_FILE, FlatVectors
-from pokesim.index.vectors.panorama import ROTATION_FILE, SEARCH_FILE, Panorama, write_panorama
+from pokesim.index.vectors.pca import ROTATION_FILE, SEARCH_FILE, PcaCodes, write_pca
 
-PANORAMA_BYTES = 64 << 20
-"""``auto`` chooses Panorama for vectors of this size or more; `make bench` shows where it wins."""
+PCA_BYTES = 64 << 20
+"""``auto`` chooses pca for vectors of this size or more; `make bench` shows where it wins."""
 
 CANDIDATE_FILES = frozenset((SEARCH_FILE, ROTATION_FILE))
 """The files that `build_candidates` writes, and can write again from the vectors."""
 
-CandidateIndex: TypeAlias = Panorama | ApproximateIndex
+CandidateIndex: TypeAlias = PcaCodes | ApproximateIndex
 
 
-def open_candidates(
-    folder: Path, record: SearchRecord, count: int, dimension: int
-) -> CandidateIndex | None:
-    """Open the candidate index of a snapshot; None if it has none.
+def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> CandidateIndex | None:
+    """Open the candidate index of a snapshot's vectors; None if it has none, or one of Panorama.
 
     Raises:
         CorruptIndexError: a file is damaged.
         OSError: a file is missing or cannot be read.
     """
-    if record.used == FLAT:
+    if record.used in (FLAT, PANORAMA):
         return None
     try:
-        if record.used == PANORAMA:
-            return Panorama(folder, count, dimension)
-        return ApproximateIndex(folder, count, dimension)
+        if record.used == PCA:
+            return PcaCodes(folder, flat)
+        return ApproximateIndex(folder, flat.ntotal, flat.d)
     except (ValueError, RuntimeError) as error:
         raise CorruptIndexError(
-            f"{folder / SEARCH_FILE} is not the candidate index of {count} vectors of dimension "
-            f"{dimension} ({last_words(error)}); build the index again."
+            f"{folder / SEARCH_FILE} is not the candidate index of {flat.ntotal} vectors of "
+            f"dimension {flat.d} ({last_words(error)}); build the index again."
         ) from error
 
 
@@ -65,7 +63,7 @@ def check_search(requested: str, dimension: int) -> None:
     Raises:
         UsageError: FAISS cannot build such an index.
     """
-    if text("search", requested) not in (AUTO_SEARCH, FLAT, PANORAMA):
+    if text("search", requested) not in (AUTO_SEARCH, FLAT, PCA, PANORAMA):
         parse_factory(requested, dimension)
 
 
@@ -76,15 +74,17 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
         PokesimError: FAISS cannot build it from these vectors.
         OSError: the disk is full, or the folder is not writable.
     """
+    if requested == PANORAMA:
+        requested = AUTO_SEARCH
     used = requested
     if requested == AUTO_SEARCH:
-        used = PANORAMA if 4 * count * dimension >= PANORAMA_BYTES else FLAT
+        used = PCA if 4 * count * dimension >= PCA_BYTES else FLAT
     record = SearchRecord(requested, used)
     if used == FLAT:
         return record
     flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
-    if used == PANORAMA:
-        write_panorama(folder, flat)
+    if used == PCA:
+        write_pca(folder, flat)
         return record
     write_approximate(folder / SEARCH_FILE, flat, used)
     try:

@@ -61,7 +61,7 @@ def parse_factory(string: str, dimension: int) -> Factory:
     if match is None or problem:
         name = string if string.isprintable() and len(string) < 100 else shown(string)
         raise UsageError(
-            f"--search {name} is neither auto, flat or panorama nor a FAISS factory string that "
+            f"--search {name} is neither auto, flat or pca nor a FAISS factory string that "
             f"pokesim takes for vectors of dimension {dimension} ({problem})."
         )
     return Factory(string.partition(" ")[0], match["parameters"] or "")

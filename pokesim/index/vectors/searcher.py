@@ -12,8 +12,11 @@ from pokesim.index.vectors.candidates import CandidateIndex
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.selector import IdSelector
 
-# From this many queries on, one scan with matrix products is faster than Panorama for each query.
+# From this many queries on, one scan with matrix products is faster than codes for each query.
 _MANY = 64
+
+# From this many coordinates of selected vectors on, codes are faster than scanning the vectors.
+_LARGE = 4 << 20
 
 # Selected rows per matrix product.
 _BLOCK = 2048
@@ -54,7 +57,9 @@ class FlatSearcher:
         """Return squared float32 distances, ascending, and ids, both (nq, k); see `VectorView`."""
         candidate_index, selector = self._candidate_index, self._selector
         if candidate_index is not None:
-            faster = candidate_index.exact and len(xq) < _MANY and k <= candidate_index.max_k
+            is_large = selector.is_all or len(selector) * self._flat.d >= _LARGE
+            many = len(xq) >= _MANY or k > candidate_index.max_k
+            faster = candidate_index.exact and is_large and not many
             if faster or not self.exact:
                 D, I = candidate_index.candidates(xq, k, selector)
                 if I.size and not -1 <= I.min() <= I.max() < selector.total:

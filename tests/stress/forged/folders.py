@@ -60,7 +60,7 @@ INNER = (
 FILES = {
     "flat": ("manifest.json", "items.sqlite", "vectors.faiss", "items.sqlite-wal"),
     "tuned": ("plain.faiss", "projection.npy"),
-    "panorama": ("search.faiss", "rotation.npy"),
+    "pca": ("search.faiss", "rotation.npy"),
     "approximate": ("search.faiss",),
 }
 

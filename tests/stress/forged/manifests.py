@@ -86,7 +86,7 @@ FIELDS: dict[Path, tuple[Any, ...]] = {
         "IVF2(IVF2(IVF2,Flat),Flat),Flat",
         "../../outside/victim",
     ),
-    ("search", "used"): ("panorama", "flat, by Milvus", "IVF2,Flat", "HNSW32", "auto"),
+    ("search", "used"): ("pca", "flat, by Milvus", "IVF2,Flat", "HNSW32", "auto"),
     ("search", "recall"): (2, -0.1, "1", 1e308),
     ("metadata",): ({"source": "/dev/zero"}, {"columns": {}}),
     ("runtime",): ("keras", "openvino", "tensorrt", "LITERT"),
@@ -251,7 +251,7 @@ def _shown(value: Any) -> str:
 
 def name_cases() -> Iterator[Case]:
     """Yield a case for each name of one more file, and for one that takes a right one's place."""
-    for kind in ("flat", "tuned", "panorama"):
+    for kind in ("flat", "tuned", "pca"):
         for name in NAMES:
             entry = {"bytes": 12_333, "sha256": "0" * 64}
             yield changed(f"file {_shown(name)}", kind, partial(_put, ("files", name), entry))
@@ -267,7 +267,7 @@ def _renamed(name: str, snapshot: Snapshot) -> None:
 
 def victim_cases() -> Iterator[Case]:
     """Yield cases that describe files outside rightly, as the stranger may know them."""
-    for kind in ("approximate", "panorama"):
+    for kind in ("approximate", "pca"):
         yield changed("a load for the victim", kind, _loaded)
     for name in ("victim", "victim.csv", "index/CURRENT", "pipe"):
         for kind in ("flat", "tuned"):

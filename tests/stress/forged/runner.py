@@ -36,7 +36,7 @@ MOST_BYTES = 1 << 30
 KINDS = {
     "flat": {},
     "described": {},
-    "panorama": {"search": "panorama"},
+    "pca": {"search": "pca"},
     "approximate": {"search": "IVF2,Flat"},
     "tuned": {},
 }

@@ -1,0 +1,384 @@
+"""``search.faiss`` of a ``pca`` index: exact, while reading a small part of the vectors' bytes.
+
+Each vector has a code: its first coordinates after a rotation to the principal directions, and the
+length of the rest, in 8 bits each, or in 16 where vectors differ by little. Such coordinates make
+no distance longer, and the rounding moves no vector by more than a distance r that is measured when
+the file is written. So every vector whose code is farther from a query than its k-th nearest vector
+by more than r is certainly farther; the few others are compared by the vectors themselves. The
+rotation spreads the variance evenly among the coordinates that are kept, since all have one step
+size.
+
+The idea of certain bounds from quantised vectors is that of the VA-file (Weber, Schek and Blott,
+"A Quantitative Analysis and Performance Study for Similarity-Search Methods in High-Dimensional
+Spaces", VLDB 1998).
+
+`faiss.read_index` opens the file. FAISS itself writes it only from memory and reads all of it into
+memory, so we stream it when writing and memory-map it when reading. Layout (little-endian), after
+faiss/impl/index_write.cpp, of an IndexScalarQuantizer of QT_8bit_direct_signed (8) or QT_fp16 (4):
+
+    "IxSQ"  int32 h  int64 n  int64 2**20  int64 2**20  uint8 trained  int32 metric
+    int32 8 or 4  int32 0  float32 0  uint64 h  uint64 bytes of a code  uint64 0  uint64 of all
+    codes (n, h): uint8, each more by 128, or float16
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
+from pokesim.index.vectors.knn import merge_nearest
+from pokesim.index.vectors.mapped_file import MappedFile
+from pokesim.index.vectors.selector import IdSelector
+from pokesim.metric import load_matrix, save_matrix
+from pokesim.threads import usable_cores
+
+SEARCH_FILE = "search.faiss"
+
+ROTATION_FILE = "rotation.npy"
+"""Float32 (d + 3, h): the step size and r, each at the start of a row; what is subtracted from the
+coordinates; the directions as columns, and last the mean."""
+
+_HEADER = struct.Struct("<4siqqqBiiifQQQQ")
+
+_METRIC_L2 = 1
+
+_LEVELS = 127  # of a coordinate in 8 bits, in either direction
+
+_LARGEST = 60_000  # that float16 holds
+
+_WIDTH = 64  # the number of coordinates is a multiple of it: whole cache lines are scanned fastest
+
+_ROOM = 1.1  # for coordinates that are larger than those of the sample
+
+_MAX_K = 1024
+
+_FARTHEST = 1e6  # a coordinate of a query, in steps: its square is far below the largest float32
+
+_NOMINEES = 512  # codes that are looked at; eight times as many if these may not be all
+
+_FIRST = 32  # vectors that are compared first
+
+_TOO_MANY = 0.05  # share of the vectors from which on all are scanned instead
+
+_BLOCK = 8192
+
+_MAX_SAMPLE = 20_000
+
+_QUERIES, _MAX_BASE = 64, 5_000  # vectors of the index that choose the number of coordinates
+
+# What such a query seeks: the nearest 2 in 1,000. It is turned away from all vectors until this is
+# its cosine with what it was, as a photo is only so much like its nearest picture.
+_SOUGHT, _LIKE = 0.002, 0.5
+
+_COMPARING = 40  # how much longer comparing a coordinate takes than scanning a byte
+
+_ROUNDING = 2.0**-23
+
+Rows = NDArray[np.float32]
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A way to store a coordinate.
+
+    Attributes:
+        number: FAISS's number of it, a ScalarQuantizer.QuantizerType.
+        bytes: bytes of a coordinate.
+        radius: about how far rounding moves a vector, as a share of the root mean square length.
+    """
+
+    number: int
+    bytes: int
+    radius: float
+
+
+_INT8, _FLOAT16 = _Kind(8, 1, 0.0125), _Kind(4, 2, 0.0005)
+"""Whole numbers, and where vectors differ by little, float16 numbers."""
+
+
+class PcaCodes:
+    """The opened codes of an index's vectors; their file may be removed while it is used.
+
+    Attributes:
+        exact: True; its candidates are the true nearest, up to float32 rounding.
+        max_k: the most neighbours it can return for a query.
+    """
+
+    exact = True
+
+    def __init__(self, folder: Path, flat: FlatVectors) -> None:
+        """Memory-map the files; they are checked before FAISS uses them.
+
+        Raises:
+            ValueError: a file is not what `write_pca` writes for such vectors.
+            OSError: a file is missing or cannot be read.
+        """
+        self._flat, self.max_k = flat, min(flat.ntotal, _MAX_K)
+        self._quantizer = _load(folder / ROTATION_FILE, flat.d)
+        self._file = MappedFile(folder / SEARCH_FILE)
+        data, width = self._file.held(), self._quantizer.width
+        heads = {_header(flat.ntotal, width, kind): kind for kind in (_INT8, _FLOAT16)}
+        kind = heads.get(bytes(data[: _HEADER.size]))
+        if not kind or len(data) != _HEADER.size + flat.ntotal * width * kind.bytes:
+            raise ValueError("its header or its size differs")
+        self._kind = kind
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def candidates(self, xq: Rows, k: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared float32 distances, ascending, and ids, both (nq, k), of the nearest.
+
+        ``selector`` must select at least k vectors.
+        Raises CorruptIndexError if a file is truncated.
+        """
+        _held = self._file.held()
+        # Limiting a query to a box around all codes makes it no farther from any of them.
+        scaled = self._quantizer.scaled(xq).clip(-_FARTHEST, _FARTHEST)
+        codes = scaled.astype(np.float32)
+        nominees = self._nominees(codes, max(_NOMINEES, 2 * k), selector)
+        found = [self._refined(*row, k, selector) for row in zip(xq, codes, *nominees, strict=True)]
+        return np.stack([D for D, _ in found]), np.stack([I for _, I in found])
+
+    def _nominees(self, codes: Rows, count: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared distances, ascending, and ids of the nearest codes, (nq, ≤ count)."""
+        count = min(count, len(selector))
+        parts = self._pool.map(lambda shard: shard.nearest(codes, count, selector), self._shards)
+        return merge_nearest(list(parts), count)
+
+    def _refined(
+        self, query: Rows, code: Rows, D: Rows, ids: Ids, k: int, selector: IdSelector
+    ) -> tuple[Rows, Ids]:
+        """Return the k nearest of a query (d,), given its code (h,) and the nearest codes."""
+        while True:
+            # The first ones give a bound, and few of the others are within it.
+            first = max(_FIRST, 2 * k)
+            distances = self._distances(query, ids[:first])
+            bound = self._quantizer.bound(code, np.partition(distances, k - 1)[k - 1])
+            if len(ids) == len(selector) or D[-1] > bound:
+                ids = ids[: max(first, int(np.searchsorted(D, bound, "right")))]
+                distances = np.concatenate([distances, self._distances(query, ids[first:])])
+                nearest = np.lexsort((ids, distances))[:k]
+                return distances[nearest], ids[nearest]
+            if len(ids) > _TOO_MANY * len(selector):
+                found = self._flat.search(query[None], k, selector.parameters())
+                return found[0][0], found[1][0]
+            (D,), (ids,) = self._nominees(code[None], 8 * len(ids), selector)
+
+    def _distances(self, query: Rows, ids: Ids) -> Rows:
+        """Return the squared distances of a query (d,) to vectors, float32 (n,)."""
+        distances = np.empty(len(ids), np.float32)
+        for start in range(0, len(ids), _BLOCK):
+            rows = self._flat.reconstruct_batch(ids[start : start + _BLOCK])
+            rows -= query
+            np.einsum("nd,nd->n", rows, rows, out=distances[start : start + _BLOCK])
+        return distances
+
+    @cached_property
+    def _shards(self) -> list[_Shard]:
+        """The codes, divided among the cores: FAISS searches one query on one core only."""
+        data = self._file.held()[_HEADER.size :].reshape(self._flat.ntotal, -1)
+        share = 8 * math.ceil(len(data) / usable_cores() / 8)  # a selector has a bit for each
+        return [_Shard(data, start, share, self._kind) for start in range(0, len(data), share)]
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(usable_cores(), "pokesim-search")
+
+
+class _Shard:
+    """A FAISS index over the mapped codes ``start`` to ``start + share``."""
+
+    def __init__(self, codes: NDArray[np.uint8], start: int, share: int, kind: _Kind) -> None:
+        import faiss
+
+        rows = codes[start : start + share]
+        self._start = start
+        width = rows.shape[1] // kind.bytes
+        index: Any = faiss.IndexScalarQuantizer(width, kind.number, faiss.METRIC_L2)
+        view: Any = faiss.MaybeOwnedVectorUInt8
+        no_owner = view().owner  # the memory map is ours, and outlives the index
+        index.codes = view.create_view(faiss.swig_ptr(rows), rows.size, no_owner)
+        index.ntotal = len(rows)
+        self._index = index
+
+    def nearest(self, codes: Rows, count: int, selector: IdSelector) -> tuple[Rows, Ids]:
+        """Return squared distances and ids, (nq, ≤ count); the largest float32 pads a short row."""
+        D, I = self._index.search(
+            codes, min(count, self._index.ntotal), params=selector.parameters(self._start)
+        )
+        return D, np.where(I < 0, I, I + self._start)
+
+
+class _Quantizer(NamedTuple):
+    """The map from vectors to codes.
+
+    Attributes:
+        step: the distance between two levels of a coordinate.
+        radius: no vector is farther than this from its code, after the rotation.
+        mean: float64 (d,).
+        directions: float64 (d, h - 1); as a matrix it makes no vector longer.
+        origin: float64 (h,), what is subtracted from the coordinates.
+    """
+
+    step: float
+    radius: float
+    mean: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    origin: NDArray[np.float64]
+
+    @property
+    def width(self) -> int:
+        """The number of coordinates, h."""
+        return len(self.origin)
+
+    def scaled(self, x: Rows) -> NDArray[np.float64]:
+        """Return the coordinates of vectors (n, d), in steps, float64 (n, h)."""
+        return (_coordinates(x, self.mean, self.directions) - self.origin) / self.step
+
+    def bound(self, code: Rows, squared: float) -> float:
+        """Return a squared distance in steps that no code of a near enough vector exceeds.
+
+        Args:
+            code: a query in steps, (h,).
+            squared: the squared distance of near enough vectors to it.
+        """
+        # The query was rounded to float32, in which FAISS, and we, add up squares.
+        d, h = len(self.directions), self.width
+        distance = (math.sqrt(squared) * (1 + d * _ROUNDING) + self.radius) / self.step
+        distance += float(np.linalg.norm(code)) * _ROUNDING
+        return float(distance * distance * (1 + h * _ROUNDING))
+
+
+def write_pca(folder: Path, flat: FlatVectors) -> None:
+    """Write the codes of a flat index's vectors, block by block.
+
+    Raises:
+        OSError: the disk is full, or the folder is not writable.
+    """
+    quantizer, kind = _fitted(flat)
+    radius = 0.0
+    with (folder / SEARCH_FILE).open("wb") as file:
+        file.write(_header(flat.ntotal, quantizer.width, kind))
+        for rows in rows_of(flat, _BLOCK):
+            scaled = quantizer.scaled(rows)
+            codes = _rounded(scaled, kind)
+            radius = max(radius, float(np.linalg.norm(scaled - codes, axis=1).max()))
+            file.write(((codes + 128).astype(np.uint8) if kind is _INT8 else codes).tobytes())
+    head = np.zeros((2, quantizer.width), np.float32)
+    rounded_up = np.nextafter(np.float32(radius * quantizer.step), np.float32(np.inf))
+    head[:, 0] = quantizer.step, rounded_up
+    columns = np.column_stack([quantizer.directions, quantizer.mean])
+    matrix = np.vstack([head, quantizer.origin, columns])
+    save_matrix(folder / ROTATION_FILE, matrix.astype(np.float32))
+
+
+def _rounded(scaled: NDArray[np.float64], kind: _Kind) -> NDArray[Any]:
+    """Return coordinates as they are stored; one beyond the levels of the sample is cut."""
+    if kind is _INT8:
+        return np.rint(scaled).clip(-_LEVELS, _LEVELS)
+    return scaled.clip(-_LARGEST, _LARGEST).astype("<f2")
+
+
+def _coordinates(
+    x: Rows, mean: NDArray[np.float64], directions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the coordinates of vectors (n, d), and the length of the rest, float64 (n, h)."""
+    centred = x - mean
+    kept = centred @ directions
+    rest = np.einsum("nd,nd->n", centred, centred) - np.einsum("nh,nh->n", kept, kept)
+    return np.column_stack([kept, np.sqrt(rest.clip(0))])
+
+
+def _fitted(flat: FlatVectors) -> tuple[_Quantizer, _Kind]:
+    """Return a quantizer for vectors, fitted to a sample, and how to store coordinates.
+
+    Its radius is not known yet.
+    """
+    x = spread(flat, _MAX_SAMPLE)
+    mean = x.mean(axis=0)
+    centred = x - mean
+    _, directions = np.linalg.eigh((centred.T @ centred).astype(np.float64))
+    directions = directions[:, ::-1]  # the strongest first
+    width, kind = _chosen(centred @ directions.astype(np.float32))
+    mixing, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((width - 1, width - 1)))
+    # Shorter by more than rounding to float32 can make a vector longer.
+    kept = (directions[:, : width - 1] @ mixing * (1 - 1e-5)).astype(np.float32)
+    found = _coordinates(x, mean.astype(np.float64), kept.astype(np.float64))
+    origin = np.zeros(width, np.float32)
+    origin[-1] = (found[:, -1].min() + found[:, -1].max()) / 2
+    step = np.float32(_ROOM * np.abs(found - origin).max(initial=0) / _LEVELS)
+    of_codes = (one.astype(np.float64) for one in (mean, kept, origin))
+    return _Quantizer(float(step) or 1.0, 0.0, *of_codes), kind
+
+
+def _chosen(x: Rows) -> tuple[int, _Kind]:
+    """Return how many coordinates, and which kind of them, make a search the quickest.
+
+    Fewer and smaller ones are scanned faster, but leave more vectors to compare.
+
+    Args:
+        x: a sample, (n, d), in the principal directions.
+    """
+    queries = _LIKE * x[:: math.ceil(len(x) / _QUERIES)]
+    base = x[:: math.ceil(len(x) / _MAX_BASE)]
+    dimension = x.shape[1]
+    whole = _lengths(base)
+    away = (1 - _LIKE**2) * float(whole.mean())
+    squared = _squared_distances(queries, base)
+    limits = np.sqrt(np.quantile(squared, _SOUGHT, axis=1, keepdims=True) + away)
+    costs: dict[tuple[int, _Kind], float] = {}
+    for width in [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]:
+        kept = width - 1
+        rest_q, rest = (
+            np.sqrt((_lengths(some) - _lengths(some[:, :kept])).clip(0)) for some in (queries, base)
+        )
+        bounds = _squared_distances(queries[:, :kept], base[:, :kept])
+        bounds = np.sqrt(bounds + np.square(rest_q[:, None] - rest) + away)
+        length = math.sqrt(max(float(np.mean(whole - np.square(rest))), 0))
+        for kind in (_INT8, _FLOAT16):
+            near = float((bounds <= limits + kind.radius * length).mean())
+            costs[width, kind] = kind.bytes * width + _COMPARING * dimension * near
+    return min(costs, key=lambda option: costs[option])
+
+
+def _lengths(x: Rows) -> Rows:
+    """Return the squared lengths of vectors, (n,)."""
+    lengths: Rows = np.einsum("nd,nd->n", x, x)
+    return lengths
+
+
+def _squared_distances(queries: Rows, base: Rows) -> Rows:
+    squared: Rows = _lengths(queries)[:, None] + _lengths(base) - 2 * queries @ base.T
+    return squared.clip(0)
+
+
+def _load(path: Path, dimension: int) -> _Quantizer:
+    """Read a quantizer. Raises ValueError if it is none for vectors of this dimension."""
+    matrix = load_matrix(path).astype(np.float64)
+    if len(matrix) != dimension + 3 or not 1 <= matrix.shape[1] <= dimension:
+        raise ValueError(f"{path.name} is of another dimension")
+    step, radius = matrix[:2, 0]
+    if not (step > 0 and radius >= 0):
+        raise ValueError(f"{path.name} holds no step size")
+    return _Quantizer(float(step), float(radius), matrix[3:, -1], matrix[3:, :-1], matrix[2])
+
+
+def _header(count: int, width: int, kind: _Kind) -> bytes:
+    reserved, size = 1 << 20, width * kind.bytes
+    return _HEADER.pack(
+        b"IxSQ", width, count, reserved, reserved, 1, _METRIC_L2, kind.number, 0, 0.0,
+        width, size, 0, count * size,
+    )  # fmt: skip
