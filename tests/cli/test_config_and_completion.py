@@ -98,7 +98,7 @@ def test_quiet_prints_results_and_errors_only(run, samples, tmp_path):
 def test_a_query_without_a_photo_says_what_to_give(run):
     done = run("query")
     assert done.returncode == 2
-    assert "Give a PHOTO: a path, an http(s) URL, or - for standard input; or --words." in done.stderr
+    assert "Give a PHOTO: a path, an http(s) URL, or - for standard input; or --w" in done.stderr
 
 
 @pytest.fixture(scope="module")

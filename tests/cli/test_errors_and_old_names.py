@@ -26,7 +26,7 @@ from pokesim.cli import map as map_command
         ("info x", " info ", "Unexpected argument x."),
         ("evaluate", " evaluate ", "Missing argument 'QUERIES'."),
         ("evaluate x --truth y", " evaluate ", "--truth: 'y' is not one of 'auto', 'stem', 'fold"),
-        ("query", " query ", "Give a PHOTO: a path, an http(s) URL, or - for standard input; or --words."),
+        ("query", " query ", "Give a PHOTO: a path, an http(s) URL, or - for standard input; or"),
         ("map", " map ", "Give --save FILE, such as --save map.html."),
         ("map a.png --save b.png", " map ", "Give either --save b.png or a.png."),
         ("map out.pdf", " map ", "name a file *.html, *.png or *.jpg, not out.pdf."),
