@@ -26,7 +26,14 @@ from pokesim.build.table import is_current, next_table
 from pokesim.errors import IndexFolderError
 from pokesim.index.folder.writer import SnapshotDraft, SnapshotWriter, new_snapshot
 from pokesim.index.item import Item
-from pokesim.index.manifest import AUTO_SEARCH, Manifest, MetadataRecord, SearchRecord, Skipped
+from pokesim.index.manifest import (
+    AUTO_SEARCH,
+    PANORAMA,
+    Manifest,
+    MetadataRecord,
+    SearchRecord,
+    Skipped,
+)
 from pokesim.index.metadata.table import Table
 
 log = logging.getLogger(__name__)
@@ -121,6 +128,7 @@ def _up_to_date(
         and manifest.images == str(options.root.resolve())
         and manifest.skipped == tuple(skipped)
         and manifest.search.requested == _search(options, previous)
+        and manifest.search.used != PANORAMA
         and is_current(table, manifest.metadata)
     )
     return manifest if same else None

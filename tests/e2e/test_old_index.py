@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stress.forged.sealing import forge
 from support.paths import ROOT
 
 import pokesim
@@ -80,3 +81,26 @@ def test_what_a_build_writes_keeps_the_old_layout(old):
     for key in ("embedder", "search"):
         assert before[key].keys() == after[key].keys()
     assert before["files"].keys() == after["files"].keys()
+
+
+def test_an_index_with_panorama_is_brought_up_to_date_though_no_picture_has_changed(old):
+    """An exact search that there is no more: until then the vectors are scanned."""
+    pictures, index = old / "pictures", old / "new"
+    pokesim.build_index(pictures, index, embedder="compact", search="pca")
+    with pokesim.open_index(index) as opened:
+        before = opened.search(opened.vectors([3]), 5)
+    panorama = {"asked": "panorama", "used": "panorama", "recall": None}
+    forge(index, lambda snapshot: snapshot.manifest.update(search=panorama))
+    with pokesim.open_index(index) as opened:
+        np.testing.assert_array_equal(opened.search(opened.vectors([3]), 5)[1], before[1])
+    for search in ("auto", "panorama"):
+        pokesim.build_index(pictures, index, search=search)
+        with pokesim.open_index(index) as opened:
+            assert (opened.manifest.search.requested, opened.manifest.search.used) == (
+                "auto",
+                "flat",
+            )
+            np.testing.assert_array_equal(opened.search(opened.vectors([3]), 5)[1], before[1])
+    name = (index / "CURRENT").read_text()
+    pokesim.build_index(pictures, index, search="panorama")
+    assert (index / "CURRENT").read_text() == name

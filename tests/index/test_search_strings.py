@@ -6,7 +6,7 @@ from support.indexes import index_of
 
 import pokesim
 from pokesim.errors import UsageError
-from pokesim.index.vectors.candidates import check_search
+from pokesim.index.vectors.candidates import checked_search
 
 ROWS = np.random.default_rng(5).standard_normal((600, 16)).astype(np.float32)
 
@@ -96,7 +96,7 @@ def test_an_index_can_be_built_and_searched(tmp_path, search):
 )  # fmt: skip
 def test_a_string_that_faiss_cannot_use_is_a_usage_error(search):
     with pytest.raises(UsageError, match=r"^--search .*is neither auto, flat") as raised:
-        check_search(search, 16)
+        checked_search(search, 16)
     assert len(str(raised.value)) < 400
     assert "\n" not in str(raised.value)
 
@@ -104,7 +104,7 @@ def test_a_string_that_faiss_cannot_use_is_a_usage_error(search):
 @pytest.mark.parametrize("search", [None, 5, b"flat", ["flat"]])
 def test_a_search_is_a_string(search):
     with pytest.raises(UsageError, match="search must be a string"):
-        check_search(search, 16)
+        checked_search(search, 16)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, 1e30])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pokesim.errors import IndexFolderError, UsageError
 from pokesim.index.folder.snapshot import FolderSnapshot, IndexFolder
-from pokesim.index.vectors.candidates import check_search
+from pokesim.index.vectors.candidates import checked_search
 
 
 class FolderStore:
@@ -35,8 +35,7 @@ class FolderStore:
 
     def resolve_search(self, requested: str, dimension: int) -> str:
         """Return the requested search. Raises UsageError if FAISS does not know it."""
-        check_search(requested, dimension)
-        return requested
+        return checked_search(requested, dimension)
 
     @contextmanager
     def folder(self, *, write: bool) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
 from pokesim.index.manifest import MetadataRecord, SearchRecord
 from pokesim.index.milvus.collection import Collection, rows_per_batch
 from pokesim.index.milvus.schema import ITEM_FIELDS, checksum_line, item_of
-from pokesim.index.vectors.candidates import check_search
+from pokesim.index.vectors.candidates import checked_search
 from pokesim.index.vectors.flat import BASE_FILE, VectorWriter
 from pokesim.metric import PROJECTION_FILE
 from pokesim.progress import Progress
@@ -42,7 +42,7 @@ def download(
     manifest = collection.manifest
     requested = search or manifest.search.requested
     try:
-        check_search(requested, manifest.dimension)
+        requested = checked_search(requested, manifest.dimension)
     except UsageError as error:
         raise collection.damaged("requests a search that does not fit its vectors") from error
     with new_snapshot(IndexFolder(index)) as draft:

@@ -57,14 +57,17 @@ def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> Ca
         ) from error
 
 
-def check_search(requested: str, dimension: int) -> None:
-    """Check a requested search before any long work begins.
+def checked_search(requested: str, dimension: int) -> str:
+    """Return a requested search, checked before any long work; Panorama's place takes "auto".
 
     Raises:
         UsageError: FAISS cannot build such an index.
     """
-    if text("search", requested) not in (AUTO_SEARCH, FLAT, PCA, PANORAMA):
+    if text("search", requested) == PANORAMA:
+        return AUTO_SEARCH
+    if requested not in (AUTO_SEARCH, FLAT, PCA):
         parse_factory(requested, dimension)
+    return requested
 
 
 def build_candidates(folder: Path, count: int, dimension: int, requested: str) -> SearchRecord:
@@ -74,9 +77,7 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
         PokesimError: FAISS cannot build it from these vectors.
         OSError: the disk is full, or the folder is not writable.
     """
-    if requested == PANORAMA:
-        requested = AUTO_SEARCH
-    used = requested
+    requested = used = checked_search(requested, dimension)
     if requested == AUTO_SEARCH:
         used = PCA if 4 * count * dimension >= PCA_BYTES else FLAT
     record = SearchRecord(requested, used)

@@ -255,10 +255,11 @@ class _Quantizer(NamedTuple):
             code: a query in steps, (h,).
             squared: the squared distance of near enough vectors to it.
         """
-        # The query was rounded to float32, in which FAISS, and we, add up squares.
+        # The query was rounded to float32, in which FAISS, and we, add up squares. The length of
+        # the rest is a difference of squares, whose float64 rounding counts most if it is small.
         d, h = len(self.directions), self.width
         distance = (math.sqrt(squared) * (1 + d * _ROUNDING) + self.radius) / self.step
-        distance += float(np.linalg.norm(code)) * _ROUNDING
+        distance += float(np.linalg.norm(code)) * (1 + math.sqrt(d)) * _ROUNDING
         return float(distance * distance * (1 + h * _ROUNDING))
 
 
