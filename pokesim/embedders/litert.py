@@ -31,15 +31,17 @@ class LiteRTEmbedder:
     """Runs a ``.tflite`` file with one input and one output; safe to use from several threads.
 
     The model takes RGB pixels 0..255 as float32 (n, side, side, 3), includes its preprocessing, and
-    returns float32 (n, dimension). One batch at a time runs, on all cores: an interpreter for each
-    thread would compute no more pictures a second, and need memory for each.
+    returns float32 (n, dimension). One batch at a time runs.
     """
 
-    def __init__(self, path: Path, keep_tensors: bool = False) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, *, keep_tensors: bool = False
+    ) -> None:
         """Load a model file.
 
         Args:
             path: the model file.
+            threads: number of threads that compute; by default, one for each core.
             keep_tensors: keep every intermediate tensor, for `tensor`. This takes several times as
                 long, because it rules out XNNPACK's kernels, which keep none.
 
@@ -56,12 +58,13 @@ class LiteRTEmbedder:
             with _quiet_stderr():
                 self._interpreter: Any = Interpreter(
                     model_path=os.fspath(path),
-                    num_threads=usable_cores(),
+                    num_threads=threads or usable_cores(),
                     experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
                     experimental_preserve_all_tensors=keep_tensors,
                 )
-                self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
-                self.side = int(self._input["shape_signature"][1])
+                details = self._interpreter.get_input_details()[0]
+                self._input: int = details["index"]
+                self.side = int(details["shape_signature"][1])
                 # Only the first allocation creates the delegate that LiteRT reports.
                 self._allocate(1)
         except (ValueError, RuntimeError) as error:
@@ -90,14 +93,14 @@ class LiteRTEmbedder:
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         if len(pixels) != self._batch:
             self._allocate(len(pixels))
-        self._interpreter.set_tensor(self._input["index"], pixels.astype(np.float32))
+        self._interpreter.tensor(self._input)()[:] = pixels  # converted without another copy
         self._interpreter.invoke()
         vectors: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return vectors
 
     def _allocate(self, batch: int) -> None:
         shape = (batch, self.side, self.side, 3)
-        self._interpreter.resize_tensor_input(self._input["index"], shape)
+        self._interpreter.resize_tensor_input(self._input, shape)
         self._interpreter.allocate_tensors()
         self._batch = batch
 
