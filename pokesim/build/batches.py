@@ -14,6 +14,7 @@ from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
+from pokesim.embedders.runtimes import open_embedder
 from pokesim.threads import read_ahead
 
 File = TypeVar("File")
@@ -29,10 +30,12 @@ class Batch:
     Attributes:
         reads: the loaded files, in the order of their paths.
         vectors: float32 (n, d), as the embedder returned them, of the n files that have pixels.
+        compute: what computed the vectors; None if there are none, or if workers computed them.
     """
 
     reads: list[LoadedFile]
     vectors: NDArray[np.float32]
+    compute: Compute | None = None
 
 
 class EmbedBatches(Protocol):
@@ -51,25 +54,48 @@ class Workers(Protocol):
         """Return a function that embeds with a model on the workers."""
 
 
+class OpenEmbedder(Protocol):
+    """Loads the embedder of a build."""
+
+    def __call__(self, pixels: NDArray[np.uint8], pictures: int, /) -> tuple[Embedder, Compute]:
+        """Return the embedder, and what it computes in.
+
+        Args:
+            pixels: uint8 (n, side, side, 3), the first batch.
+            pictures: number of pictures to embed, about.
+        """
+
+
+def opening(model: Model, compute: Compute) -> OpenEmbedder:
+    """Return a function that loads a model into a given runtime."""
+    return lambda _pixels, _pictures: (open_embedder(model, compute), compute)
+
+
 def embed_locally(
-    load: Callable[[], Embedder], loader: FileLoader, paths: Iterable[str], batch_size: int
+    load: OpenEmbedder, loader: FileLoader, paths: Sequence[str], batch_size: int
 ) -> Generator[Batch, None, None]:
     """Read files ahead in threads, and embed a batch at a time in this thread.
 
     Args:
-        load: loads the embedder.
+        load: loads the embedder, once the first batch is read.
         loader: reads a file.
         paths: the files.
         batch_size: number of pictures embedded at a time.
     """
-    embedder = load()
+    embedder: Embedder | None = None
+    compute: Compute | None = None
     with contextlib.closing(
         read_ahead(loader, paths, 2 * batch_size, seconds=loader.hangs_after, late=loader.late)
     ) as reads:
         for batch in batches(reads, batch_size, lambda read: read.pixels is not None):
-            pixels = [read.pixels for read in batch if read.pixels is not None]
-            none = np.empty((0, embedder.dimension), np.float32)
-            yield Batch(batch, embedder.embed(np.stack(pixels)) if pixels else none)
+            pictures = [read.pixels for read in batch if read.pixels is not None]
+            if not pictures:
+                yield Batch(batch, np.empty((0, 0), np.float32))
+                continue
+            pixels = np.stack(pictures)
+            if embedder is None:
+                embedder, compute = load(pixels, len(paths))
+            yield Batch(batch, embedder.embed(pixels), compute)
 
 
 def batches(

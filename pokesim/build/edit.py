@@ -12,7 +12,7 @@ from pokesim.build.options import BuildOptions, BuildReport
 from pokesim.build.pipeline import run_build
 from pokesim.build.plan import UpdatePlan, plan_add, plan_remove
 from pokesim.build.previous import PreviousSnapshot
-from pokesim.embedders.catalog import Compute
+from pokesim.embedders.catalog import LITERT, Compute, Precision
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
@@ -97,16 +97,18 @@ def _required(previous: PreviousSnapshot | None) -> PreviousSnapshot:
 def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
     snapshot = folder.current()
     manifest = snapshot.manifest
-    compute = Compute.named(manifest.runtime, manifest.precision)
+    # Few pictures: what starts fastest.
+    is_float32 = manifest.precision == Precision.FLOAT32
+    compute = LITERT if is_float32 else Compute.named(manifest.runtime, manifest.precision)
 
-    def load() -> Embedder:
+    def load(_pixels: object, _pictures: int) -> tuple[Embedder, Compute]:
         embedder = open_embedder(find_model(manifest.embedder), compute)
         if not manifest.embedder.is_read_as(embedder.side, READING):
             raise IncompatibleIndexError(
                 f"The index {index} was made by a version of pokesim that preprocesses pictures "
                 "differently; build it again with --rebuild."
             )
-        return embedder
+        return embedder, compute
 
     return BuildOptions(
         index=str(index),

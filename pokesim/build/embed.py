@@ -15,6 +15,7 @@ from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.build.options import BuildOptions
 from pokesim.build.plan import UpdatePlan
 from pokesim.build.previous import PreviousSnapshot
+from pokesim.embedders.catalog import Compute
 from pokesim.errors import PictureError
 from pokesim.index.item import RACY, Item, changed_ns
 from pokesim.index.manifest import Skipped
@@ -32,6 +33,7 @@ class Embedded:
         copied: bool, for each row of the previous snapshot: its vector was copied to the journal.
         skipped: files that look like pictures but could not be read.
         count: number of pictures that the embedder embedded.
+        compute: what computed their vectors, if that was chosen here.
     """
 
     kept: NDArray[np.int64]
@@ -39,6 +41,7 @@ class Embedded:
     copied: NDArray[np.bool_]
     skipped: list[Skipped] = field(default_factory=list)
     count: int = 0
+    compute: Compute | None = None
 
     @property
     def dropped(self) -> int:
@@ -148,6 +151,7 @@ def _add(
             items.append(read.item)
             rows.append(known.copy(read.item) if read.known else next(vectors))
     known.embedded.count += len(batch.vectors)
+    known.embedded.compute = batch.compute or known.embedded.compute
     if items:
         first = journal.count
         journal.add(np.stack(rows), items)

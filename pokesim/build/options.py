@@ -60,7 +60,7 @@ class BuildOptions:
         search: as in `build_index`; "auto" keeps the search of the previous snapshot.
         metadata: a new metadata table; False drops the table, None keeps it.
         key: the table's column with the picture names; None takes the best match.
-        compute: runtime and precision of the embedder.
+        compute: runtime and precision of the embedder; the runtime may be chosen while embedding.
         batch_size: number of pictures embedded at a time.
         strict: fail if any picture cannot be read.
         max_pixels: cap on a picture's width × height.

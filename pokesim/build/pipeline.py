@@ -23,6 +23,7 @@ from pokesim.build.options import BuildOptions, BuildReport
 from pokesim.build.plan import UpdatePlan, found
 from pokesim.build.previous import PreviousSnapshot, open_previous
 from pokesim.build.table import is_current, next_table
+from pokesim.embedders.catalog import Compute
 from pokesim.errors import IndexFolderError
 from pokesim.index.folder.writer import SnapshotDraft, SnapshotWriter, new_snapshot
 from pokesim.index.item import Item
@@ -82,7 +83,7 @@ def run_build(
             count, metadata = _write(draft.path, options, embedded, previous, journal, table)
             if not count:
                 raise no_pictures(options.root, skipped)
-            manifest = _manifest(options, previous, count, skipped, metadata)
+            manifest = _manifest(options, previous, count, skipped, metadata, embedded.compute)
             draft.commit(_with_tuning(draft, manifest, existing))
             journal.discard()
         before = existing.snapshot.manifest.images if existing else manifest.images
@@ -140,7 +141,9 @@ def _manifest(
     count: int,
     skipped: Sequence[Skipped],
     metadata: MetadataRecord | None,
+    compute: Compute | None,
 ) -> Manifest:
+    compute = compute or options.compute
     return Manifest(
         images=str(options.root.resolve()),
         embedder=options.record,
@@ -149,8 +152,8 @@ def _manifest(
         skipped=tuple(skipped),
         search=SearchRecord(_search(options, previous)),
         metadata=metadata,
-        runtime=options.compute.runtime,
-        precision=options.compute.precision,
+        runtime=compute.runtime,
+        precision=compute.precision,
     )
 
 
@@ -163,12 +166,7 @@ def _search(options: BuildOptions, previous: PreviousSnapshot | None) -> str:
 
 def _open_journal(options: BuildOptions) -> Journal:
     """Open the journal of an interrupted build with the same options, or start a new one."""
-    made_by = [
-        str(options.root.resolve()),
-        asdict(options.record),
-        options.compute.runtime,
-        options.compute.precision,
-    ]
+    made_by = [str(options.root.resolve()), asdict(options.record), options.compute.precision]
     folder = options.folder.path / options.journal
     journal = Journal(folder, options.dimension, json.dumps(made_by), options.rebuild)
     if journal.count:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pokesim.cli.options import (
+    BuildPrecisionOption,
+    BuildRuntimeOption,
     EmbedderOption,
     FileSecondsOption,
     IndexOption,
     KeyOption,
     MaxPixelsOption,
     MetadataOption,
-    PrecisionOption,
-    RuntimeOption,
 )
 from pokesim.cli.output import note, progress, say
-from pokesim.embedders.catalog import AUTO, Precision, Runtime
+from pokesim.embedders.catalog import AUTO
 from pokesim.errors import IndexNotFoundError, UsageError
 from pokesim.index import DEFAULT_INDEX
 from pokesim.show.text import counted
@@ -66,8 +66,8 @@ def build_index(
     no_metadata: Annotated[
         bool, typer.Option("--no-metadata", help="Remove the index's table.")
     ] = False,
-    runtime: RuntimeOption = Runtime.LITERT,
-    precision: PrecisionOption = Precision.FLOAT32,
+    runtime: BuildRuntimeOption = "auto",
+    precision: BuildPrecisionOption = "float32",
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Pictures to embed at a time.", show_default="32"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,18 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
 RuntimeOption = Annotated[Runtime, typer.Option(help="What runs the network; keras uses a GPU.")]
 
 PrecisionOption = Annotated[Precision, typer.Option(help="Precision (OpenVINO only).")]
+
+BuildRuntimeOption = Annotated[
+    Literal["auto", "litert", "openvino", "keras"],
+    typer.Option(help="What runs the network; auto takes the fastest on the processor."),
+]
+
+BuildPrecisionOption = Annotated[
+    Literal["float32", "bfloat16", "auto"],
+    typer.Option(
+        help="bfloat16 (OpenVINO only) takes half the time; auto takes it if answers stay the same."
+    ),
+]
 
 IndexOption = Annotated[
     str,

@@ -113,4 +113,4 @@ def _watching(opened: Index, index: str) -> AbstractContextManager[None]:
             note(line)
         before = report
 
-    return watching(images, index, show, runtime=manifest.runtime, precision=manifest.precision)
+    return watching(images, index, show, precision=manifest.precision)

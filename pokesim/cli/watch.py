@@ -9,17 +9,17 @@ from typing import Annotated
 import typer
 
 from pokesim.cli.options import (
+    BuildPrecisionOption,
+    BuildRuntimeOption,
     EmbedderOption,
     FileSecondsOption,
     IndexOption,
     KeyOption,
     MaxPixelsOption,
     MetadataOption,
-    PrecisionOption,
-    RuntimeOption,
 )
 from pokesim.cli.output import note, progress
-from pokesim.embedders.catalog import AUTO, Precision, Runtime
+from pokesim.embedders.catalog import AUTO
 from pokesim.index import DEFAULT_INDEX
 
 
@@ -29,8 +29,8 @@ def watch(
     embedder: EmbedderOption = AUTO,
     metadata: MetadataOption = None,
     key: KeyOption = None,
-    runtime: RuntimeOption = Runtime.LITERT,
-    precision: PrecisionOption = Precision.FLOAT32,
+    runtime: BuildRuntimeOption = "auto",
+    precision: BuildPrecisionOption = "float32",
     max_pixels: MaxPixelsOption = None,
     file_seconds: FileSecondsOption = None,
 ) -> None:

@@ -77,9 +77,11 @@ class EmbedderPlugin(WorkerPlugin):
         with self._lock:
             embedder = self.embedder()
             files, vectors = [], [np.empty((0, embedder.dimension), np.float32)]
-            for batch in embed_locally(lambda: embedder, loader, paths, batch_size):
+            opened = embedder, self._compute
+            for batch in embed_locally(lambda *_: opened, loader, paths, batch_size):
                 files += [replace(file, pixels=None) for file in batch.reads]
-                vectors.append(batch.vectors)
+                if len(batch.vectors):
+                    vectors.append(batch.vectors)
         return Batch(files, np.concatenate(vectors))
 
     def _check_files(self) -> None:

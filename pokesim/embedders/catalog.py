@@ -11,7 +11,7 @@ DEFAULT = "general"
 """The embedder of a new index."""
 
 AUTO = "auto"
-"""Another name of `DEFAULT`; for an index that exists, a build takes it as the index's own."""
+"""Leaves a choice to the build: the index's embedder, or else `DEFAULT`; the fastest runtime."""
 
 BUNDLED = "compact"
 """The embedder whose model ships in this package, so that it needs no download."""

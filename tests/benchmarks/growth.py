@@ -21,6 +21,7 @@ from pokesim.build.batches import embed_locally
 from pokesim.build.options import BuildOptions
 from pokesim.build.pipeline import run_build
 from pokesim.build.plan import plan_update
+from pokesim.embedders.catalog import LITERT
 from pokesim.images import READING, find_files
 from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import EmbedderRecord
@@ -83,7 +84,7 @@ def main() -> None:
             root=root,
             record=record,
             dimension=DIMENSION,
-            embed=partial(embed_locally, Stub),
+            embed=partial(embed_locally, lambda *_: (Stub(), LITERT)),
             search="flat",
         ),
         lambda previous: plan_update(previous, root, files),

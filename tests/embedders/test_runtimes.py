@@ -87,7 +87,7 @@ def test_keras_gives_the_vectors_of_the_exported_model(seeded_weights, samples):
 
 def test_an_unsupported_runtime_or_precision_gives_a_clear_error(run, samples, tmp_path):
     few = ("build-index", samples.photos, "--embedder", "compact")
-    done = run(*few, "--precision", "bfloat16")
+    done = run(*few, "--precision", "bfloat16", "--runtime", "litert")
     assert done.returncode == 2
     assert "bfloat16 needs --runtime openvino" in done.stderr
     assert "compact is not a Keras network" in run(*few, "--runtime", "keras").stderr
