@@ -23,9 +23,9 @@ from pokesim.embedders.catalog import (
     spec_of,
 )
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import Model, find_model
-from pokesim.embedders.prepare import check_takes_weights, prepare_model
-from pokesim.embedders.runtimes import open_embedder
+from pokesim.embedders.model_cache import Model, find_model, spec_for
+from pokesim.embedders.prepare import check_takes_weights, network_of, prepare_model
+from pokesim.embedders.runtimes import compute_for, open_embedder
 from pokesim.errors import (
     CorruptIndexError,
     IndexFolderError,
@@ -34,7 +34,7 @@ from pokesim.errors import (
     UsageError,
 )
 from pokesim.files import sha256_of
-from pokesim.images import FILE_SECONDS, MAX_PIXELS, READING, find_files
+from pokesim.images import FILE_SECONDS, MAX_PIXELS, Frame, find_files
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, EmbedderRecord, Skipped
@@ -77,7 +77,8 @@ def build_index(
     Args:
         images: the picture folder, searched recursively; hidden files are ignored.
         index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
-        embedder: a name that `pokesim embedders` lists; "auto" keeps the embedder of the index, and
+        embedder: a name that `pokesim embedders` lists, or the path of a network: an ONNX, LiteRT,
+            OpenVINO or Keras file, or a folder as hubs publish them; "auto" keeps the embedder of the index, and
             means "general" for a new one.
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that only their directions are compared. None keeps
@@ -89,7 +90,8 @@ def build_index(
             path. None keeps the table of the index, and reads it again if its file has changed;
             False drops it.
         key: the table's column with the picture names; None takes the column that names the most.
-        runtime: "litert", "openvino" (an extra), or "keras" for a GPU.
+        runtime: "litert", "openvino" (an extra), or "keras" for a GPU; a network from a file
+            brings its own in place of "litert".
         precision: "float32", or "bfloat16" with OpenVINO on processors that support it.
         rebuild: embed everything again, and replace an index that was made with other options.
         batch_size: number of pictures embedded at a time.
@@ -129,7 +131,8 @@ def build_index(
         model = _model_for(embedder, weights, existing, str(index))
         if normalize is None:
             normalize = existing.normalized if existing else True
-        dimension = spec_of(model.name).dimension
+        compute = compute_for(model, compute)
+        dimension = spec_for(model).dimension
         if workers:
             embed: EmbedBatches = workers.embedder(model, compute)
         else:
@@ -185,7 +188,7 @@ def embed_folder(
         folder=folder,
         root=root,
         record=record,
-        dimension=spec_of(model.name).dimension,
+        dimension=spec_for(model).dimension,
         embed=partial(embed_locally, partial(open_embedder, model)),
         search=search,
         metadata=table,
@@ -198,9 +201,10 @@ def embed_folder(
 
 def record_of(model: Model, normalize: bool) -> EmbedderRecord:
     """Return the manifest's record of an embedder."""
-    side = spec_of(model.name).side
+    side, network = spec_for(model).side, model.network
+    reading = (network.frame if network else Frame(side)).reading
     return EmbedderRecord(
-        model.name, model.weights_sha256, model.export_version, side, READING, normalize
+        model.name, model.weights_sha256, model.export_version, side, reading, normalize, network
     )
 
 
@@ -229,15 +233,20 @@ def _model_for(
     """
     if existing is None:
         return prepare_model(embedder, weights)
-    name = existing.name if embedder == AUTO else spec_of(embedder).name
+    if embedder not in (AUTO, existing.name) and (given := network_of(embedder)):
+        requested = record_of(given, existing.normalized)
+        if requested != existing:
+            raise incompatible(index, existing, requested)
+        return prepare_model(embedder, weights)
+    name = existing.name if embedder in (AUTO, existing.name) else spec_of(embedder).name
     if weights is None and name == existing.name:
         try:
             return find_model(existing)
         except ModelError as error:
             raise ModelError(f"{error} Or replace the index with --rebuild.") from error
-    requested = replace(existing, name=name)
+    requested = existing if name == existing.name else replace(existing, name=name, network=None)
     if weights:
-        check_takes_weights(spec_of(name))
+        check_takes_weights(spec_for(existing) if name == existing.name else spec_of(name))
         requested = replace(requested, weights_sha256=_sha256_of_weights(weights))
     if requested != existing:
         raise incompatible(index, existing, requested)

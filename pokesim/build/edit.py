@@ -17,7 +17,6 @@ from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IncompatibleIndexError, PokesimError, UsageError, did_you_mean
-from pokesim.images import READING
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.snapshot import IndexFolder
@@ -101,7 +100,7 @@ def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
 
     def load() -> Embedder:
         embedder = open_embedder(find_model(manifest.embedder), compute)
-        if not manifest.embedder.is_read_as(embedder.side, READING):
+        if not manifest.embedder.is_read_as(embedder.side):
             raise IncompatibleIndexError(
                 f"The index {index} was made by a version of pokesim that preprocesses pictures "
                 "differently; build it again with --rebuild."

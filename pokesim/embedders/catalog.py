@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pokesim.embedders.network import Network
 from pokesim.errors import UsageError, did_you_mean
 
 DEFAULT = "general"
@@ -23,6 +24,7 @@ class Runtime(StrEnum):
     LITERT = "litert"
     OPENVINO = "openvino"
     KERAS = "keras"
+    ONNXRUNTIME = "onnxruntime"
 
 
 class Precision(StrEnum):
@@ -143,7 +145,9 @@ class EmbedderSpec:
         about: what it is for, in a phrase that completes "for …".
         keras: its source in Keras, for a network of ``keras.applications``.
         lite: its size and weights, for an EfficientNet-Lite.
-        pair: its parts, for a pair. The model that ships in this package has none of the three.
+        pair: its parts, for a pair.
+        network: what is known of a network from a file, which is in no row of the table. The model
+            that ships in this package has none of these.
         shift: offset, in cells and towards the lower right, of the region that a position of the
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
@@ -159,11 +163,12 @@ class EmbedderSpec:
     shift: float = 0.0
     lite: LiteSource | None = None
     pair: PairSource | None = None
+    network: Network | None = None
 
     @property
     def ships(self) -> bool:
         """Whether its model is a file of this package."""
-        return self.keras is None and self.lite is None and self.pair is None
+        return not (self.keras or self.lite or self.pair or self.network)
 
 
 CATALOG: dict[str, EmbedderSpec] = {
@@ -304,6 +309,14 @@ def spec_of(name: str) -> EmbedderSpec:
         return CATALOG[name]
     hint = did_you_mean(name, CATALOG) or " `pokesim embedders` lists them."
     raise UsageError(f"There is no embedder named {name}.{hint}")
+
+
+def spec_of_network(name: str, network: Network) -> EmbedderSpec:
+    """Return what the catalogue would say of a network from a file."""
+    licence = network.licence or "not stated"
+    about = "a network from a file"
+    side, dimension = network.side, network.dimension
+    return EmbedderSpec(name, side, dimension, licence, about, None, network=network)
 
 
 def networks_of(spec: EmbedderSpec) -> tuple[EmbedderSpec, ...]:

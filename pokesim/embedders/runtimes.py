@@ -9,6 +9,20 @@ from __future__ import annotations
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
+from pokesim.errors import ModelError
+
+
+def compute_for(model: Model, compute: Compute) -> Compute:
+    """Return what runs a model: a network from a file brings a runtime in place of the default.
+
+    Raises:
+        ModelError: this runtime does not take its file.
+    """
+    if model.network is None:
+        return compute
+    from pokesim.embedders.files.runner import compute_of
+
+    return compute_of(model.network, compute)
 
 
 def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
@@ -23,6 +37,12 @@ def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     Raises:
         ModelError: the model is damaged, or the runtime or precision is not available here.
     """
+    if model.network:
+        from pokesim.embedders.files.runner import NetworkEmbedder
+
+        return NetworkEmbedder(model, compute)
+    if compute.runtime is Runtime.ONNXRUNTIME:
+        raise ModelError(f"ONNX Runtime does not run {model.name}; omit --runtime onnxruntime.")
     if model.parts:
         from pokesim.embedders.pair import PairEmbedder
 

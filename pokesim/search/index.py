@@ -485,8 +485,8 @@ class Index:
             PokesimError: the vector is not a sum over positions; class probabilities are not.
         """
         self._shared.check()
-        side, part = self.manifest.embedder.side, cropped(photo, as_crop(crop))
-        pixels = np.stack([pixels_of(one, side) for one in (part, picture)])
+        frame, part = self.manifest.embedder.frame, cropped(photo, as_crop(crop))
+        pixels = np.stack([pixels_of(one, frame) for one in (part, picture)])
         with self._shared.call() as opened:
             return opened.explain(pixels)
 
