@@ -78,8 +78,8 @@ def build_index(
         images: the picture folder, searched recursively; hidden files are ignored.
         index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
         embedder: a name that `pokesim embedders` lists, or the path of a network: an ONNX, LiteRT,
-            OpenVINO or Keras file, or a folder as hubs publish them; "auto" keeps the embedder of the index, and
-            means "general" for a new one.
+            OpenVINO or Keras file, or a folder as hubs publish them. "auto" keeps the embedder of
+            the index, and means "general" for a new one.
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that only their directions are compared. None keeps
             the setting of the index, and means True for a new one.

@@ -1,4 +1,4 @@
-"""Model files on this machine: the bundled one, the exported ones, and those of networks from files.
+"""Model files on this machine: the bundled one, the exported ones, and networks from files.
 
 A *model* is a LiteRT file. An exported one is ``$CACHE/models/NAME-WEIGHTSHASH-vN.tflite``, next to
 a ``.json`` file, its *card*, with its size, hash and origin. The bundled one is part of this
@@ -166,8 +166,8 @@ def _find_network(key: ModelKey, network: Network) -> Model:
     if found is None or found.network is None or found.network.format != network.format:
         again = key.name if network.origin else "PATH"
         raise ModelError(
-            f"The index was built with {key.name} (SHA-256 {network.sha256[:12]}…), which is not in "
-            f"{networks_folder()}; put it there with `pokesim embedders --prepare {again}`."
+            f"The index was built with {key.name} (SHA-256 {network.sha256[:12]}…), which is not "
+            f"in {networks_folder()}; put it there with `pokesim embedders --prepare {again}`."
         )
     return replace(found, name=key.name, network=network)
 
@@ -197,7 +197,17 @@ def cached_network(sha256: str) -> Model | None:
         beside = {name: files[name] for name in others}
         path, digest = folder / main, files[main].sha256
         return Model(
-            card["embedder"], sha256, EXPORT_VERSION, size, digest, True, path, None, (), network, beside
+            card["embedder"],
+            sha256,
+            EXPORT_VERSION,
+            size,
+            digest,
+            True,
+            path,
+            None,
+            (),
+            network,
+            beside,
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -223,7 +233,9 @@ def add_network(
     is_new = cached_network(network.sha256) is None
     if is_new:
         made = {one: ((draft / one).stat().st_size, sha256_of(draft / one)) for one in files}
-        card["files"] = {one: {"bytes": size, "sha256": made_of} for one, (size, made_of) in made.items()}
+        card["files"] = {
+            one: {"bytes": size, "sha256": made_of} for one, (size, made_of) in made.items()
+        }
     else:  # only what is known of it has changed
         card["files"] = json.loads((target / CARD).read_text(encoding="utf-8"))["files"]
     text = (json.dumps(card, indent=1) + "\n").encode()

@@ -1,8 +1,8 @@
 """What must be known of a network from a file to run it as its publisher does.
 
-The networks of the catalogue take pixels and return vectors, as `keras_export` makes them. Any other
-network has its own input, preprocessing and output; an index records them beside the hashes of the
-files, and so does the cache.
+The networks of the catalogue take pixels and return vectors, as `keras_export` makes them. Any
+other network has its own input, preprocessing and output; an index records them beside the hashes
+of the files, and so does the cache.
 """
 
 from __future__ import annotations

@@ -66,7 +66,5 @@ def compiled(path: Path, precision: Precision) -> Any:
     try:
         network = core.compile_model(os.fspath(path), "CPU", settings)
     except RuntimeError as error:
-        raise ModelError(
-            f"The model file {path} is damaged; delete it and build again."
-        ) from error
+        raise ModelError(f"The model file {path} is damaged; delete it and build again.") from error
     return network

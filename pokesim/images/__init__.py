@@ -29,7 +29,7 @@ from pokesim.images.decode import (
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
-from pokesim.images.frame import RESAMPLINGS, Frame
+from pokesim.images.frame import RESAMPLINGS, Frame, Region
 from pokesim.images.kinds import FOLDER_REASON, VIDEO_REASON, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
@@ -65,6 +65,7 @@ __all__ = [
     "PictureProcesses",
     "PictureSource",
     "Pixels",
+    "Region",
     "SlowPictureError",
     "Wanted",
     "WholePicture",

@@ -93,9 +93,7 @@ class Wanted:
     light: bool = False
 
     @staticmethod
-    def square(
-        frame: Frame, crop: Crop | None = None, *, max_pixels: int = MAX_PIXELS
-    ) -> Wanted:
+    def square(frame: Frame, crop: Crop | None = None, *, max_pixels: int = MAX_PIXELS) -> Wanted:
         """Return the square that a network sees of a picture, or of a part of it."""
         rule = frame if frame.resampling else None
         return Wanted(frame.side, frame.side, crop=crop, frame=rule, max_pixels=max_pixels)

@@ -196,7 +196,9 @@ def transformer(kind: str, weights: Weights) -> Any:
     if kind == "dinov2":
         return g.model(free, {"last_hidden_state": tokens})
     mean = g("MatMul", g("ReduceMean", x, axes=[1], keepdims=0), w["out"])
-    return g.model(free, {"last_hidden_state": tokens, "pooler_output": (mean, ["batch_size", OUT])})
+    return g.model(
+        free, {"last_hidden_state": tokens, "pooler_output": (mean, ["batch_size", OUT])}
+    )
 
 
 def write_published(folder: Path, kind: str, seed: int = 0) -> Weights:

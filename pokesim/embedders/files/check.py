@@ -43,6 +43,13 @@ _OUTPUTS = ("image_embeds", "pooler_output", "embeddings", "features")
 _USUAL_CUT = 256 / 224
 """How much larger a picture is scaled than what is cut out of it, where nothing else is said."""
 
+_RUNNING_CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+
+_IN = f"{SETTINGS_FILE}, beside the network"
+
+_HUB_INPUT = "pixel_values"
+"""What hubs call the input of any network for pictures, which is NCHW."""
+
 _FLOATS = ("f32", "f16")
 
 _DEFAULTS = (
@@ -112,15 +119,19 @@ def _onnx(path: Path) -> tuple[list[str], FileFormat, Ports]:
     session = onnx_session(path, is_long=False, options=options)
     kept = [one for one in (READY_ONNX, READY_WEIGHTS) if path.with_name(one).exists()]
     kinds = {"tensor(float)": "f32", "tensor(float16)": "f16"}
-    inputs, outputs = (
+    ports = [
         [
-            Tensor(one.name, tuple(at if isinstance(at, int) else None for at in one.shape),
-                   kinds.get(one.type, one.type))
-            for one in ports
+            Tensor(one.name, tuple(map(_extent, one.shape)), kinds.get(one.type, one.type))
+            for one in some
         ]
-        for ports in (session.get_inputs(), session.get_outputs())
-    )  # fmt: skip
-    return kept, FileFormat.ONNX, (inputs, outputs)
+        for some in (session.get_inputs(), session.get_outputs())
+    ]
+    return kept, FileFormat.ONNX, (ports[0], ports[1])
+
+
+def _extent(value: Any) -> int | None:
+    """Return the size of a dimension; None if it is free, and has a name at most."""
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _openvino_ports(path: Path) -> Ports:
@@ -170,14 +181,12 @@ def _from_keras(path: Path, out: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
     for layer in _layers(config):
-        name = layer.get("class_name")
-        module = str(layer.get("module") or "keras")
-        if name in ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer"):
+        name, registered = str(layer["class_name"])[:60], layer.get("registered_name")
+        if name in _RUNNING_CODE:
             raise ModelError(f"it has a layer of the kind {name}, which runs code of the file")
-        if module.split(".")[0] not in ("keras", "builtins") or layer.get("registered_name") not in (
-            None, name,
-        ):  # fmt: skip
-            raise ModelError(f"it has a layer of its own ({str(name)[:60]}), whose code is not in it")
+        module = str(layer.get("module") or "keras").partition(".")[0]
+        if module not in ("keras", "builtins") or registered not in (None, layer["class_name"]):
+            raise ModelError(f"it has a layer of its own ({name}), whose code is not in the file")
     from pokesim.embedders.keras_export import export_file
 
     export_file(path, out)
@@ -207,23 +216,35 @@ def _resolved(
     pooling = settings.pooling or _pooling(wanted, settings)
     resize = round(side * _USUAL_CUT) if settings.resize is None else settings.resize
     if settings.resize and settings.resize < side:
-        raise ModelError(f"resize, {resize} px, is less than the input, {side} px: set it in " + _IN)
-    mean, std = settings.mean or IMAGENET[0], settings.std or IMAGENET[1]
-    scale = 1 / 255 if settings.scale is None else settings.scale
-    prefix = settings.prefix or 0
-    return Network(
-        kind, files, side, 1, resize, settings.interpolation or "bilinear", scale, mean, std, layout,
-        given.name, wanted.name, pooling, prefix, 0, settings.licence or "",
-    ), "" if is_told else _DEFAULTS  # fmt: skip
-
-
-_IN = f"{SETTINGS_FILE}, beside the network"
+        raise ModelError(
+            f"resize, {resize} px, is less than the input, {side} px: see resize in {_IN}"
+        )
+    network = Network(
+        format=kind,
+        files=files,
+        side=side,
+        dimension=1,
+        resize=resize,
+        interpolation=settings.interpolation or "bilinear",
+        scale=1 / 255 if settings.scale is None else settings.scale,
+        mean=settings.mean or IMAGENET[0],
+        std=settings.std or IMAGENET[1],
+        layout=layout,
+        input=given.name,
+        output=wanted.name,
+        pooling=pooling,
+        prefix=settings.prefix or 0,
+        licence=settings.licence or "",
+    )
+    return network, "" if is_told else _DEFAULTS
 
 
 def _input(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
     named = [one for one in inputs if one.name == settings.input]
     if settings.input and not named:
-        raise ModelError(f"it has no input {settings.input}, only {_names(inputs)}: see input in {_IN}")
+        raise ModelError(
+            f"it has no input {settings.input}, only {_names(inputs)}: see input in {_IN}"
+        )
     if len(inputs) != 1:
         raise ModelError(
             f"it needs {_names(inputs)} at once; give the part for pictures alone, which hubs call "
@@ -263,9 +284,11 @@ def _layout(given: Tensor, settings: Settings) -> str:
         return str(settings.layout)
     if len(likely) == 1:
         return likely[0]
+    if given.name == _HUB_INPUT and LAYOUTS[0] in fits:
+        return LAYOUTS[0]
     raise ModelError(
         f"its input {given.name} is {_shape(given)}, so which dimension is the colours cannot be "
-        f"told; set layout = \"NCHW\" or \"NHWC\" in {_IN}"
+        f'told; set layout = "NCHW" or "NHWC" in {_IN}'
     )
 
 
@@ -294,7 +317,7 @@ def _pooling(wanted: Tensor, settings: Settings) -> Pooling:
         return Pooling.CLS if settings.first_token else Pooling.MEAN
     raise ModelError(
         f"its output {wanted.name} is {_shape(wanted)}, so how it becomes a vector cannot be told; "
-        f"set pooling = \"cls\" or \"mean\" in {_IN}"
+        f'set pooling = "cls" or "mean" in {_IN}'
     )
 
 
@@ -312,7 +335,9 @@ def _tried(path: Path, network: Network) -> Network:
     if not np.isfinite(single).all():
         raise ModelError("it returns numbers that are not finite")
     if single.shape[-1] > MAX_DIMENSION:
-        raise ModelError(f"its vectors have {single.shape[-1]:,} dimensions; at most {MAX_DIMENSION:,}")
+        raise ModelError(
+            f"its vectors have {single.shape[-1]:,} dimensions; at most {MAX_DIMENSION:,}"
+        )
     return replace(network, dimension=single.shape[-1], batch=batch)
 
 

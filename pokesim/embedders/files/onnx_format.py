@@ -1,8 +1,8 @@
 """Find the files that an ONNX file names, without loading it.
 
-ONNX is a protocol buffer (github.com/onnx/onnx, ``onnx.proto``): fields of a number and a type, most
-of them lengths of bytes that may be messages in turn. Large tensors may lie in other files, whose
-names a tensor holds. Weights are skipped by their length, so this takes milliseconds.
+ONNX is a protocol buffer (github.com/onnx/onnx, ``onnx.proto``): fields of a number and a type,
+most of them lengths of bytes that may be messages in turn. Large tensors may lie in other files,
+whose names a tensor holds. Weights are skipped by their length, so this takes milliseconds.
 """
 
 from __future__ import annotations

@@ -155,8 +155,8 @@ def _scale(config: Mapping[str, Any]) -> Any:
 
 
 def _interpolation(name: str, value: Any) -> str | None:
-    if value is None or isinstance(value, str) and value in INTERPOLATIONS:
-        return value
+    if value is None or value in INTERPOLATIONS:
+        return value and str(value)
     if type(value) is int and value in _PIL_NAMES:
         return _PIL_NAMES[value]
     raise SettingsError(f"{name}: resample is none that pokesim knows")

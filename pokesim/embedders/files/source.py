@@ -184,9 +184,7 @@ def _copy(source: Path, target: Path, follow: bool) -> None:
     with file, target.open("xb") as copy:
         size = file.seek(0, 2)
         if not 0 < size <= MAX_BYTES:
-            raise ModelError(
-                f"{source} has {size:,} bytes; a network has from 1 to {MAX_BYTES:,}."
-            )
+            raise ModelError(f"{source} has {size:,} bytes; a network has from 1 to {MAX_BYTES:,}.")
         file.seek(0)
         shutil.copyfileobj(file, copy, 1 << 20)
 

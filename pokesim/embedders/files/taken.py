@@ -39,7 +39,9 @@ log = logging.getLogger(__name__)
 
 def is_path(name: str) -> bool:
     """Return whether an embedder's name is that of a file or folder, not one of the catalogue."""
-    return os.sep in name or "/" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
+    return (
+        os.sep in name or "/" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
+    )
 
 
 def take_network(path: Path) -> Model:
@@ -157,7 +159,9 @@ def _checked(
     except subprocess.TimeoutExpired:
         found = {"reason": f"trying it took over {CHECK_SECONDS} s"}
     except ValueError:
-        found = {"reason": f"loading it ended the process that tried it, with code {done.returncode}"}
+        found = {
+            "reason": f"loading it ended the process that tried it, with code {done.returncode}"
+        }
     if "reason" in found:
         raise ModelError(f"{source.path} cannot be used: {found['reason']}.")
     return Network.from_fields(found["network"]), list(found["kept"]), str(found["note"])
