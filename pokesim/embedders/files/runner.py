@@ -187,7 +187,10 @@ class _InOnnxRuntime:
             self._session = onnx_session(self._path, is_long=True)
         self._left -= len(values)
         given = {self._network.input: values.astype(self._type, copy=False)}
-        (output,) = self._session.run([self._network.output], given)
+        try:
+            (output,) = self._session.run([self._network.output], given)
+        except Exception as error:  # its own classes, derived from Exception alone
+            raise RuntimeError(str(error)) from error
         return np.asarray(output)
 
 
@@ -209,7 +212,7 @@ def onnx_session(path: Path, *, is_long: bool, options: Any = None) -> Any:
     providers = ["CPUExecutionProvider"]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # its own classes, derived from Exception alone
+    except Exception as error:  # as above
         raise RuntimeError(str(error)) from error
 
 
