@@ -53,18 +53,24 @@ class Frame:
             how = f"shorter side to {self.shorter} px, middle {self.side} px"
         return f"first frame, EXIF upright, alpha on white, RGB, {how}, exact {self.resampling}"
 
+    def scaled_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return what an upright picture of this size is scaled to before the square is cut out."""
+        if not self.shorter:
+            return self.side, self.side
+        longer = self.shorter * max(width, height) // min(width, height)
+        return (longer, self.shorter) if width > height else (self.shorter, longer)
+
+    def cut(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return the square in the middle of a picture that is scaled to this size."""
+        left, top = (width - self.side) // 2, (height - self.side) // 2
+        return left, top, left + self.side, top + self.side
+
     def region(self, width: int, height: int) -> Region:
         """Return what the square shows of an upright picture of this size, in its pixels."""
-        if not self.shorter:
-            return 0, 0, width, height
-        # As in the reference implementations: the longer side and the margin are rounded down.
-        shorter, longer = sorted((width, height))
-        across, down = self.shorter, self.shorter * longer // shorter
-        if width > height:
-            across, down = down, across
-        left, top = (across - self.side) // 2, (down - self.side) // 2
+        across, down = self.scaled_size(width, height)
+        left, top, right, bottom = self.cut(across, down)
         x, y = width / across, height / down
-        return left * x, top * y, (left + self.side) * x, (top + self.side) * y
+        return left * x, top * y, right * x, bottom * y
 
 
 def outward(region: Region) -> tuple[int, int, int, int]:

@@ -13,6 +13,9 @@ from pokesim.images.frame import RESAMPLINGS, Frame, Region, outward
 # A larger picture is converted and reduced in bands, so that no second copy of it is needed.
 _BAND_PIXELS = 16_000_000
 
+_MOST_SCALED = 16
+"""A picture is scaled as a whole before its middle is cut out, up to so many times the middle."""
+
 # EXIF orientation → the operation that makes the picture upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,8 +66,15 @@ def scaled(
     if proportional:
         scale = min(size[0] / width, size[1] / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-    region = _moved(frame.region(width, height), part or (0, 0), back=True) if frame else None
-    return _scaled(picture, *size, part, region, frame.resampling if frame else "")
+    if frame is None:
+        return _scaled(picture, *size, part)
+    whole = frame.scaled_size(width, height)
+    if whole[0] * whole[1] <= _MOST_SCALED * frame.side**2:
+        region = _moved((0, 0, width, height), part or (0, 0), back=True)
+        return _scaled(picture, *whole, part, region, frame.resampling).crop(frame.cut(*whole))
+    # Of a very long picture, only the middle is scaled; the rounding of its edges may show.
+    region = _moved(frame.region(width, height), part or (0, 0), back=True)
+    return _scaled(picture, *size, part, region, frame.resampling)
 
 
 def _scaled(
@@ -72,8 +82,8 @@ def _scaled(
     width: int,
     height: int,
     part: Box | None,
-    region: Region | None,
-    resampling: str,
+    region: Region | None = None,
+    resampling: str = "bilinear",
 ) -> Image.Image:
     """Scale a picture, or a part of it, to ``width`` × ``height``, upright, on white, RGB.
 
@@ -97,7 +107,7 @@ def _scaled(
             # Scaled without the pixels around it, so it is as if the part were the picture.
             picture, box = picture.crop(around), _moved(box, around)
         gap = None if region else 3.0
-        method = RESAMPLINGS[resampling or "bilinear"]
+        method = RESAMPLINGS[resampling]
         small = _scalable(picture, top).resize(size, method, box, reducing_gap=gap)
     if orientation in _UPRIGHT:
         # Turning the small picture is cheap and gives the same pixels as turning the large one.

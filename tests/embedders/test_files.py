@@ -76,7 +76,9 @@ def test_openvino_and_litert_files_give_the_vectors_of_their_networks(published,
     _, weights = published["clip"]
     onnx.save(transformer("clip", weights), tmp_path / "clip.onnx")
     openvino.save_model(
-        openvino.convert_model(tmp_path / "clip.onnx"), tmp_path / "clip.xml", compress_to_fp16=False
+        openvino.convert_model(tmp_path / "clip.onnx"),
+        tmp_path / "clip.xml",
+        compress_to_fp16=False,
     )
     settings = CONFIGS["clip"][1]
     lines = f"size = {SIDE}\nresize = {SIDE}\ninterpolation = 'bicubic'\n"
@@ -85,7 +87,10 @@ def test_openvino_and_litert_files_give_the_vectors_of_their_networks(published,
     model = prepare_model(str(tmp_path / "clip.xml"))
     assert (model.name, model.network.licence) == ("clip.xml", "MIT")
     pixels = np.stack([pixels_of(path, model.network.frame) for path in photos[:5]])
-    assert cosines(open_embedder(model).embed(pixels), vectors_of("clip", weights, pixels)).min() > 0.9999
+    assert (
+        cosines(open_embedder(model).embed(pixels), vectors_of("clip", weights, pixels)).min()
+        > 0.9999
+    )
 
     folder = tmp_path / "lite"
     folder.mkdir()

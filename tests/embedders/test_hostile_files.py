@@ -90,9 +90,15 @@ def configured(folder, name, **values):
 
 
 TRICKS = {
-    "a path out": (lambda f: with_external(f, "../../secret"), "outside its folder, '../../secret'"),
+    "a path out": (
+        lambda f: with_external(f, "../../secret"),
+        "outside its folder, '../../secret'",
+    ),
     "an absolute path": (lambda f: with_external(f, "/etc/passwd"), "outside its folder, '/etc/pa"),
-    "a file that is missing": (lambda f: with_external(f, "weights.data"), "cannot be used (No such"),
+    "a file that is missing": (
+        lambda f: with_external(f, "weights.data"),
+        "cannot be used (No such",
+    ),
     "a huge constant": (with_huge_constant, "cannot be used"),
     "a huge shape": (with_huge_shape, "cannot be used"),
     "nested graphs": (nested, "nested too deeply"),
@@ -220,4 +226,3 @@ def test_a_network_for_several_things_names_the_part_for_pictures(folder):
     edited(folder, both)
     with pytest.raises(ModelError, match=r"needs pixel_values, input_ids at once; .*vision_model"):
         prepare_model(str(folder))
-
