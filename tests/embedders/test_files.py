@@ -131,7 +131,9 @@ def test_commands_work_with_a_network_from_a_file(run, published, few, photos, t
     assert run("embedders", "--prepare", folder, **elsewhere).returncode == 0
     assert run("query", photos[0], "-k", "1", **elsewhere).returncode == 0
 
-    with pytest.raises(IncompatibleIndexError, match="made with dinov2.onnx, not with clip.onnx"):
+    with pytest.raises(
+        IncompatibleIndexError, match=r"made with dinov2\.onnx, not with clip\.onnx"
+    ):
         pokesim.build_index(few, index, embedder=str(published["clip"][0]))
     changed = tmp_path / "dinov2"
     shutil.copytree(folder, changed)
@@ -162,7 +164,7 @@ def test_a_mean_over_places_is_explained_and_a_model_can_be_sent(published, few,
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POKESIM_CACHE", str(tmp_path / "worker"))
         with pytest.raises(ModelError, match="damaged in transfer"):
-            receive_model(model, {name: b"0" for name in contents})
+            receive_model(model, dict.fromkeys(contents, b"0"))
         assert receive_model(model, contents).network == model.network
         assert index.query(photos[1], k=1)
 
@@ -180,7 +182,8 @@ def test_a_bare_file_is_used_as_most_networks_are_or_says_what_it_lacks(publishe
     onnx.save(model, bare)
     with pytest.raises(ModelError, match=f"any size; set size in {SETTINGS}"):
         prepare_model(str(bare))
-    for dimension, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 3, 32, 32)):
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    for dimension, size in zip(shape, (1, 3, 32, 32), strict=True):
         dimension.dim_value = size
     onnx.save(model, bare)
     found = prepare_model(str(bare))

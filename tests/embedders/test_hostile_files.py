@@ -1,8 +1,9 @@
-"""A model folder from a stranger: each trick is refused in one sentence, and the process lives on."""
+"""A model folder from a stranger: each trick is refused in a sentence, and the process lives."""
 
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -152,8 +153,7 @@ def test_what_is_refused_leaves_nothing_and_exits_with_1(run, samples, folder, o
     with_external(folder, "../x")
     done = run("build-index", samples.photos, "--embedder", folder)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    left = os.environ["POKESIM_CACHE"]
-    assert not [name for name in os.listdir(f"{left}/models/files") if name.startswith(".")]
+    assert not [*Path(os.environ["POKESIM_CACHE"], "models/files").glob(".*")]
 
 
 @pytest.mark.parametrize("place", ["onnx", PLACE, "config.json", SETTINGS])

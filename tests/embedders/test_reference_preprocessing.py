@@ -6,7 +6,6 @@ It needs no PyTorch for that.
 import json
 from importlib import import_module
 
-import numpy as np
 import pytest
 from PIL import Image
 from support.networks import CONFIGS

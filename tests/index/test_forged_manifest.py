@@ -131,7 +131,7 @@ def test_what_is_said_of_a_network_from_a_file_is_checked(index, changed, match)
     if match:
         refuses(index, match)
     else:
-        with pytest.raises(ModelError, match="which is not in .*--prepare PATH"):
+        with pytest.raises(ModelError, match=r"which is not in .*--prepare PATH"):
             list(pokesim.check_index(index))
 
 
