@@ -9,7 +9,9 @@ import openvino
 import pytest
 from PIL import Image
 from support import networks
+from support.memory_milvus import MemoryMilvus
 from support.networks import CONFIGS, SIDE, transformer, vectors_of
+from support.serving import serving
 
 import pokesim
 from pokesim.embedders.catalog import Compute, Runtime
@@ -18,6 +20,7 @@ from pokesim.embedders.prepare import prepare_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IncompatibleIndexError, ModelError, PokesimError
 from pokesim.images import pixels_of
+from pokesim.index.milvus import store as milvus_store
 
 SETTINGS = "pokesim-embedder.toml"
 
@@ -192,3 +195,24 @@ def test_a_bare_file_is_used_as_most_networks_are_or_says_what_it_lacks(publishe
     assert prepare_model("bare.onnx") == found, "the name in the list names it too"
     with pytest.raises(PokesimError, match="--weights is for a Keras network"):
         prepare_model(str(bare), bare)
+
+
+def test_a_server_workers_and_milvus_answer_as_the_index_does(
+    published, few, photos, tmp_path, monkeypatch
+):
+    folder, _ = published["clip"]
+    index = tmp_path / "index"
+    with pokesim.open_workers(1) as workers:
+        pokesim.build_index(few, index, embedder=str(folder), workers=workers)
+    opened = pokesim.open_index(index)
+    expected = [match.distance for match in opened.query(photos[7], k=3)]
+    with serving(index) as server:
+        found = server.post("/api/search?k=3", photos[7]).json["matches"]
+        assert server.get("/api/info").json["embedder"] == "clip.onnx"
+    assert [match["distance"] for match in found] == pytest.approx(expected, abs=1e-4)
+    memory = MemoryMilvus()
+    monkeypatch.setattr(milvus_store, "Client", lambda address: memory)
+    pokesim.push_index(index, "milvus://127.0.0.1:1/here")
+    there = pokesim.open_index("milvus://127.0.0.1:1/here")
+    assert there.manifest.embedder == opened.manifest.embedder
+    assert [one.distance for one in there.query(photos[7], k=3)] == pytest.approx(expected)
