@@ -63,6 +63,10 @@ def _row(spec: EmbedderSpec) -> InventoryRow:
     if spec.ships:
         size = BUNDLED_FILE.stat().st_size if BUNDLED_FILE.is_file() else 0
         return InventoryRow(spec, Availability.READY if size else Availability.MISSING, size)
+    if spec.hub:
+        found = next((one for one in cached_networks() if one.name == spec.name), None)
+        state = Availability.READY if found else Availability.MISSING
+        return InventoryRow(spec, state, found.bytes if found else 0)
     if model := published_model(spec):
         return InventoryRow(spec, Availability.READY, model.bytes)
     if weights := local_weights(spec):

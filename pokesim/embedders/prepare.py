@@ -57,6 +57,10 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
         check_takes_weights(spec)
     if spec.pair:
         return pair_model(spec, tuple(prepare_model(part) for part in spec.pair.parts))
+    if spec.hub:
+        from pokesim.embedders.files.hub import hub_network
+
+        return hub_network(spec)
     if spec.ships:
         return bundled_model()
     if weights is None:

@@ -29,7 +29,7 @@ from pokesim.images.decode import (
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
-from pokesim.images.frame import RESAMPLINGS, Frame, Region
+from pokesim.images.frame import READING, RESAMPLINGS, Frame, Region
 from pokesim.images.kinds import FOLDER_REASON, VIDEO_REASON, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
@@ -55,6 +55,7 @@ __all__ = [
     "FOLDER_REASON",
     "MAX_BYTES",
     "MAX_PIXELS",
+    "READING",
     "RESAMPLINGS",
     "Crop",
     "CropArgument",
