@@ -52,11 +52,13 @@ def hub_network(spec: EmbedderSpec) -> Model:
     try:
         import huggingface_hub
         from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils import logging as hub_logging
     except ImportError as error:
         raise ModelError(
             f"{spec.name} is fetched by huggingface_hub, which is not installed; install it with "
             "`pip install 'pokesim[hub]'`."
         ) from error
+    hub_logging.set_verbosity_error()  # it retries by itself, and what fails in the end is raised
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = huggingface_hub.HfApi(os.environ.get("HF_ENDPOINT"), library_name="pokesim")
@@ -103,9 +105,7 @@ def _wanted(repository: str, listed: dict[str, Any]) -> list[Any]:
     return [listed[name] for name in names if name in listed]
 
 
-def _download(
-    api: Any, repository: str, commit: str, name: str, folder: Path
-) -> Callable[[], str]:
+def _download(api: Any, repository: str, commit: str, name: str, folder: Path) -> Callable[[], str]:
     def fetch() -> str:
         try:
             folder.mkdir(parents=True, exist_ok=True)
