@@ -52,8 +52,9 @@ NETWORK_MS = {
     "clip_vit_b32": 1.3 * 22.5,
     "siglip2_base": 4.9 * 22.5,
 }
-"""Time per picture on two cores with LiteRT, or of the last three, ONNX Runtime: ResNet50 takes 23.7 ms, 95 % of it in the network; the
-others follow from their ratio to it. `general` runs one of its parts twice."""
+"""Time per picture on two cores with LiteRT, or for the last three with ONNX Runtime: ResNet50
+takes 23.7 ms, 95 % of it in the network; the others follow from their ratio to it. `general` runs
+one of its parts twice."""
 
 # Measured on indexes of this package.
 ITEM_BYTES = 179

@@ -235,9 +235,9 @@ def _model_for(
         return prepare_model(embedder, weights)
     if embedder not in (AUTO, existing.name) and (given := network_of(embedder)):
         requested = record_of(given, existing.normalized)
-        if requested != existing:
+        if not existing.is_by_same_network(requested):
             raise incompatible(index, existing, requested)
-        return prepare_model(embedder, weights)
+        embedder = existing.name
     name = existing.name if embedder in (AUTO, existing.name) else spec_of(embedder).name
     if weights is None and name == existing.name:
         try:

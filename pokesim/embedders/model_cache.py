@@ -247,7 +247,8 @@ def add_network(
         else:
             atomic_write(target / CARD, text)
     except OSError as error:
-        raise cache_error(target.parent, error.strerror) from error
+        if not cached_network(network.sha256):  # or another process has just put it there
+            raise cache_error(target.parent, error.strerror) from error
     model = cached_network(network.sha256)
     assert model
     return model

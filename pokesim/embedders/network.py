@@ -7,7 +7,6 @@ of the files, and so does the cache.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -137,5 +136,7 @@ def files_sha256(files: Mapping[str, NetworkFile]) -> str:
     """Return the hash that stands for the files of a network."""
     if len(files) == 1:
         return next(iter(files.values())).sha256
+    import hashlib  # only here: the command line imports this module to show its help
+
     lines = (f"{name} {one.sha256}\n" for name, one in sorted(files.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

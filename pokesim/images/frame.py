@@ -44,14 +44,19 @@ class Frame:
     resampling: str = ""
 
     @property
+    def how(self) -> str:
+        """The rule in a few words."""
+        how = f"squeezed to {self.side} px"
+        if self.shorter:
+            how = f"shorter side to {self.shorter} px, middle {self.side} px"
+        return f"{how}, {self.resampling or 'bilinear'}"
+
+    @property
     def reading(self) -> str:
         """The rule in words, as a manifest records it."""
         if not self.resampling:
             return READING
-        how = "squeezed to a square"
-        if self.shorter:
-            how = f"shorter side to {self.shorter} px, middle {self.side} px"
-        return f"first frame, EXIF upright, alpha on white, RGB, {how}, exact {self.resampling}"
+        return f"first frame, EXIF upright, alpha on white, RGB, {self.how}, exact"
 
     def scaled_size(self, width: int, height: int) -> tuple[int, int]:
         """Return what an upright picture of this size is scaled to before the square is cut out."""

@@ -6,7 +6,7 @@ An index may come from a stranger, so the manifest is read as `_MANIFEST` says a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pokesim.embedders.catalog import CATALOG, Precision, Runtime
@@ -95,6 +95,14 @@ class EmbedderRecord:
     def is_read_as(self, side: int) -> bool:
         """Return True if this pokesim reads pictures for a network with this side as it did."""
         return (self.side, self.reading) == (side, self.frame.reading)
+
+    def is_by_same_network(self, other: EmbedderRecord) -> bool:
+        """Return True if another record is of the same files, used alike, under any names."""
+        if self.network is None or other.network is None:
+            return self == other
+        own = self.network
+        network = replace(other.network, files=own.files, licence=own.licence, origin=own.origin)
+        return replace(other, name=self.name, network=network) == self
 
 
 @dataclass(frozen=True, slots=True)

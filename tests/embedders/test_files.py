@@ -179,6 +179,40 @@ def test_the_library_that_is_missing_is_named(published, monkeypatch):
         open_embedder(model)
 
 
+def test_weights_in_files_of_their_own_are_used_and_names_do_not_matter(
+    published, few, photos, tmp_path
+):
+    folder, weights = published["clip"]
+    shutil.copytree(folder, tmp_path / "given (1)")
+    place = tmp_path / "given (1)/onnx/vision_model.onnx"
+    onnx.save(
+        transformer("clip", weights),
+        place,
+        save_as_external_data=True,
+        location="vision_model.onnx_data",
+        size_threshold=100,
+    )
+    pokesim.build_index(few, tmp_path / "index", embedder=str(tmp_path / "given (1)"))
+    opened = pokesim.open_index(tmp_path / "index")
+    assert set(opened.manifest.embedder.network.files) == {
+        "vision_model.onnx",
+        "vision_model.onnx_data",
+    }
+    pixels = pixels_of(photos[0], opened.manifest.embedder.frame)[None]
+    assert cosines(opened.embed(pixels), vectors_of("clip", weights, pixels)).min() > 0.9999
+    (tmp_path / "given (1)").rename(tmp_path / "renamed")
+    again = pokesim.build_index(few, tmp_path / "index", embedder=str(tmp_path / "renamed"))
+    assert not again.changed
+    place = tmp_path / "naïve ☺.onnx"
+    shutil.copy(folder / "onnx/vision_model.onnx", place)
+    (tmp_path / SETTINGS).write_text(f"size = {SIDE}")
+    assert prepare_model(str(place)).name == "na-ve.onnx"
+    pokesim.build_index(few, tmp_path / "odd", embedder=str(place))
+    assert set(pokesim.open_index(tmp_path / "odd").manifest.embedder.network.files) == {
+        "model.onnx"
+    }
+
+
 def test_a_bare_file_is_used_as_most_networks_are_or_says_what_it_lacks(published, tmp_path):
     bare = tmp_path / "bare.onnx"
     model = transformer("clip", published["clip"][1])

@@ -93,9 +93,9 @@ def configured(folder, name, **values):
 TRICKS = {
     "a path out": (
         lambda f: with_external(f, "../../secret"),
-        "outside its folder, '../../secret'",
+        "has weights in '../../secret', which is no plain name",
     ),
-    "an absolute path": (lambda f: with_external(f, "/etc/passwd"), "outside its folder, '/etc/pa"),
+    "an absolute path": (lambda f: with_external(f, "/etc/passwd"), "has weights in '/etc/passwd'"),
     "a file that is missing": (
         lambda f: with_external(f, "weights.data"),
         "cannot be used (No such",

@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub on loopback: what huggingface_hub asks for, and its faults."""
+"""A stand-in for the Hugging Face hub on loopback: what its client asks for, and its faults."""
 
 import contextlib
 import hashlib

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ PLACES = (
 MAX_BYTES = 4 << 30
 """The largest network, with its weights: 4 GiB, a billion of them."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ -]{0,89}")
+"""A name that every system takes, and a manifest."""
+
 _MAX_CONFIG = 8 << 20
 
 _MAX_EXTERNAL = 16
@@ -72,7 +76,7 @@ class Source:
     beside: list[Path] = field(default_factory=list)
 
     def copy_to(self, folder: Path) -> list[str]:
-        """Copy the files into a folder; return their names, that of ``path`` first.
+        """Copy the files into a folder; return their names there, that of ``path`` first.
 
         What is copied is what is used: nobody can exchange a file between a check and its use.
 
@@ -80,12 +84,16 @@ class Source:
             ModelError: one is missing, a link, too large, or not of its format.
             OSError: the folder cannot be written.
         """
-        main = folder / self.path.name
+        ending = self.path.suffix.lower()
+        stem = self.path.stem if _PLAIN.fullmatch(self.path.stem) else "model"
+        main = folder / f"{stem}{ending}"
         _copy(self.path, main, self.follow)
-        names = [self.path.name]
-        for other in [*self.beside, *_external(main, self.path)]:
-            _copy(other, folder / other.name, follow=False)
-            names.append(other.name)
+        names = [main.name]
+        beside = {one: f"{stem}{one.suffix}" for one in self.beside}
+        beside |= {one: one.name for one in _external(main, self.path)}
+        for other, name in beside.items():
+            _copy(other, folder / name, follow=False)
+            names.append(name)
         if main.suffix == ".keras":
             _check_archive(main)
         return names
@@ -201,9 +209,9 @@ def _external(copied: Path, source: Path) -> list[Path]:
         raise ModelError(f"{source} has weights in {len(names)} files; at most {_MAX_EXTERNAL}.")
     for name in names:
         plain = PurePosixPath(name).name
-        if name != plain or not name.isprintable() or set(name) & set("\\:") or name in ("", ".."):
+        if name != plain or not _PLAIN.fullmatch(name):
             raise ModelError(
-                f"{source} names a file outside its folder, {name[:80]!r}, and is not opened."
+                f"{source} has weights in {name[:80]!r}, which is no plain name of a file there."
             )
     return [source.parent / name for name in names]
 
