@@ -28,7 +28,7 @@ from pokesim.embedders.network import HubOrigin, Network, NetworkFile, files_sha
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
 
-CHECK_SECONDS = 300
+CHECK_SECONDS = 180
 """Time limit for loading, converting and trying a network."""
 
 _BASE_MEMORY, _TIMES = 4 << 30, 6
