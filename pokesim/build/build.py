@@ -18,8 +18,9 @@ from pokesim.build.plan import plan_update
 from pokesim.build.previous import incompatible
 from pokesim.embedders.catalog import AUTO, LITERT, Precision, spec_of
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import Model, find_model
-from pokesim.embedders.prepare import check_takes_weights, prepare_model
+from pokesim.embedders.model_cache import Model, find_model, spec_for
+from pokesim.embedders.prepare import check_takes_weights, network_of, prepare_model
+from pokesim.embedders.runtimes import compute_for
 from pokesim.errors import (
     CorruptIndexError,
     IndexFolderError,
@@ -28,7 +29,7 @@ from pokesim.errors import (
     UsageError,
 )
 from pokesim.files import sha256_of
-from pokesim.images import FILE_SECONDS, MAX_PIXELS, READING, find_files
+from pokesim.images import FILE_SECONDS, MAX_PIXELS, Frame, find_files
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, EmbedderRecord, Manifest, Skipped
@@ -71,8 +72,9 @@ def build_index(
     Args:
         images: the picture folder, searched recursively; hidden files are ignored.
         index: the index's folder, or its address: ``milvus://HOST:PORT/COLLECTION``.
-        embedder: a name that `pokesim embedders` lists; "auto" keeps the embedder of the index, and
-            means "general" for a new one.
+        embedder: a name that `pokesim embedders` lists, or the path of a network: an ONNX, LiteRT,
+            OpenVINO or Keras file, or a folder as hubs publish them. "auto" keeps the embedder of
+            the index, and means "general" for a new one.
         weights: a local weights file for a Keras embedder.
         normalize: scale vectors to length 1, so that only their directions are compared. None keeps
             the setting of the index, and means True for a new one.
@@ -83,8 +85,9 @@ def build_index(
             path. None keeps the table of the index, and reads it again if its file has changed;
             False drops it.
         key: the table's column with the picture names; None takes the column that names the most.
-        runtime: "litert", "openvino" (an extra), or "keras" for a GPU. "auto" takes the faster one
-            of LiteRT and OpenVINO in a build that is long enough to time both, else LiteRT.
+        runtime: "litert", "openvino" (an extra), or "keras" for a GPU; a network from a file brings
+            its own in place of "litert". "auto" takes the faster one of LiteRT and OpenVINO in a
+            build that is long enough to time both, else LiteRT.
         precision: "float32", or "bfloat16" with OpenVINO on processors that support it. "auto"
             keeps that of the index; for a new one it takes bfloat16 if that is available and, for
             1,000 of the pictures, keeps at least 99 % of the nearest ones.
@@ -127,14 +130,17 @@ def build_index(
         model = _model_for(embedder, weights, existing, str(index))
         if normalize is None:
             normalize = existing.normalized if existing else True
-        dimension = spec_of(model.name).dimension
+        dimension = spec_for(model).dimension
+        record = record_of(model, normalize)
         compute = requested.resolved(
             lambda: (
                 Precision(manifest.precision)
                 if manifest
-                else lasting_precision(model, root, files, max_pixels, normalize)
+                else lasting_precision(model, record, root, files, max_pixels)
             )
         )
+        if model.network:  # its format decides
+            compute = compute_for(model, compute or LITERT)
         embed: EmbedBatches
         if workers:
             embed = workers.embedder(model, compute or LITERT)
@@ -146,7 +152,7 @@ def build_index(
             index=str(index),
             folder=folder,
             root=root,
-            record=record_of(model, normalize),
+            record=record,
             dimension=dimension,
             embed=embed,
             search=store.resolve_search(search, dimension),
@@ -187,14 +193,16 @@ def embed_folder(
         PokesimError: as `build_index`.
     """
     record = record_of(model, normalize)
+    compute = compute_for(model, LITERT)
     folder = IndexFolder(path)
     options = BuildOptions(
         index=str(path),
         folder=folder,
         root=root,
         record=record,
-        dimension=spec_of(model.name).dimension,
-        embed=partial(embed_locally, opening(model, LITERT)),
+        dimension=spec_for(model).dimension,
+        embed=partial(embed_locally, opening(model, compute)),
+        compute=compute,
         search=search,
         metadata=table,
         key=key,
@@ -206,9 +214,10 @@ def embed_folder(
 
 def record_of(model: Model, normalize: bool) -> EmbedderRecord:
     """Return the manifest's record of an embedder."""
-    side = spec_of(model.name).side
+    side, network = spec_for(model).side, model.network
+    reading = (network.frame if network else Frame(side)).reading
     return EmbedderRecord(
-        model.name, model.weights_sha256, model.export_version, side, READING, normalize
+        model.name, model.weights_sha256, model.export_version, side, reading, normalize, network
     )
 
 
@@ -242,15 +251,20 @@ def _model_for(
     """
     if existing is None:
         return prepare_model(embedder, weights)
-    name = existing.name if embedder == AUTO else spec_of(embedder).name
+    if embedder not in (AUTO, existing.name) and (given := network_of(embedder)):
+        requested = record_of(given, existing.normalized)
+        if not existing.is_by_same_network(requested):
+            raise incompatible(index, existing, requested)
+        embedder = existing.name
+    name = existing.name if embedder in (AUTO, existing.name) else spec_of(embedder).name
     if weights is None and name == existing.name:
         try:
             return find_model(existing)
         except ModelError as error:
             raise ModelError(f"{error} Or replace the index with --rebuild.") from error
-    requested = replace(existing, name=name)
+    requested = existing if name == existing.name else replace(existing, name=name, network=None)
     if weights:
-        check_takes_weights(spec_of(name))
+        check_takes_weights(spec_for(existing) if name == existing.name else spec_of(name))
         requested = replace(requested, weights_sha256=_sha256_of_weights(weights))
     if requested != existing:
         raise incompatible(index, existing, requested)

@@ -24,7 +24,8 @@ from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.model_cache import Model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import ModelError, PictureError
-from pokesim.images import pixels_of
+from pokesim.images import Frame, pixels_of
+from pokesim.index.manifest import EmbedderRecord
 from pokesim.metric import normalized
 from pokesim.threads import read_ahead
 
@@ -156,7 +157,7 @@ def _seconds_a_picture(embedder: Embedder, pixels: NDArray[np.uint8]) -> float:
 
 
 def lasting_precision(
-    model: Model, root: Path, files: Sequence[str], max_pixels: int, normalize: bool
+    model: Model, record: EmbedderRecord, root: Path, files: Sequence[str], max_pixels: int
 ) -> Precision:
     """Return bfloat16 if it is available and keeps the answers, else float32.
 
@@ -166,10 +167,10 @@ def lasting_precision(
 
     Args:
         model: the model of the build.
+        record: how the index takes pictures and vectors.
         root: the picture folder.
         files: the pictures, relative to ``root``.
         max_pixels: cap on a picture's width × height.
-        normalize: the index scales vectors to length 1.
     """
     try:
         other = open_embedder(model, BFLOAT16)
@@ -179,7 +180,7 @@ def lasting_precision(
     litert = open_embedder(model)
     step = max(1, len(files) // _SAMPLE)
     sample = [root / name for name in files[::step][:_SAMPLE]]
-    read = partial(_pixels_or_none, side=litert.side, max_pixels=max_pixels)
+    read = partial(_pixels_or_none, frame=record.frame, max_pixels=max_pixels)
     pictures = [one for one in read_ahead(read, sample, 2 * BATCH_SIZE) if one is not None]
     if len(pictures) < _LEAST_SAMPLE:
         log.info(
@@ -188,7 +189,7 @@ def lasting_precision(
             _LEAST_SAMPLE,
         )
         return Precision.FLOAT32
-    xq, xb = (_vectors(embedder, pictures, normalize) for embedder in (litert, other))
+    xq, xb = (_vectors(embedder, pictures, record.normalized) for embedder in (litert, other))
     same = _kept(xq, xb)
     chosen = Precision.BFLOAT16 if same >= _SAME else Precision.FLOAT32
     log.info(
@@ -201,9 +202,9 @@ def lasting_precision(
     return chosen
 
 
-def _pixels_or_none(path: Path, side: int, max_pixels: int) -> NDArray[np.uint8] | None:
+def _pixels_or_none(path: Path, frame: Frame, max_pixels: int) -> NDArray[np.uint8] | None:
     try:
-        return pixels_of(path, side, max_pixels)
+        return pixels_of(path, frame, max_pixels)
     except PictureError:  # the build reports it
         return None
 

@@ -15,9 +15,8 @@ from pokesim.build.previous import PreviousSnapshot
 from pokesim.embedders.catalog import LITERT, Compute, Precision
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import find_model
-from pokesim.embedders.runtimes import open_embedder
+from pokesim.embedders.runtimes import compute_for, open_embedder
 from pokesim.errors import IncompatibleIndexError, PokesimError, UsageError, did_you_mean
-from pokesim.images import READING
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.base_vectors import BaseVectors
 from pokesim.index.folder.snapshot import IndexFolder
@@ -102,13 +101,15 @@ def _options(index: str | Path, folder: IndexFolder) -> BuildOptions:
     compute = LITERT if is_float32 else Compute.named(manifest.runtime, manifest.precision)
 
     def load(_pixels: object, _pictures: int) -> tuple[Embedder, Compute]:
-        embedder = open_embedder(find_model(manifest.embedder), compute)
-        if not manifest.embedder.is_read_as(embedder.side, READING):
+        model = find_model(manifest.embedder)
+        own = compute_for(model, compute)
+        embedder = open_embedder(model, own)
+        if not manifest.embedder.is_read_as(embedder.side):
             raise IncompatibleIndexError(
                 f"The index {index} was made by a version of pokesim that preprocesses pictures "
                 "differently; build it again with --rebuild."
             )
-        return embedder, compute
+        return embedder, own
 
     return BuildOptions(
         index=str(index),

@@ -69,7 +69,7 @@ def embed_new(
     known = _KnownVectors(plan.racy, racy, embedded, previous)
     loader = FileLoader(
         root=options.root,
-        side=options.record.side,
+        frame=options.record.frame,
         max_pixels=options.max_pixels,
         seconds=options.file_seconds,
         explicit=options.explicit,

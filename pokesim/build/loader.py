@@ -6,12 +6,13 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pokesim.errors import NotAPictureError, PictureError
 from pokesim.files import sha256_of
 from pokesim.images import (
+    Frame,
     Pixels,
     SlowPictureError,
     Wanted,
@@ -51,7 +52,7 @@ class FileLoader:
 
     Attributes:
         root: the folder; absolute paths are read as given.
-        side: side of the embedder's square input, in pixels.
+        frame: how a picture becomes the embedder's square input.
         max_pixels: cap on a picture's width × height.
         seconds: time limit for reading a file's header, and then its pixels.
         explicit: the user named each file, so one that is not a picture is reported too.
@@ -60,7 +61,7 @@ class FileLoader:
     """
 
     root: Path
-    side: int
+    frame: Frame
     max_pixels: int
     seconds: float
     explicit: bool
@@ -75,7 +76,7 @@ class FileLoader:
         """Read one file; any problem becomes the reason to skip it."""
         full = self.root / path
         header = Wanted(max_pixels=self.max_pixels)
-        square = replace(header, width=self.side, height=self.side)
+        square = Wanted.square(self.frame, max_pixels=self.max_pixels)
         try:
             before = full.stat()
             if not stat.S_ISREG(before.st_mode):  # opening a pipe may block forever

@@ -84,6 +84,8 @@ def incompatible(
         what = "with {} vectors, not {} ones".format(
             *(kinds if existing.normalized else kinds[::-1])
         )
+    elif existing.network != requested.network:
+        what = f"with other settings of {existing.name} (size, mean, pooling …)"
     else:
         what = "by a version of pokesim that preprocesses pictures differently"
     return IncompatibleIndexError(

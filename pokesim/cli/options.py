@@ -49,7 +49,7 @@ IndexOption = Annotated[
 EmbedderOption = Annotated[
     str,
     typer.Option(
-        help="A name that `pokesim embedders` lists.",
+        help="A name that `pokesim embedders` lists, or a network's file or folder.",
         autocompletion=completion.embedders,
         show_default="the index's own, general for a new one",
     ),

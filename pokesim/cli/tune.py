@@ -10,7 +10,6 @@ import typer
 from pokesim.analysis.labels import Labels
 from pokesim.cli.options import IndexOption, TruthOption
 from pokesim.cli.output import progress, say, say_lines
-from pokesim.embedders.catalog import spec_of
 from pokesim.errors import UsageError
 from pokesim.index import DEFAULT_INDEX
 
@@ -40,6 +39,7 @@ def tune(
         pokesim tune labelled --truth folder --dims 128 --force
     """
     from pokesim.analysis.tune import reset_index, tune_index
+    from pokesim.embedders.model_cache import spec_for
     from pokesim.index import open_store
     from pokesim.show.reports import tuning_text
 
@@ -54,5 +54,5 @@ def tune(
             labelled, index, dims=dims, labels=truth, force=force, progress=on_progress
         )
     manifest = open_store(index).snapshot().manifest
-    base_dimension = spec_of(manifest.embedder.name).dimension
+    base_dimension = spec_for(manifest.embedder).dimension
     say_lines(tuning_text(tuning, (base_dimension, manifest.dimension)))

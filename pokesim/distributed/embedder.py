@@ -26,8 +26,8 @@ from pokesim.distributed.worker_plugin import (
     lacks_model,
     readable_size,
 )
-from pokesim.embedders.catalog import BUNDLED, Compute, spec_of
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.catalog import BUNDLED, Compute
+from pokesim.embedders.model_cache import Model, contents_of, spec_for
 from pokesim.errors import PokesimError
 from pokesim.index.item import Item
 
@@ -80,10 +80,10 @@ class DaskWorkers:
         size = _CHUNK_BATCHES * batch_size
         chunks = ((None, paths[start : start + size]) for start in range(0, len(paths), size))
         self._check_versions()
-        sent = {one.name: one.path.read_bytes() for one in self._lacking(model)}
+        sent = {one.name: contents_of(one) for one in self._lacking(model)}
         plugin = EmbedderPlugin(model, compute, sent, list(_sizes(remote.root, paths)))
         with self._installed(plugin) as name:
-            dimension = spec_of(model.name).dimension
+            dimension = spec_for(model).dimension
             dispatcher = Dispatcher(self._client, name, batch_size, dimension, self._set_count)
             if loader.is_known is None:
                 for _, batch in dispatcher.map_chunks(remote, chunks):

@@ -33,7 +33,7 @@ class EmbedderPlugin(WorkerPlugin):
         self,
         model: Model,
         compute: Compute,
-        sent: Mapping[str, bytes],
+        sent: Mapping[str, Mapping[str, bytes]],
         sizes: Sequence[tuple[Path, int]],
     ) -> None:
         """Set what the worker needs.
@@ -41,7 +41,7 @@ class EmbedderPlugin(WorkerPlugin):
         Args:
             model: the model, as found on the machine that builds.
             compute: what runs it.
-            sent: the model files that some worker lacks, by the names of their networks.
+            sent: the files of the models that some worker lacks, by the names of their networks.
             sizes: a sample of the files, with their sizes in bytes on the machine that builds.
         """
         self._model = model

@@ -62,6 +62,10 @@ class Attributor(Protocol):
 
 def open_attributor(model: Model) -> Attributor:
     """Load a model, to attribute its vectors. Raises ModelError if its file is damaged."""
+    if model.network:
+        from pokesim.embedders.files.attribution import PlacesAttributor
+
+        return PlacesAttributor(model)
     if model.parts:
         return PairAttributor(model, *(NetworkAttributor(part) for part in model.parts))
     return NetworkAttributor(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pokesim.embedders.network import Network
 from pokesim.errors import UsageError, did_you_mean
 
 DEFAULT = "general"
@@ -23,6 +24,7 @@ class Runtime(StrEnum):
     LITERT = "litert"
     OPENVINO = "openvino"
     KERAS = "keras"
+    ONNXRUNTIME = "onnxruntime"
 
 
 class Precision(StrEnum):
@@ -132,6 +134,19 @@ class PairSource:
 
 
 @dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository of the Hugging Face hub, in the layout that `files` reads.
+
+    Attributes:
+        repository: owner/name.
+        revision: a branch, a tag or a commit; what is fetched is recorded with its commit.
+    """
+
+    repository: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedderSpec:
     """One row of the catalogue: input, output and licence of an embedder.
 
@@ -143,7 +158,10 @@ class EmbedderSpec:
         about: what it is for, in a phrase that completes "for …".
         keras: its source in Keras, for a network of ``keras.applications``.
         lite: its size and weights, for an EfficientNet-Lite.
-        pair: its parts, for a pair. The model that ships in this package has none of the three.
+        pair: its parts, for a pair.
+        hub: where it is fetched from, for a network of the Hugging Face hub.
+        network: what is known of a network from a file, which is in no row of the table. The model
+            that ships in this package has none of these.
         shift: offset, in cells and towards the lower right, of the region that a position of the
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
@@ -159,11 +177,13 @@ class EmbedderSpec:
     shift: float = 0.0
     lite: LiteSource | None = None
     pair: PairSource | None = None
+    hub: HubSource | None = None
+    network: Network | None = None
 
     @property
     def ships(self) -> bool:
         """Whether its model is a file of this package."""
-        return self.keras is None and self.lite is None and self.pair is None
+        return not (self.keras or self.lite or self.pair or self.hub or self.network)
 
 
 CATALOG: dict[str, EmbedderSpec] = {
@@ -288,6 +308,33 @@ CATALOG: dict[str, EmbedderSpec] = {
                 "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
             ),
         ),
+        EmbedderSpec(
+            "dinov2_small",
+            224,
+            384,
+            "Apache-2.0",
+            "photographs of the same thing: learned from pictures alone",
+            None,
+            hub=HubSource("onnx-community/dinov2-small"),
+        ),
+        EmbedderSpec(
+            "clip_vit_b32",
+            224,
+            512,
+            "MIT",
+            "what a picture is about: learned from captions",
+            None,
+            hub=HubSource("Xenova/clip-vit-base-patch32"),
+        ),
+        EmbedderSpec(
+            "siglip2_base",
+            224,
+            768,
+            "Apache-2.0",
+            "the same, newer and slower",
+            None,
+            hub=HubSource("onnx-community/siglip2-base-patch16-224-ONNX"),
+        ),
     )
 }
 
@@ -304,6 +351,14 @@ def spec_of(name: str) -> EmbedderSpec:
         return CATALOG[name]
     hint = did_you_mean(name, CATALOG) or " `pokesim embedders` lists them."
     raise UsageError(f"There is no embedder named {name}.{hint}")
+
+
+def spec_of_network(name: str, network: Network) -> EmbedderSpec:
+    """Return what the catalogue would say of a network from a file."""
+    licence = network.licence or "not stated"
+    about = "a network from a file"
+    side, dimension = network.side, network.dimension
+    return EmbedderSpec(name, side, dimension, licence, about, None, network=network)
 
 
 def networks_of(spec: EmbedderSpec) -> tuple[EmbedderSpec, ...]:

@@ -7,7 +7,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec, networks_of
-from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models, head_file
+from pokesim.embedders.model_cache import (
+    BUNDLED_FILE,
+    cached_models,
+    cached_networks,
+    head_file,
+    spec_for,
+)
 from pokesim.embedders.prepare import local_weights, published_model
 
 
@@ -43,8 +49,12 @@ class InventoryRow:
 
 
 def inventory() -> list[InventoryRow]:
-    """List every embedder of the catalogue with its state on this machine."""
-    return [_row(spec) for spec in CATALOG.values()]
+    """List the embedders of the catalogue with their state on this machine, then those of files."""
+    others = [model for model in cached_networks() if model.name not in CATALOG]
+    return [
+        *(_row(spec) for spec in CATALOG.values()),
+        *(InventoryRow(spec_for(one), Availability.READY, one.bytes) for one in others),
+    ]
 
 
 def _row(spec: EmbedderSpec) -> InventoryRow:
@@ -53,6 +63,10 @@ def _row(spec: EmbedderSpec) -> InventoryRow:
     if spec.ships:
         size = BUNDLED_FILE.stat().st_size if BUNDLED_FILE.is_file() else 0
         return InventoryRow(spec, Availability.READY if size else Availability.MISSING, size)
+    if spec.hub:
+        found = next((one for one in cached_networks() if one.name == spec.name), None)
+        state = Availability.READY if found else Availability.MISSING
+        return InventoryRow(spec, state, found.bytes if found else 0)
     if model := published_model(spec):
         return InventoryRow(spec, Availability.READY, model.bytes)
     if weights := local_weights(spec):

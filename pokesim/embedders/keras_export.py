@@ -161,6 +161,18 @@ def export(spec: EmbedderSpec, weights: Path, out: Path) -> None:
         build(spec, weights).export(os.fspath(part), format="litert", verbose=False)
 
 
+def export_file(path: Path, out: Path) -> None:
+    """Export a network from a ``.keras`` file; no code that the file may hold runs.
+
+    Raises:
+        ValueError, OSError: it is damaged, has layers of its own, or ``out`` cannot be written.
+    """
+    import keras
+
+    network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    network.export(os.fspath(out), format="litert", verbose=False)
+
+
 def _source_of(spec: EmbedderSpec) -> KerasSource:
     if spec.keras is None:
         raise ValueError(f"{spec.name} is not a Keras network")

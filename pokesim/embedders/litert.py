@@ -48,20 +48,9 @@ class LiteRTEmbedder:
         Raises:
             ModelError: the file is missing or not a LiteRT model.
         """
-        with span("import LiteRT"):
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        if not path.is_file():
-            raise ModelError(f"The model file {path} is missing.")
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            with _quiet_stderr():
-                self._interpreter: Any = Interpreter(
-                    model_path=os.fspath(path),
-                    num_threads=threads or usable_cores(),
-                    experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
-                    experimental_preserve_all_tensors=keep_tensors,
-                )
+            with quiet_stderr():
+                self._interpreter = open_interpreter(path, threads, keep_tensors=keep_tensors)
                 details = self._interpreter.get_input_details()[0]
                 self._input: int = details["index"]
                 self.side = int(details["shape_signature"][1])
@@ -113,8 +102,29 @@ class LiteRTEmbedder:
         return values
 
 
+def open_interpreter(path: Path, threads: int | None = None, *, keep_tensors: bool = False) -> Any:
+    """Load a model file, under `quiet_stderr`; the arguments are those of `LiteRTEmbedder`.
+
+    Raises:
+        ModelError: the file is missing.
+        ValueError, RuntimeError: it is not a LiteRT model.
+    """
+    with span("import LiteRT"):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    if not path.is_file():
+        raise ModelError(f"The model file {path} is missing.")
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(
+        model_path=os.fspath(path),
+        num_threads=threads or usable_cores(),
+        experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
+        experimental_preserve_all_tensors=keep_tensors,
+    )
+
+
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Keep LiteRT's C++ notes ("Created TensorFlow Lite XNNPACK delegate…") off standard error.
 
     They bypass Python, so the file descriptor itself is redirected meanwhile, by one thread at a

@@ -22,7 +22,7 @@ _AT_ONCE = 4
 """Pictures of a batch that a core computes at once."""
 
 _FEW = 8
-"""All cores share the work on fewer pictures: each on its own would keep others waiting."""
+"""All cores share the work on fewer pictures; compiling for more takes longer than it saves."""
 
 
 class OpenVINOEmbedder:
@@ -33,70 +33,73 @@ class OpenVINOEmbedder:
     """
 
     def __init__(self, path: Path, precision: Precision) -> None:
-        """Read a model file; it is compiled on first use.
+        """Load and compile a model file.
 
         Raises:
             ModelError: OpenVINO is not installed, the processor lacks the precision, or the file
                 is missing or not a LiteRT model.
         """
-        try:
-            import openvino
-        except ImportError as error:
-            raise ModelError(
-                "OpenVINO is not installed; install it with `pip install 'pokesim[openvino]'`."
-            ) from error
-        self._core = openvino.Core()
-        capabilities = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision is Precision.BFLOAT16 and "BF16" not in capabilities:
-            raise ModelError("This processor cannot compute in bfloat16; omit --precision.")
-        if not path.is_file():
-            raise ModelError(f"The model file {path} is missing.")
-        try:
-            self._model = self._core.read_model(os.fspath(path))
-        except RuntimeError as error:
-            raise ModelError(
-                f"The model file {path} is damaged; delete it and build again."
-            ) from error
-        self._precision = precision
+        self._path, self._precision = path, precision
+        network = compiled(path, precision)
+        self._request: Any = network.create_infer_request()
         self._lock = threading.Lock()
-        self.side = int(self._model.input(0).partial_shape[1].get_length())
-        self.dimension = int(self._model.output(0).partial_shape[-1].get_length())
+        self.side = int(network.input(0).partial_shape[1].get_length())
+        self.dimension = int(network.output(0).partial_shape[-1].get_length())
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
         with self._lock:
             if len(pixels) < _FEW:
-                self._whole.infer([pixels.astype(np.float32)])
-                return _output(self._whole)
+                self._request.infer([pixels.astype(np.float32)])
+                return _output(self._request)
             chunks: dict[int, NDArray[np.float32]] = {}
-            self._streams.set_callback(lambda done, at: chunks.update({at: _output(done)}))
+            self._queue.set_callback(lambda done, at: chunks.update({at: _output(done)}))
             for at in range(0, len(pixels), _AT_ONCE):
-                self._streams.start_async([pixels[at : at + _AT_ONCE].astype(np.float32)], at)
-            self._streams.wait_all()
+                self._queue.start_async([pixels[at : at + _AT_ONCE].astype(np.float32)], at)
+            self._queue.wait_all()
         return np.concatenate([chunks[at] for at in sorted(chunks)])
 
     @cached_property
-    def _whole(self) -> Any:
-        """A request that all cores work on."""
-        return self._compiled({"PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
-
-    @cached_property
-    def _streams(self) -> Any:
-        """A queue of requests that a core each works on."""
+    def _queue(self) -> Any:
+        """Requests that a core each works on."""
         import openvino
 
-        cores = usable_cores()
-        compiled = self._compiled({"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": cores})
-        return openvino.AsyncInferQueue(compiled, cores)
-
-    def _compiled(self, settings: dict[str, str | int]) -> Any:
-        settings |= {
-            "INFERENCE_PRECISION_HINT": _HINTS[self._precision],
-            "INFERENCE_NUM_THREADS": usable_cores(),
-        }
-        return self._core.compile_model(self._model, "CPU", settings)
+        network = compiled(self._path, self._precision, streams=usable_cores())
+        return openvino.AsyncInferQueue(network, usable_cores())
 
 
 def _output(request: Any) -> NDArray[np.float32]:
     """Copy the vectors of a request, whose tensor the next one overwrites."""
     return np.array(request.get_output_tensor(0).data, np.float32)
+
+
+def compiled(path: Path, precision: Precision, streams: int = 1) -> Any:
+    """Load a file into OpenVINO, compiled for this processor; raises as `OpenVINOEmbedder`.
+
+    Args:
+        path: the file.
+        precision: what it computes in.
+        streams: number of requests that are computed at a time; they divide the cores.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ModelError(
+            "OpenVINO is not installed; install it with `pip install 'pokesim[openvino]'`."
+        ) from error
+    core = openvino.Core()
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision is Precision.BFLOAT16 and "BF16" not in capabilities:
+        raise ModelError("This processor cannot compute in bfloat16; omit --precision.")
+    if not path.is_file():
+        raise ModelError(f"The model file {path} is missing.")
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": usable_cores(),
+        "NUM_STREAMS": streams,
+    }
+    try:
+        network = core.compile_model(os.fspath(path), "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(f"The model file {path} is damaged; delete it and build again.") from error
+    return network

@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from pokesim.embedders.catalog import EmbedderSpec, LiteSource, spec_of
+from pokesim.embedders.catalog import AUTO, CATALOG, EmbedderSpec, LiteSource, spec_of
 from pokesim.embedders.model_cache import (
     EXPORT_VERSION,
     Model,
@@ -18,9 +18,11 @@ from pokesim.embedders.model_cache import (
     bundled_model,
     cache_error,
     cached_model,
+    cached_networks,
     cached_published,
     new_model_path,
     pair_model,
+    spec_for,
 )
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
@@ -38,18 +40,27 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     """Return an embedder's model, exporting it on first use.
 
     Args:
-        name: a name of the catalogue. The parts of a pair are exported on first use.
+        name: a name of the catalogue, the path of a network's file or folder, or the name of one
+            that is in the cache. The parts of a pair are exported on first use.
         weights: a local weights file, to use instead of the published ImageNet weights.
 
     Raises:
         UsageError: no embedder has this name.
         ModelError: the weights cannot be found, downloaded, read or used.
     """
+    if found := network_of(name):
+        if weights:
+            check_takes_weights(spec_for(found))
+        return found
     spec = spec_of(name)
     if weights:
         check_takes_weights(spec)
     if spec.pair:
         return pair_model(spec, tuple(prepare_model(part) for part in spec.pair.parts))
+    if spec.hub:
+        from pokesim.embedders.files.hub import hub_network
+
+        return hub_network(spec)
     if spec.ships:
         return bundled_model()
     if weights is None:
@@ -57,6 +68,22 @@ def prepare_model(name: str, weights: Path | None = None) -> Model:
     if not weights.is_file():
         raise ModelError(f"There is no weights file {weights}.")
     return _export(spec, weights, is_published=False)
+
+
+def network_of(name: str) -> Model | None:
+    """Return the network that a path names, or a name in the cache; None for the catalogue's.
+
+    Raises:
+        ModelError: the file or folder is missing, or holds none that pokesim takes.
+    """
+    if name in CATALOG or name == AUTO:
+        return None
+    named = [model for model in cached_networks() if model.name == name]
+    if len(named) == 1 and not Path(name).exists():
+        return named[0]
+    from pokesim.embedders.files.taken import is_path, take_network
+
+    return take_network(Path(name).expanduser()) if is_path(name) else None
 
 
 def check_takes_weights(spec: EmbedderSpec) -> None:

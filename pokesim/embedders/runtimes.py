@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
+from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 
 _FEW = 8
@@ -32,6 +33,19 @@ _LANES_BYTES = 500_000_000
 """Bound on the size of the model times the lanes; each lane holds the weights once more."""
 
 
+def compute_for(model: Model, compute: Compute) -> Compute:
+    """Return what runs a model: a network from a file brings a runtime in place of the default.
+
+    Raises:
+        ModelError: this runtime does not take its file.
+    """
+    if model.network is None:
+        return compute
+    from pokesim.embedders.files.runner import compute_of
+
+    return compute_of(model.network, compute)
+
+
 def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     """Load a model into a runtime; the model of a pair, part by part.
 
@@ -44,7 +58,8 @@ def open_embedder(model: Model, compute: Compute = LITERT) -> Embedder:
     Raises:
         ModelError: the model is damaged, or the runtime or precision is not available here.
     """
-    return LanesEmbedder(model) if compute.runtime is Runtime.LITERT else _open(model, compute)
+    in_lanes = compute.runtime is Runtime.LITERT and model.network is None
+    return LanesEmbedder(model) if in_lanes else _open(model, compute)
 
 
 class LanesEmbedder:
@@ -102,6 +117,12 @@ class _Lanes:
 
 def _open(model: Model, compute: Compute, threads: int | None = None) -> Embedder:
     """Load a model; ``threads`` is the number of LiteRT's threads, by default one for each core."""
+    if model.network:
+        from pokesim.embedders.files.runner import NetworkEmbedder
+
+        return NetworkEmbedder(model, compute)
+    if compute.runtime is Runtime.ONNXRUNTIME:
+        raise ModelError(f"ONNX Runtime does not run {model.name}; omit --runtime onnxruntime.")
     if model.parts:
         from pokesim.embedders.pair import PairEmbedder
 

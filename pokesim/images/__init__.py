@@ -23,13 +23,13 @@ from pokesim.images.crop import Crop, CropArgument, as_crop
 from pokesim.images.decode import (
     LIGHT_BYTES,
     MAX_PIXELS,
-    READING,
     Head,
     HeavyError,
     UnknownFormatError,
     Wanted,
 )
 from pokesim.images.find import find_files, has_picture_ending
+from pokesim.images.frame import READING, RESAMPLINGS, Frame, Region
 from pokesim.images.kinds import FOLDER_REASON, VIDEO_REASON, is_video
 from pokesim.images.process import PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
@@ -56,14 +56,17 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "READING",
+    "RESAMPLINGS",
     "Crop",
     "CropArgument",
     "CroppedPicture",
+    "Frame",
     "Head",
     "HeavyError",
     "PictureProcesses",
     "PictureSource",
     "Pixels",
+    "Region",
     "SlowPictureError",
     "Wanted",
     "WholePicture",
@@ -97,19 +100,20 @@ class SlowPictureError(PictureError):
     """Reading a picture took longer than allowed."""
 
 
-def pixels_of(source: PictureSource, side: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+def pixels_of(source: PictureSource, frame: Frame | int, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read one picture into a (side, side, 3) uint8 RGB array.
 
     Args:
         source: what to read; see `PictureSource`.
-        side: side of the square, in pixels.
+        frame: how it becomes the square, or the square's side in pixels for ``Frame(side)``.
         max_pixels: limit on the picture's width × height, checked before it is decoded.
 
     Raises:
         NotAPictureError: the source is not an image.
         PictureError: the picture cannot be fetched or decoded, or exceeds a limit.
     """
-    return as_pixels(read(source, Wanted(side, side, max_pixels=max_pixels))[1])
+    frame = Frame(frame) if isinstance(frame, int) else frame
+    return as_pixels(read(source, Wanted.square(frame, max_pixels=max_pixels))[1])
 
 
 def head_of(source: PictureSource, max_pixels: int = MAX_PIXELS) -> Head:

@@ -1,7 +1,8 @@
 """Decode a picture with Pillow and scale it, in this process.
 
 Pictures are read in the same way for an index and for a query: first frame, upright by its EXIF
-orientation, transparency on white, RGB, squeezed to a square. Of a query, it may be a part.
+orientation, transparency on white, RGB, and a square by the rule of the network (`Frame`). Of a
+query, it may be a part.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pokesim.images.crop import Crop
+from pokesim.images.frame import Frame
 from pokesim.images.kinds import START_BYTES, is_heif
 from pokesim.images.scale import NoSuchPartError, UnreadableError, scaled
 
@@ -23,9 +25,6 @@ MAX_PIXELS = 89_478_485
 
 MEMORY_BYTES = 600_000_000
 """Limit on the memory for reading a picture; a larger ``max_pixels`` raises it in proportion."""
-
-READING = "first frame, EXIF upright, alpha on white, RGB, squeezed to a square, bilinear"
-"""How a picture becomes pixels. Recorded in each index's manifest; it changes only if they do."""
 
 NO_DECODER = {"BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow recognises but cannot decode: data files rather than pictures."""
@@ -78,6 +77,7 @@ class Wanted:
         height: the same.
         proportional: fit into width × height in proportion, instead of filling it.
         crop: the part of the picture to read; None for the whole.
+        frame: the rule by which width × height, a square, is cut out; None for filling it.
         max_pixels: limit on the picture's width × height, checked before it is decoded.
         uploaded: accept HEIF and the formats in `UPLOADED` only.
         light: raise HeavyError unless the picture is light.
@@ -87,9 +87,16 @@ class Wanted:
     height: int = 0
     proportional: bool = False
     crop: Crop | None = None
+    frame: Frame | None = None
     max_pixels: int = MAX_PIXELS
     uploaded: bool = False
     light: bool = False
+
+    @staticmethod
+    def square(frame: Frame, crop: Crop | None = None, *, max_pixels: int = MAX_PIXELS) -> Wanted:
+        """Return the square that a network sees of a picture, or of a part of it."""
+        rule = frame if frame.resampling else None
+        return Wanted(frame.side, frame.side, crop=crop, frame=rule, max_pixels=max_pixels)
 
     @property
     def memory(self) -> int:
@@ -131,7 +138,8 @@ def read_opened(picture: Image.Image, wanted: Wanted) -> tuple[Head, Image.Image
 
 
 def _fitted(picture: Image.Image, wanted: Wanted) -> Image.Image:
-    return scaled(picture, (wanted.width, wanted.height), wanted.crop, wanted.proportional)
+    size = wanted.width, wanted.height
+    return scaled(picture, size, wanted.crop, wanted.proportional, wanted.frame)
 
 
 def _opened(file: BinaryIO, wanted: Wanted) -> ImageFile.ImageFile:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
 from pokesim.images.crop import Box, Crop
+from pokesim.images.frame import RESAMPLINGS, Frame, Region, outward
 
 # A larger picture is converted and reduced in bands, so that no second copy of it is needed.
 _BAND_PIXELS = 16_000_000
 
-_Region: TypeAlias = tuple[float, float, float, float]
-"""Left, top, right, bottom of what is scaled, in decoded pixels, of which a JPEG has fewer."""
+_MOST_SCALED = 16
+"""A picture is scaled as a whole before its middle is cut out, up to so many times the middle."""
 
 # EXIF orientation → the operation that makes the picture upright (EXIF 2.32, tag 0x0112).
 _UPRIGHT = {
@@ -37,7 +37,11 @@ class NoSuchPartError(UnreadableError):
 
 
 def scaled(
-    picture: Image.Image, size: tuple[int, int], crop: Crop | None, proportional: bool
+    picture: Image.Image,
+    size: tuple[int, int],
+    crop: Crop | None,
+    proportional: bool,
+    frame: Frame | None = None,
 ) -> Image.Image:
     """Scale a picture, or a part of it, upright, on white, RGB.
 
@@ -46,6 +50,7 @@ def scaled(
         size: width and height to scale to, in pixels.
         crop: the part; None for the whole.
         proportional: fit into the size in proportion, instead of filling it.
+        frame: the rule of a network's publisher, instead of filling the size.
 
     Raises:
         NoSuchPartError: the picture has no such part.
@@ -61,15 +66,38 @@ def scaled(
     if proportional:
         scale = min(size[0] / width, size[1] / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-    return _scaled(picture, *size, part)
+    if frame is None:
+        return _scaled(picture, *size, part)
+    whole = frame.scaled_size(width, height)
+    if whole[0] * whole[1] <= _MOST_SCALED * frame.side**2:
+        region = _moved((0, 0, width, height), part or (0, 0), back=True)
+        return _scaled(picture, *whole, part, region, frame.resampling).crop(frame.cut(*whole))
+    # Of a very long picture, only the middle is scaled; the rounding of its edges may show.
+    region = _moved(frame.region(width, height), part or (0, 0), back=True)
+    return _scaled(picture, *size, part, region, frame.resampling)
 
 
-def _scaled(picture: Image.Image, width: int, height: int, part: Box | None) -> Image.Image:
-    """Scale a picture, or a part of it, to ``width`` × ``height``, upright, on white, RGB."""
+def _scaled(
+    picture: Image.Image,
+    width: int,
+    height: int,
+    part: Box | None,
+    region: Region | None = None,
+    resampling: str = "bilinear",
+) -> Image.Image:
+    """Scale a picture, or a part of it, to ``width`` × ``height``, upright, on white, RGB.
+
+    With a region of the part, only that is scaled, and exactly: a JPEG is decoded in full.
+    """
     orientation = _orientation(picture)
     size = (height, width) if orientation >= 5 else (width, height)
-    box = _drafted(picture, size, part and _as_stored(part, picture.size, orientation))
-    around = (math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3]))
+    stored = part and _as_stored(part, picture.size, orientation)
+    if region:
+        box = _as_stored(region, picture.size, orientation)
+        around = outward(stored or (0, 0, *picture.size))
+    else:
+        box = _drafted(picture, size, stored)
+        around = outward(box)
     is_large = (around[2] - around[0]) * (around[3] - around[1]) > _BAND_PIXELS
     if is_large and not _scales(picture):
         small = _scaled_in_bands(picture, size, box, around)
@@ -78,8 +106,9 @@ def _scaled(picture: Image.Image, width: int, height: int, part: Box | None) -> 
         if part and not is_large:
             # Scaled without the pixels around it, so it is as if the part were the picture.
             picture, box = picture.crop(around), _moved(box, around)
-        bilinear = Image.Resampling.BILINEAR
-        small = _scalable(picture, top).resize(size, bilinear, box, reducing_gap=3.0)
+        gap = None if region else 3.0
+        method = RESAMPLINGS[resampling]
+        small = _scalable(picture, top).resize(size, method, box, reducing_gap=gap)
     if orientation in _UPRIGHT:
         # Turning the small picture is cheap and gives the same pixels as turning the large one.
         small = small.transpose(_UPRIGHT[orientation])
@@ -88,7 +117,7 @@ def _scaled(picture: Image.Image, width: int, height: int, part: Box | None) -> 
     return small.convert("RGB")
 
 
-def _as_stored(part: Box, stored: tuple[int, int], orientation: int) -> Box:
+def _as_stored(part: Region, stored: tuple[int, int], orientation: int) -> Region:
     """Return a part of an upright picture as that of the stored one, of this size."""
     left, top, right, bottom = part
     width, height = stored[::-1] if orientation >= 5 else stored
@@ -99,7 +128,7 @@ def _as_stored(part: Box, stored: tuple[int, int], orientation: int) -> Box:
     return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
-def _drafted(picture: Image.Image, size: tuple[int, int], part: Box | None) -> _Region:
+def _drafted(picture: Image.Image, size: tuple[int, int], part: Region | None) -> Region:
     """Let a JPEG be decoded small; return the part's place, or the whole, in the decoded picture.
 
     libjpeg decodes at 1/2, 1/4 or 1/8 scale if that is still twice the required size.
@@ -117,7 +146,7 @@ def _drafted(picture: Image.Image, size: tuple[int, int], part: Box | None) -> _
 
 
 def _scaled_in_bands(
-    picture: Image.Image, size: tuple[int, int], box: _Region, around: Box
+    picture: Image.Image, size: tuple[int, int], box: Region, around: Box
 ) -> Image.Image:
     """Scale what is in a box of a large picture that must be converted: reduce it in bands.
 
@@ -147,9 +176,9 @@ def _scaled_in_bands(
     return small.convert("RGBA") if small.mode == "RGBa" else small
 
 
-def _moved(box: _Region, around: Box) -> _Region:
-    """Return a region from the corner of the pixels around it."""
-    left, top = around[:2]
+def _moved(box: Region, around: Sequence[int], back: bool = False) -> Region:
+    """Return a region from the corner of the pixels around it, or of the picture again."""
+    left, top = (-at if back else at for at in around[:2])
     return box[0] - left, box[1] - top, box[2] - left, box[3] - top
 
 

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from pokesim.files import open_regular
 from pokesim.images.crop import Crop
 from pokesim.images.decode import HeavyError, UnknownFormatError, Wanted, read
+from pokesim.images.frame import Frame
 from pokesim.images.kinds import is_raw
 from pokesim.images.raw import read_raw
 from pokesim.images.scale import NoSuchPartError, UnreadableError
@@ -59,6 +60,8 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
     wanted = Wanted(**request["wanted"])
     if wanted.crop:
         wanted = replace(wanted, crop=Crop(**request["wanted"]["crop"]))
+    if wanted.frame:
+        wanted = replace(wanted, frame=Frame(**request["wanted"]["frame"]))
     try:
         with _limits(wanted.memory, request["cpu_seconds"]):
             with _opened(request["path"], data) as file:

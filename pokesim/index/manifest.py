@@ -6,10 +6,21 @@ An index may come from a stranger, so the manifest is read as `_MANIFEST` says a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from pokesim.embedders.catalog import Precision, Runtime
+from pokesim.embedders.catalog import CATALOG, Precision, Runtime
+from pokesim.embedders.network import (
+    INTERPOLATIONS,
+    LAYOUTS,
+    MAX_DIMENSION,
+    MAX_SIDE,
+    FileFormat,
+    HubOrigin,
+    Network,
+    NetworkFile,
+    Pooling,
+)
 from pokesim.index.fields import (
     FieldError,
     absolute_path,
@@ -25,6 +36,9 @@ from pokesim.index.fields import (
     text,
     utc_time,
 )
+
+if TYPE_CHECKING:
+    from pokesim.images import Frame
 
 MANIFEST_FILE = "manifest.json"
 
@@ -60,6 +74,7 @@ class EmbedderRecord:
         side: side of the square input, in pixels.
         reading: how a picture becomes that square.
         normalized: whether the vectors were scaled to length 1.
+        network: what is known of a network from a file; None for those of the catalogue.
     """
 
     name: str
@@ -68,10 +83,26 @@ class EmbedderRecord:
     side: int
     reading: str
     normalized: bool
+    network: Network | None = None
 
-    def is_read_as(self, side: int, reading: str) -> bool:
-        """Return True if pictures read in this way give vectors that compare with its own."""
-        return (self.side, self.reading) == (side, reading)
+    @property
+    def frame(self) -> Frame:
+        """How a picture becomes the square."""
+        from pokesim.images import Frame  # takes longer to import than this module
+
+        return self.network.frame if self.network else Frame(self.side)
+
+    def is_read_as(self, side: int) -> bool:
+        """Return True if this pokesim reads pictures for a network with this side as it did."""
+        return (self.side, self.reading) == (side, self.frame.reading)
+
+    def is_by_same_network(self, other: EmbedderRecord) -> bool:
+        """Return True if another record is of the same files, used alike, under any names."""
+        if self.network is None or other.network is None:
+            return self == other
+        own = self.network
+        network = replace(other.network, files=own.files, licence=own.licence, origin=own.origin)
+        return replace(other, name=self.name, network=network) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +200,8 @@ class Manifest:
     def to_json(self) -> str:
         """Return the manifest as indented JSON."""
         data = asdict(self)
+        if data["embedder"]["network"] is None:  # as in the first versions
+            del data["embedder"]["network"]
         # The format has always called it "asked".
         data["search"] = {"asked": data["search"].pop("requested"), **data["search"]}
         return json.dumps(data, indent=1) + "\n"
@@ -207,6 +240,65 @@ def _search(asked: str, used: str, recall: float | None) -> SearchRecord:
     return SearchRecord(asked, used, recall)
 
 
+def _network(**fields: Any) -> Network:
+    network = Network(**fields)
+    if 0 < network.resize < network.side:
+        raise FieldError("is less than side", "resize")
+    return network
+
+
+def _embedder(**fields: Any) -> EmbedderRecord:
+    made_by = EmbedderRecord(**fields)
+    network = made_by.network
+    if network is None:
+        if "." in made_by.name:
+            raise FieldError("has characters that it cannot have", "name")
+    elif (network.side, network.sha256) != (made_by.side, made_by.weights_sha256):
+        raise FieldError("is not the network that side and weights_sha256 say", "network")
+    elif made_by.name in CATALOG and not network.origin:
+        raise FieldError("is that of another embedder", "name")
+    return made_by
+
+
+_colours = list_of(number(-1e4, 1e4), 3)
+
+_NETWORK = record(
+    _network,
+    {
+        "format": lambda value: FileFormat(one_of(*map(str, FileFormat))(value)),
+        "files": mapping(
+            text(100, r"[A-Za-z0-9_][\w .+-]*"),
+            record(NetworkFile, {"bytes": integer(1, 2**40), "sha256": text(64, "[0-9a-f]{64}")}),
+            1,
+            20,
+        ),
+        "side": integer(1, MAX_SIDE),
+        "dimension": integer(1, MAX_DIMENSION),
+        "resize": integer(0, 4 * MAX_SIDE),
+        "interpolation": one_of(*INTERPOLATIONS),
+        "scale": number(0, 1e4),
+        "mean": _colours,
+        "std": list_of(number(1e-9, 1e4), 3),
+        "layout": one_of(*LAYOUTS),
+        "input": text(200),
+        "output": text(200),
+        "pooling": lambda value: Pooling(one_of(*map(str, Pooling))(value)),
+        "prefix": integer(0, 1000),
+        "batch": integer(0, 1),
+        "licence": text(100),
+        "origin": optional(
+            record(
+                HubOrigin,
+                {
+                    "repository": text(200, r"[\w.-]+/[\w.-]+"),
+                    "commit": text(64, "[0-9a-f]{40,64}"),
+                },
+            )
+        ),
+    },
+)
+
+
 def _metadata(**fields: Any) -> MetadataRecord:
     columns = fields["columns"]
     if fields["key"] not in columns:
@@ -228,15 +320,17 @@ _MANIFEST = record(
     {
         "images": absolute_path,
         "embedder": record(
-            EmbedderRecord,
+            _embedder,
             {
-                "name": text(64, "[a-z0-9_-]+"),
+                "name": text(64, r"[a-z0-9_-]+(\.(onnx|tflite|xml|keras))?"),
                 "weights_sha256": _sha256,
                 "export_version": integer(0, 10**6),
                 "side": integer(1, 4096),
                 "reading": text(500),
                 "normalized": boolean,
+                "network": _NETWORK,
             },
+            optional_fields=("network",),
         ),
         "dimension": integer(1, 16_384),
         "count": integer(1, 2**31 - 1),

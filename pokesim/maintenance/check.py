@@ -93,9 +93,11 @@ def _check_vectors(
 
 def _embedder(record: EmbedderRecord) -> str:
     for model in find_model(record).networks:
-        if sha256_of(model.path) != model.sha256:
-            raise ModelError(
-                f"The model {model.path} is damaged (its SHA-256 differs); delete it and prepare "
-                f"it again with `pokesim embedders --prepare {record.name}`."
-            )
+        for path, sha256 in model.files.items():
+            if sha256_of(path) != sha256:
+                again = "PATH" if record.network and not record.network.origin else record.name
+                raise ModelError(
+                    f"The model {path} is damaged (its SHA-256 differs); delete it and prepare "
+                    f"it again with `pokesim embedders --prepare {again}`."
+                )
     return f"embedder: {record.name}, weights {record.weights_sha256[:12]}…, model intact"

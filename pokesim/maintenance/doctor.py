@@ -20,6 +20,8 @@ _PACKAGES = ("numpy", "faiss-cpu", "ai-edge-litert", "pillow", "pi-heif", "tenso
 
 _EXTRAS = {
     "openvino": "openvino",
+    "onnxruntime": "onnx",
+    "huggingface_hub": "hub",
     "openTSNE": "map",
     "starlette": "web",
     "watchfiles": "watch",
@@ -68,7 +70,7 @@ def examine(index: str | Path) -> Iterator[Finding]:
         name = row.spec.name
         lite = next((one.lite for one in networks_of(row.spec) if one.lite), None)
         prepare = f"pokesim embedders --prepare {name}"
-        missing = f"{prepare} (--weights FILE, if offline)"
+        missing = prepare if row.spec.hub else f"{prepare} (--weights FILE, if offline)"
         advice = {
             Availability.READY: "",
             Availability.EXPORTABLE: prepare,

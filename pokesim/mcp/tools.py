@@ -21,7 +21,7 @@ from pydantic import Field
 
 from pokesim.analysis.duplicates import find_duplicates
 from pokesim.arguments import shown
-from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.model_cache import spec_for
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError, did_you_mean
 from pokesim.gallery import webp_of
 from pokesim.images import MAX_BYTES, PictureSource, reduced
@@ -148,7 +148,7 @@ class Tools:
                 "pictures": len(index),
                 "images": manifest.images,
                 "embedder": manifest.embedder.name,
-                "embedder_is_for": spec_of(manifest.embedder.name).about,
+                "embedder_is_for": spec_for(manifest.embedder).about,
                 "search": search_text(manifest.search),
                 "created": manifest.created,
                 "skipped": len(manifest.skipped),

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.arguments import iterable, shown
-from pokesim.embedders.catalog import Compute, spec_of
+from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import find_model
+from pokesim.embedders.model_cache import find_model, spec_for
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
-from pokesim.images import READING, PictureSource, Pixels, in_memory, name_of, pixels_of, whole
+from pokesim.images import PictureSource, Pixels, in_memory, name_of, pixels_of, whole
 from pokesim.index.item import path_in
 from pokesim.index.manifest import EmbedderRecord, Manifest
 from pokesim.index.store import Reader
@@ -107,7 +107,7 @@ class IndexModels:
 
     def _checked(self, runner: Runner) -> Runner:
         """Return a runner if it reads pictures in the way that the index was built with."""
-        if not self.record.is_read_as(runner.side, READING):
+        if not self.record.is_read_as(runner.side):
             raise IndexFolderError(
                 f"This version of pokesim reads pictures for {self.record.name} differently from "
                 "the version that built the index; build the index again."
@@ -159,7 +159,7 @@ class IndexEmbedder:
         record = self._manifest.embedder
         with span("embed"):
             rows = word_vectors(record, word)
-        if not record.normalized and not spec_of(record.name).pair:
+        if not record.normalized and not spec_for(record).pair:
             raise UsageError(
                 "Words need an index of vectors of length 1; build it again with --normalize "
                 "--rebuild."
@@ -177,7 +177,7 @@ class IndexEmbedder:
         item_id = self._reader.items.find(digest) if digest else None
         if item_id is not None:
             return LoadedPhoto(item_id=item_id)
-        return LoadedPhoto(pixels_of(photo, self._manifest.embedder.side))
+        return LoadedPhoto(pixels_of(photo, self._manifest.embedder.frame))
 
     def embed_loaded(self, photos: Sequence[LoadedPhoto]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of loaded photos, embedded as one batch."""

@@ -10,17 +10,26 @@ each v_p.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.attribution import Parts, spread_over
+from pokesim.images import Frame, Region
 from pokesim.metric import Projection
 
 Map: TypeAlias = NDArray[np.float32]
 """Float32 (h, w): what each position adds to a similarity, in percentage points, also below 0."""
+
+
+Size: TypeAlias = tuple[int, int]
+"""Width and height of a picture."""
+
+_MOST_CELLS = 256
+"""The most cells of a map in either direction, for a picture that is very long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,8 @@ class Explanation:
 
     The positions of a map, h × w (4 × 4 with `compact`, 7 × 7 with most others), divide the
     whole picture evenly apart from the shift, for any aspect ratio: the network sees the picture
-    squeezed to a square. The value at a position also depends on its surroundings.
+    squeezed to a square. What a network does not see, because its square is cut out of the middle,
+    adds nothing. The value at a position also depends on its surroundings.
 
     Attributes:
         photo: the map of the photo.
@@ -73,6 +83,41 @@ def explanation(
     of_photo = 100 * photo @ picture.sum(axis=(0, 1))
     of_picture = 100 * picture @ photo.sum(axis=(0, 1))
     return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
+
+
+def on_whole_pictures(found: Explanation, frame: Frame, sizes: Sequence[Size]) -> Explanation:
+    """Return the maps over whole pictures, where the network sees a part of them.
+
+    Args:
+        found: maps over what the network sees.
+        frame: how a picture becomes that.
+        sizes: width and height of the photo and of the picture, in any unit.
+    """
+    if not frame.shorter:
+        return found
+    photo, picture = (
+        _placed(places, frame.region(*size), size)
+        for places, size in zip((found.photo, found.picture), sizes, strict=True)
+    )
+    return replace(found, photo=photo, picture=picture)
+
+
+def _placed(places: Map, region: Region, size: Size) -> Map:
+    """Distribute a map of a region over the cells of the whole, of about the same size."""
+    rows, columns = places.shape
+    left, top, right, bottom = region
+    down = _overlaps(top, bottom, rows, size[1])
+    across = _overlaps(left, right, columns, size[0])
+    return (down @ places @ across.T).astype(np.float32, copy=False)
+
+
+def _overlaps(start: float, end: float, count: int, whole: float) -> NDArray[np.float32]:
+    """Return the share of each of ``count`` equal cells of a line in each cell of a longer one."""
+    finer = min(_MOST_CELLS, max(count, round(count * whole / (end - start))))
+    edges, others = np.linspace(start, end, count + 1), np.linspace(0, whole, finer + 1)[:, None]
+    common = np.minimum(edges[1:], others[1:]) - np.maximum(edges[:-1], others[:-1])
+    shares: NDArray[np.float32] = np.clip(common, 0, None) / ((end - start) / count)
+    return shares
 
 
 def _sampled(places: Map, times: int) -> Map:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import choice, iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of
+from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of, thumbnail_of
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
@@ -482,13 +482,22 @@ class Index:
         Raises:
             PictureError: one of them cannot be read, or the photo has no such part.
             ModelError: the model of the index's embedder is not on this machine.
-            PokesimError: the vector is not a sum over positions; class probabilities are not.
+            PokesimError: the vector is not a sum over positions; class probabilities are not, nor
+                is the first token of a transformer.
         """
         self._shared.check()
-        side, part = self.manifest.embedder.side, cropped(photo, as_crop(crop))
-        pixels = np.stack([pixels_of(one, side) for one in (part, picture)])
+        frame, part = self.manifest.embedder.frame, cropped(photo, as_crop(crop))
+        pixels = np.stack([pixels_of(one, frame) for one in (part, picture)])
         with self._shared.call() as opened:
-            return opened.explain(pixels)
+            found = opened.explain(pixels)
+        if not frame.shorter:
+            return found
+        from pokesim.search.explain import on_whole_pictures
+
+        side = 4 * frame.side  # their proportions are enough
+        return on_whole_pictures(
+            found, frame, [thumbnail_of(one, side, side).size for one in (part, picture)]
+        )
 
     @property
     def explains(self) -> bool:

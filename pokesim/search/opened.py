@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.catalog import spec_of
 from pokesim.embedders.litert import BATCH_SIZE
+from pokesim.embedders.model_cache import spec_for
 from pokesim.errors import CombinationError, PictureError
 from pokesim.images import CroppedPicture, PictureSource, name_of, whole
 from pokesim.index.manifest import Manifest
@@ -121,5 +121,5 @@ class OpenedSnapshot:
 
         record = self.manifest.embedder
         parts = self.embedder.models.attributor.parts(pixels)
-        shift = spec_of(record.name).shift
+        shift = spec_for(record).shift
         return explanation(parts, record.normalized, self.reader.projection, shift)

@@ -94,6 +94,7 @@ def snapshot_records(index: str, snapshot: Snapshot) -> Records:
             "pokesim": manifest.pokesim,
             "metadata": manifest.metadata and asdict(manifest.metadata),
             "tuning": manifest.tuning and asdict(manifest.tuning),
+            "network": manifest.embedder.network and manifest.embedder.network.to_fields(),
             "skipped": [asdict(skipped) for skipped in manifest.skipped],
         }
     )

@@ -124,6 +124,10 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
         "built": f"{manifest.created[:19].replace('T', ' ')} UTC by pokesim {manifest.pokesim}",
         "skipped": f"{len(manifest.skipped):,}",
     }
+    if network := made_by.network:
+        origin = network.origin
+        place = f"{origin.repository} at {origin.commit[:12]}" if origin else "a file"
+        facts["network"] = f"from {place}; pictures: {network.frame.how}"
     if metadata := manifest.metadata:
         facts["metadata"] = (
             f"{', '.join(metadata.columns)} of {metadata.described:,} pictures, "

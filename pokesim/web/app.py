@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
-from pokesim.embedders.catalog import spec_of
+from pokesim.embedders.model_cache import spec_for
 from pokesim.embedders.words.vectors import KNOWING
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.gallery import webp_of
@@ -241,7 +241,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         "name": name,
         "count": len(index),
         "embedder": manifest.embedder.name,
-        "about": spec_of(manifest.embedder.name).about,
+        "about": spec_for(manifest.embedder).about,
         "dimension": manifest.dimension,
         "created": manifest.created,
         "pokesim": __version__,

@@ -75,8 +75,7 @@ class PhotoReader:
         upload, same = await self._reading.do(_WHAT, received)
         if same and not crop:
             return upload, LoadedPhoto(item_id=min(same)), same
-        side = index.manifest.embedder.side
-        wanted = Wanted(side, side, crop=crop)
+        wanted = Wanted.square(index.manifest.embedder.frame, crop)
         return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted))), same
 
     async def picture(self, body: bytes, content_type: str, wanted: Wanted) -> Image.Image:

@@ -187,7 +187,7 @@ class SearchService:
             return await self._searching.do("The search", partial(_similar, asked, item))
         with self._slot():
             part = cropped(asked.index.path_of(item), asked.crop)
-            read = partial(pixels_of, part, asked.index.manifest.embedder.side)
+            read = partial(pixels_of, part, asked.index.manifest.embedder.frame)
             try:
                 photo = LoadedPhoto(await self.drawing.do("The picture", read))
             except CropError as error:

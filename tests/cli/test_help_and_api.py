@@ -12,7 +12,8 @@ import pokesim
 from pokesim.cli import app
 from pokesim.cli.app import OLD_NAMES
 
-EXTRAS = ("watchfiles", "mcp", "pydantic", "starlette", "uvicorn")
+EXTRAS = ("watchfiles", "mcp", "pydantic", "starlette", "uvicorn", "onnxruntime", "openvino")
+EXTRAS += ("huggingface_hub",)
 HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
 HEAVY += EXTRAS
 COMMANDS = [

@@ -28,6 +28,8 @@ ELSEWHERE = {
     "milvus://": "tests/distributed/test_milvus.py",
     "pip install": "make setup",
     "mobilenet_v2": "tests/embedders/test_embedders.py",
+    "dinov2_small": "tests/embedders/test_hub.py",
+    "./clip": "tests/embedders/test_files.py",
     "--weights": "tests/embedders/test_embedders.py",
     "--runtime": "tests/embedders/test_runtimes.py",
     "tcp://": "tests/distributed",

@@ -89,6 +89,10 @@ def model_elsewhere(name, content, published):
     return Model(name, digests[0], EXPORT_VERSION, len(content), digests[1], published, path)
 
 
+def sent(content):
+    return {"elsewhere.tflite": content}
+
+
 @pytest.fixture
 def empty_caches(monkeypatch, tmp_path):
     monkeypatch.setenv("POKESIM_CACHE", str(tmp_path / "cache"))
@@ -97,8 +101,8 @@ def empty_caches(monkeypatch, tmp_path):
 
 
 def test_the_inventory_says_what_each_embedder_lacks(empty_caches):
-    receive_model(model_elsewhere("resnet50", b"published", True), b"published")
-    receive_model(model_elsewhere("convnext_tiny", b"own", False), b"own")
+    receive_model(model_elsewhere("resnet50", b"published", True), sent(b"published"))
+    receive_model(model_elsewhere("convnext_tiny", b"own", False), sent(b"own"))
     weights = empty_caches / "keras/models" / spec_of("mobilenet_v2").keras.weights_file
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
@@ -115,15 +119,18 @@ def test_the_inventory_says_what_each_embedder_lacks(empty_caches):
         "mobilenet_v2": (Availability.EXPORTABLE, 7),
         "efficientnet_v2_b0": (Availability.MISSING, 0),
         "convnext_tiny": (Availability.OWN_WEIGHTS, 3),
+        "dinov2_small": (Availability.MISSING, 0),
+        "clip_vit_b32": (Availability.MISSING, 0),
+        "siglip2_base": (Availability.MISSING, 0),
     }
 
 
 def test_a_received_model_is_found_and_a_damaged_one_is_refused(empty_caches):
     model = model_elsewhere("resnet50", b"content", True)
     with pytest.raises(ModelError, match="damaged in transfer"):
-        receive_model(model, b"c0ntent")
+        receive_model(model, sent(b"c0ntent"))
     assert not (empty_caches / "cache").exists()
-    received = receive_model(model, b"content")
+    received = receive_model(model, sent(b"content"))
     assert find_model(model) == received
     assert received.path.read_bytes() == b"content"
     assert len(list(received.path.parent.iterdir())) == 2, "the model and its card, nothing else"

@@ -10,7 +10,7 @@ import pytest
 from stress.forged.sealing import current, forge
 
 import pokesim
-from pokesim.errors import CorruptIndexError, IndexFolderError, PokesimError, UsageError
+from pokesim.errors import CorruptIndexError, IndexFolderError, ModelError, PokesimError, UsageError
 from pokesim.index.manifest import Manifest
 
 
@@ -80,6 +80,70 @@ def test_a_wrong_field_is_named(index, field, value, match):
 
     forge(index, wrong)
     refuses(index, match)
+
+
+NETWORK = {
+    "format": "onnx",
+    "files": {"model.onnx": {"bytes": 9, "sha256": "a" * 64}},
+    "side": 224,
+    "dimension": 256,
+    "resize": 256,
+    "interpolation": "bicubic",
+    "scale": 1 / 255,
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "layout": "NCHW",
+    "input": "pixel_values",
+    "output": "image_embeds",
+    "pooling": "vector",
+    "prefix": 0,
+    "batch": 0,
+    "licence": "",
+    "origin": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({}, None),
+        ({"files": {"../model.onnx": NETWORK["files"]["model.onnx"]}}, "files has characters"),
+        ({"files": {".card": NETWORK["files"]["model.onnx"]}}, "files has characters"),
+        ({"files": {"model.onnx": {"bytes": 9, "sha256": "b" * 64}}}, "not the network that side"),
+        ({"side": 128}, "network.* is not the network that side"),
+        ({"resize": 100}, "resize is less than side"),
+        ({"std": [0.5, 0.5, 0]}, "std has a value whose it must be a number from 1e-09"),
+        ({"mean": [0.5]}, "mean must be 3 values"),
+        ({"interpolation": "area"}, "interpolation must be nearest or"),
+        ({"pooling": "max"}, "pooling must be vector or cls"),
+        ({"format": "pickle"}, "format must be onnx or"),
+        ({"origin": {"repository": "x/../y", "commit": "0" * 40}}, "repository has characters"),
+        ({"trust_remote_code": True}, "network has fields this pokesim does not know"),
+    ],
+)
+def test_what_is_said_of_a_network_from_a_file_is_checked(index, changed, match):
+    def wrong(snapshot):
+        network = {**NETWORK, **changed}
+        made_by = {"name": "x.onnx", "side": 224, "weights_sha256": "a" * 64, "network": network}
+        snapshot.manifest["embedder"].update(made_by)
+
+    forge(index, wrong)
+    if match:
+        refuses(index, match)
+    else:
+        with pytest.raises(ModelError, match=r"which is not in .*--prepare PATH"):
+            list(pokesim.check_index(index))
+
+
+@pytest.mark.parametrize("name", ["general", "x.onnx"])
+def test_a_network_from_a_file_bears_no_name_of_the_catalogue(index, name):
+    def wrong(snapshot):
+        network = {"network": NETWORK} if name == "general" else {}
+        made_by = {"name": name, "side": 224, "weights_sha256": "a" * 64, **network}
+        snapshot.manifest["embedder"].update(made_by)
+
+    forge(index, wrong)
+    refuses(index, "embedder.name (is that of another embedder|has characters)")
 
 
 @pytest.mark.parametrize(
