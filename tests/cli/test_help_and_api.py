@@ -10,19 +10,19 @@ from typer.main import get_command
 
 import pokesim
 from pokesim.cli import app
-from pokesim.cli.app import OLD_NAMES
+from pokesim.cli.commands import SECTIONS
+from pokesim.cli.values import OLD_NAMES
 
 EXTRAS = ("watchfiles", "mcp", "pydantic", "starlette", "uvicorn")
 HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
 HEAVY += EXTRAS
 COMMANDS = [
-    *(command.name for command in app.registered_commands),
-    *(
-        f"{group.name} {command.name}"
-        for group in app.registered_groups
-        for command in group.typer_instance.registered_commands
-    ),
+    " ".join([name, *more])
+    for name, command in get_command(app).commands.items()
+    for more in ([[one] for one in command.commands] if hasattr(command, "commands") else [[]])
 ]
+LISTED = {name: one for section in SECTIONS.values() for name, one in section.items()}
+MODULES = {name: f"pokesim.cli.{one.function.split('.')[0]}" for name, one in LISTED.items()}
 EXAMPLES = "\n".join(readme.read_text() for readme in paths.READMES)
 
 
@@ -36,7 +36,7 @@ def modules_after(code: str, *args: str) -> set[str]:
         text=True,
         check=True,
     )
-    return {name.split(".")[0] for name in done.stderr.split()}
+    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("args", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
@@ -44,6 +44,7 @@ def test_help_imports_nothing_heavy(args):
     loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
     assert "typer" in loaded
     assert not loaded.intersection(HEAVY)
+    assert loaded.intersection(MODULES.values()) == {MODULES[name] for name in args[:-1][:1]}
 
 
 def test_importing_pokesim_imports_nothing_heavy():
@@ -83,6 +84,13 @@ def test_the_list_of_commands_fits_a_terminal(run):
     assert [line for line in text.splitlines() if line in sections] == list(sections)
     assert "..." not in text.split(sections[0])[1]
     assert all(f"  {name.split()[0]} " in text for name in COMMANDS)
+
+
+def test_the_list_has_the_first_sentence_of_the_help_of_each_command():
+    commands = get_command(app).commands
+    assert {name: commands[name].get_short_help_str(1000) for name in commands} == {
+        name: one.about for name, one in LISTED.items()
+    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
