@@ -1,4 +1,4 @@
-"""One query: a cold process relative to a script, and a warm one to the bare network; and --help."""
+"""One cold query relative to a script, a warm one to the bare network, --help to importing Typer."""
 
 import statistics
 from functools import partial

@@ -66,6 +66,7 @@ def test_a_query_of_a_small_index_imports_neither_faiss_nor_other_commands(index
     assert {"numpy", "ai_edge_litert"} <= loaded
     assert not loaded.intersection({"faiss", "numpy.ma", "pokesim.index.milvus"})
     assert loaded.intersection(MODULES.values()) == {MODULES["query"]}
+    assert [name for name in loaded if name.endswith("ImagePlugin")] == ["PIL.JpegImagePlugin"]
 
 
 def test_the_public_names_are_sorted_and_documented():
