@@ -1,4 +1,4 @@
-"""One cold query relative to a script, a warm one to the bare network, --help to importing Typer."""
+"""One cold query relative to a script, a warm one to the bare network; --help to an import."""
 
 import statistics
 from functools import partial

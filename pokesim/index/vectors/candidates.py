@@ -2,7 +2,7 @@
 
 A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine them.
 
-- ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
+- ``flat``: no candidate index; ``vectors.faiss`` is scanned.
 - ``pca``: exact; see `pca`.
 - a FAISS factory string (see `factory`), such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its
   recall is measured when it is built. Parameters may follow: ``IVF1024,Flat nprobe=64``.
