@@ -160,8 +160,6 @@ def query(
         pokesim query photo.jpg --save best.png --open
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
-    from pokesim.show.reports import search_text, spans_text
-
     if words == _LIST:
         _list_words()
         return
@@ -191,6 +189,8 @@ def query(
             from pokesim.search.index import open_index
         opened = open_index(index, runtime=runtime, precision=precision)
         if opened.manifest.search.recall is not None:
+            from pokesim.show.reports import search_text
+
             note(f"The search is {search_text(opened.manifest.search)}.")
         with span("write the answers"):
             options: WordKeywords = {
@@ -221,6 +221,8 @@ def query(
         with span("draw and copy"):
             is_complete = uses.make(opened, answered)
     if stats:
+        from pokesim.show.reports import spans_text
+
         for line in spans_text(spans.seconds).splitlines():
             note(line)
     codes = [answer.error.exit_code for answer in answered if answer.error]

@@ -64,7 +64,7 @@ def test_a_query_of_a_small_index_imports_neither_faiss_nor_other_commands(index
     args = ("query", str(photo), "--index", str(index_path))
     loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
     assert {"numpy", "ai_edge_litert"} <= loaded
-    assert not loaded.intersection({"faiss", "numpy.ma", "pokesim.index.milvus"})
+    assert not loaded.intersection({"faiss", "numpy.ma", "pokesim.index.vectors.ann"})
     assert loaded.intersection(MODULES.values()) == {MODULES["query"]}
     assert [name for name in loaded if name.endswith("ImagePlugin")] == ["PIL.JpegImagePlugin"]
 

@@ -30,6 +30,13 @@ VECTORS_FILE = "vectors.faiss"
 BASE_FILE = "plain.faiss"
 """In a tuned index: the base vectors, before the learned projection, in the same format."""
 
+SEARCH_FILE = "search.faiss"
+"""Their candidate index, if they have one; see `candidates`."""
+
+ROTATION_FILE = "rotation.npy"
+"""Beside one of kind ``pca``. Float32 (d + 3, h): the step size and r, each at the start of a row;
+what is subtracted from the coordinates; the directions as columns, and last the mean."""
+
 _HEADER = struct.Struct("<4siqqqBiQ")
 
 _METRIC_L2 = 1

@@ -34,18 +34,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
+from pokesim.index.vectors.flat import (
+    ROTATION_FILE,
+    SEARCH_FILE,
+    FlatVectors,
+    rows_of,
+    spread,
+)
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.selector import IdSelector
 from pokesim.metric import load_matrix, save_matrix
 from pokesim.threads import usable_cores
-
-SEARCH_FILE = "search.faiss"
-
-ROTATION_FILE = "rotation.npy"
-"""Float32 (d + 3, h): the step size and r, each at the start of a row; what is subtracted from the
-coordinates; the directions as columns, and last the mean."""
 
 _HEADER = struct.Struct("<4siqqqBiiifQQQQ")
 
