@@ -2,61 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from pokesim.cli.app import add_command, app
-from pokesim.cli.build_index import build_index
-from pokesim.cli.cache import cache, cache_clear
-from pokesim.cli.check import check
-from pokesim.cli.datasets import fetch_dataset, sample_data
-from pokesim.cli.doctor import doctor
-from pokesim.cli.duplicates import duplicates
-from pokesim.cli.edit import add, remove
-from pokesim.cli.embedders import embedders
-from pokesim.cli.evaluate import evaluate
-from pokesim.cli.info import info
-from pokesim.cli.map import map_pictures
-from pokesim.cli.mcp import mcp
-from pokesim.cli.milvus import pull, push
+from pokesim.cli.commands import app
 from pokesim.cli.output import complain, flush_results, open_standard_streams
-from pokesim.cli.plan import plan
-from pokesim.cli.query import query
-from pokesim.cli.serve import serve
-from pokesim.cli.tune import tune
-from pokesim.cli.watch import watch
 from pokesim.errors import PokesimError
-
-_MAINTAIN = "Maintain"
-
-_SECTIONS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
-    "Everyday": {
-        "build-index": build_index,
-        "query": query,
-        "serve": serve,
-        "watch": watch,
-        "mcp": mcp,
-        "add": add,
-        "remove": remove,
-        "duplicates": duplicates,
-        "map": map_pictures,
-        "fetch-dataset": fetch_dataset,
-        "sample-data": sample_data,
-    },
-    "Measure and tune": {"evaluate": evaluate, "tune": tune, "embedders": embedders},
-    _MAINTAIN: {"info": info, "check": check, "doctor": doctor},
-    "Scale": {"plan": plan, "push": push, "pull": pull},
-}
-
-for _section, _commands in _SECTIONS.items():
-    for _name, _command in _commands.items():
-        add_command(app, _name, _command, _section)
-
-add_command(cache, "clear", cache_clear)
-
-app.add_typer(cache, name="cache", rich_help_panel=_MAINTAIN)
 
 
 def main() -> None:
@@ -72,6 +25,7 @@ def main() -> None:
     try:
         app(prog_name="pokesim")
     except SystemExit as end:
+        gc.freeze()  # what is left ends with the process; searching it for cycles takes 50 ms
         written = flush_results(report=not end.code)  # else an error has been reported
         sys.exit(end.code if written else end.code or PokesimError.exit_code)
 

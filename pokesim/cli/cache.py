@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from pokesim.cache import CONTENTS, cache_dir, clear, size_of
-from pokesim.cli.app import Group
+from pokesim.cli.group import Group, add_command
 from pokesim.cli.output import say
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 
-cache = typer.Typer(cls=Group, rich_markup_mode=None)
+cache = typer.Typer(name="cache", cls=Group, rich_markup_mode=None, add_completion=False)
 
 
 @cache.callback()
@@ -47,3 +47,6 @@ def cache_clear(
                 f"{cache_dir() / name} cannot be removed ({error.strerror})."
             ) from error
         say(f"Removed {size / 1e6:.1f} MB of {name} from {cache_dir()}.")
+
+
+add_command(cache, "clear", cache_clear)

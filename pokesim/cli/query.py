@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -158,8 +160,6 @@ def query(
         pokesim query photo.jpg --save best.png --open
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
-    from pokesim.show.reports import search_text, spans_text
-
     if words == _LIST:
         _list_words()
         return
@@ -184,11 +184,13 @@ def query(
     answered: list[Answer] = []
     with record_spans() as spans:
         spans.seconds["start Python"] = time.process_time()
-        with span("import NumPy and Pillow"):
+        with span("import NumPy and Pillow"), _no_blas_threads():
             from pokesim.search.combine import split_weight
             from pokesim.search.index import open_index
         opened = open_index(index, runtime=runtime, precision=precision)
         if opened.manifest.search.recall is not None:
+            from pokesim.show.reports import search_text
+
             note(f"The search is {search_text(opened.manifest.search)}.")
         with span("write the answers"):
             options: WordKeywords = {
@@ -219,11 +221,30 @@ def query(
         with span("draw and copy"):
             is_complete = uses.make(opened, answered)
     if stats:
+        from pokesim.show.reports import spans_text
+
         for line in spans_text(spans.seconds).splitlines():
             note(line)
     codes = [answer.error.exit_code for answer in answered if answer.error]
     if codes or not is_complete:
         raise typer.Exit(max(codes, default=1))
+
+
+@contextlib.contextmanager
+def _no_blas_threads() -> Iterator[None]:
+    """Import NumPy without the threads of its OpenBLAS.
+
+    A query has no matrices for them, and starting them takes as long as the rest of the import.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:  # the user has decided
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]  # FAISS, which may be imported later, has an OpenBLAS of its own
 
 
 def _list_words() -> None:

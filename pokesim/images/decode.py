@@ -7,10 +7,13 @@ query, it may be a part.
 
 from __future__ import annotations
 
+import math
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import BinaryIO, NamedTuple
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -36,8 +39,9 @@ Python."""
 LIGHT_BYTES = 16 * 1024 * 1024
 """Size limit for the file of a light picture."""
 
-# Formats of which Pillow decodes a normal picture in a fraction of a second, without Python's lock.
-_LIGHT = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+# Formats of which Pillow decodes a normal picture in a fraction of a second, without Python's lock:
+# how a file starts, and the plugin.
+_LIGHT = {b"\xff\xd8": "Jpeg", b"\x89PNG": "Png", b"RIFF": "WebP", b"GIF8": "Gif", b"BM": "Bmp"}
 
 # Limit on the work for a light picture: its pixels × 4, or × the number of scans of a JPEG.
 _LIGHT_WORK = 100_000_000
@@ -149,8 +153,27 @@ def _opened(file: BinaryIO, wanted: Wanted) -> ImageFile.ImageFile:
         if wanted.light:
             raise HeavyError
         return _opened_heif(file)
-    formats = UPLOADED if wanted.uploaded else _LIGHT if wanted.light else None
-    return Image.open(file, formats=formats)
+    if wanted.light and not wanted.uploaded:
+        return _opened_light(file, start)
+    return Image.open(file, formats=UPLOADED if wanted.uploaded else None)
+
+
+def _opened_light(file: BinaryIO, start: bytes) -> ImageFile.ImageFile:
+    """Open a picture of a light format as `Image.open` does, which first imports all plugins."""
+    name = next((name for head, name in _LIGHT.items() if start.startswith(head)), None)
+    if name is None:
+        raise UnidentifiedImageError
+    import_module(f"PIL.{name}ImagePlugin")
+    factory, accept = Image.OPEN[name.upper()]
+    try:
+        if not accept or accept(start) is not True:  # or a text, why it cannot be decoded
+            raise UnidentifiedImageError
+        picture = factory(file, "")
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:
+        raise UnidentifiedImageError from error
+    if picture.width * picture.height > 2 * (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise Image.DecompressionBombError
+    return picture
 
 
 def _opened_heif(file: BinaryIO) -> ImageFile.ImageFile:
@@ -219,7 +242,7 @@ def _is_light(picture: ImageFile.ImageFile, file: BinaryIO) -> bool:
         # Each scan passes over the whole picture, and a small file may have thousands of them.
         file.seek(0)
         passes = file.read().count(b"\xff\xda")
-    elif picture.format in _LIGHT:
+    elif picture.format in {name.upper() for name in _LIGHT.values()}:
         passes = 4
     else:
         return False

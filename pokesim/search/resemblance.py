@@ -32,4 +32,6 @@ def reach(query: NDArray[np.float32], sample: NDArray[np.float32]) -> float:
         sample: vectors of `sample_ids`, (n, d) with n > 0.
     """
     distances = np.linalg.norm(sample.astype(np.float64) - query.astype(np.float64), axis=1)
-    return NEAR * float(np.median(distances))
+    distances.sort()  # np.median would import numpy.ma, which takes longer than a search
+    middle = len(distances) // 2
+    return NEAR * float(distances[middle] + distances[~middle]) / 2

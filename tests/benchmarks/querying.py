@@ -1,4 +1,4 @@
-"""One query: a cold process relative to a script, and a warm one to the bare network."""
+"""One cold query relative to a script, a warm one to the bare network; --help to an import."""
 
 import statistics
 from functools import partial
@@ -26,7 +26,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
         vectors = {item.path: row for item, row in zip(opened.items, _rows(opened), strict=True)}
     np.savez(setting.weights.with_suffix(".npz"), **vectors)
 
-    def query(path: Path) -> float:
+    def query(path: Path, photo: Path = photo) -> float:
         return seconds_of(lambda: python("-m", "pokesim", "query", photo, "--index", path))
 
     inside = setting.images / find_files(setting.images)[0]
@@ -37,9 +37,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
             ),
             f"pokesim, {setting.embedder}": lambda: query(index),
             **{f"pokesim, {name}": partial(query, path) for name, path in ours.items()},
-            "pokesim, picture of the index": lambda: seconds_of(
-                lambda: python("-m", "pokesim", "query", inside, "--index", index)
-            ),
+            "pokesim, picture of the index": lambda: query(ours[DEFAULT], inside),
         },
         rounds,
     )
@@ -49,8 +47,26 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
         (name, f"{1e3 * value:.0f}", f"{value / script:.3f}") for name, value in seconds.items()
     ]
     show("One cold query, the whole process", rows)
+    _measure_help(rounds)
     _measure_warm(setting, {setting.embedder: index, **ours})
     return seconds
+
+
+def _measure_help(rounds: int) -> None:
+    # A run takes a tenth of a query, so there are more of them.
+    seconds = in_turns(
+        {
+            "import typer": lambda: seconds_of(lambda: python("-c", "import typer")),
+            "pokesim --help": lambda: seconds_of(lambda: python("-m", "pokesim", "--help")),
+        },
+        5 * rounds,
+    )
+    rows = [("", "ms", "of the import")]
+    rows += [
+        (name, f"{1e3 * value:.0f}", f"{value / seconds['import typer']:.2f}")
+        for name, value in seconds.items()
+    ]
+    show("The list of commands, the whole process", rows)
 
 
 def _measure_warm(setting: Setting, indexes: dict[str, Path]) -> None:

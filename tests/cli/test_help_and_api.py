@@ -10,20 +10,20 @@ from typer.main import get_command
 
 import pokesim
 from pokesim.cli import app
-from pokesim.cli.app import OLD_NAMES
+from pokesim.cli.commands import SECTIONS
+from pokesim.cli.values import OLD_NAMES
 
 EXTRAS = ("watchfiles", "mcp", "pydantic", "starlette", "uvicorn", "onnxruntime", "openvino")
 EXTRAS += ("huggingface_hub",)
 HEAVY = ("tensorflow", "keras", "faiss", "numpy", "PIL", "ai_edge_litert", "rich", "sqlite3")
 HEAVY += EXTRAS
 COMMANDS = [
-    *(command.name for command in app.registered_commands),
-    *(
-        f"{group.name} {command.name}"
-        for group in app.registered_groups
-        for command in group.typer_instance.registered_commands
-    ),
+    " ".join([name, *more])
+    for name, command in get_command(app).commands.items()
+    for more in ([[one] for one in command.commands] if hasattr(command, "commands") else [[]])
 ]
+LISTED = {name: one for section in SECTIONS.values() for name, one in section.items()}
+MODULES = {name: f"pokesim.cli.{one.function.split('.')[0]}" for name, one in LISTED.items()}
 EXAMPLES = "\n".join(readme.read_text() for readme in paths.READMES)
 
 
@@ -37,7 +37,7 @@ def modules_after(code: str, *args: str) -> set[str]:
         text=True,
         check=True,
     )
-    return {name.split(".")[0] for name in done.stderr.split()}
+    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("args", [["--help"], *([*name.split(), "--help"] for name in COMMANDS)])
@@ -45,6 +45,7 @@ def test_help_imports_nothing_heavy(args):
     loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
     assert "typer" in loaded
     assert not loaded.intersection(HEAVY)
+    assert loaded.intersection(MODULES.values()) == {MODULES[name] for name in args[:-1][:1]}
 
 
 def test_importing_pokesim_imports_nothing_heavy():
@@ -55,8 +56,18 @@ def test_a_query_imports_neither_tensorflow_nor_extras(index_path, samples):
     photo = next(samples.photos.iterdir())
     code = "import pokesim; pokesim.open_index(sys.argv[1]).query(sys.argv[2])"
     loaded = modules_after(code, str(index_path), str(photo))
-    assert {"faiss", "ai_edge_litert"} <= loaded
+    assert {"numpy", "ai_edge_litert"} <= loaded
     assert not loaded.intersection({"tensorflow", "keras", *EXTRAS})
+
+
+def test_a_query_of_a_small_index_imports_neither_faiss_nor_other_commands(index_path, samples):
+    photo = next(samples.photos.iterdir())
+    args = ("query", str(photo), "--index", str(index_path))
+    loaded = modules_after("from pokesim.cli import app; app(args=sys.argv[1:])", *args)
+    assert {"numpy", "ai_edge_litert"} <= loaded
+    assert not loaded.intersection({"faiss", "numpy.ma", "pokesim.index.vectors.ann"})
+    assert loaded.intersection(MODULES.values()) == {MODULES["query"]}
+    assert [name for name in loaded if name.endswith("ImagePlugin")] == ["PIL.JpegImagePlugin"]
 
 
 def test_the_public_names_are_sorted_and_documented():
@@ -86,6 +97,13 @@ def test_the_list_of_commands_fits_a_terminal(run):
     assert all(f"  {name.split()[0]} " in text for name in COMMANDS)
 
 
+def test_the_list_has_the_first_sentence_of_the_help_of_each_command():
+    commands = get_command(app).commands
+    assert {name: commands[name].get_short_help_str(1000) for name in commands} == {
+        name: one.about for name, one in LISTED.items()
+    }
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_option_has_help_and_an_example(name):
     command = get_command(app)
@@ -112,12 +130,12 @@ def test_stats_show_where_the_time_of_a_query_went(run, index_path, samples):
     head, *rows = done.stderr.splitlines()
     assert head.startswith("where the time went")
     spent = {row[: row.rindex(" ")].strip(): float(row.split()[-1]) for row in rows}
-    for name in ("start Python", "import FAISS", "load the model", "embed", "search"):
+    for name in ("start Python", "open the index", "load the model", "embed", "search"):
         assert spent[name] > 0
     assert list(spent)[-1] == "all"
     assert abs(sum(list(spent.values())[:-1]) - spent["all"]) < 1
     # A picture of the index needs neither model nor its runtime.
     known = run("query", next(samples.images.iterdir()), "--index", index_path, "--stats")
-    assert "import FAISS" in known.stderr
+    assert "read the photos" in known.stderr
     for name in ("LiteRT", "model", "embed"):
         assert name not in known.stderr

@@ -36,7 +36,10 @@ def test_equals_brute_force_with_ties_in_order_of_ids(tmp_path_factory, search, 
     index = index_of(tmp_path_factory.mktemp("index"), xb, search)
     assert index.manifest.search.used == search
     k = data.draw(st.integers(1, count + 3))
-    D, I = index.search(xq, k)
+    with pytest.MonkeyPatch.context() as patch:
+        by_faiss = data.draw(st.booleans())
+        patch.setattr("pokesim.index.vectors.searcher._SMALL", 0 if by_faiss else 1 << 20)
+        D, I = index.search(xq, k)
     expected_d, expected_i = brute_force(xb, xq, k)
     np.testing.assert_allclose(D, expected_d, rtol=1e-6, atol=1e-9 * scale)
     np.testing.assert_array_equal(I, expected_i)

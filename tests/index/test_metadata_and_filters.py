@@ -252,6 +252,7 @@ def described(tmp_path_factory):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pokesim.index.vectors.searcher._LARGE", 0)  # filtered codes are searched too
+        patch.setattr("pokesim.index.vectors.searcher._SMALL", 10_000)  # and FAISS scans the most
         yield xb, [row if i % 5 else (None, None) for i, row in enumerate(rows)], indexes
 
 

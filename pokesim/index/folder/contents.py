@@ -7,9 +7,7 @@ from pokesim.index.fields import FieldError
 from pokesim.index.folder.items import ITEMS_FILE
 from pokesim.index.manifest import FLAT, PANORAMA, PCA, Manifest
 from pokesim.index.vectors.candidates import CANDIDATE_FILES
-from pokesim.index.vectors.factory import parse_factory
-from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, header
-from pokesim.index.vectors.pca import SEARCH_FILE
+from pokesim.index.vectors.flat import BASE_FILE, SEARCH_FILE, VECTORS_FILE, header
 from pokesim.metric import PROJECTION_FILE
 
 
@@ -25,6 +23,8 @@ def check_contents(manifest: Manifest, *, candidates: bool = True) -> None:
     """
     used = manifest.search.used
     if used not in (FLAT, PCA, PANORAMA):
+        from pokesim.index.vectors.factory import parse_factory  # an exact search has none
+
         try:
             parse_factory(used, manifest.dimension)
         except UsageError as error:

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import errno
 import os
-import socket
 import sqlite3
 import stat
 import weakref
@@ -77,6 +76,8 @@ def _refuse_links(index: Path) -> None:
 
 def _record_holder(path: Path) -> None:
     """Record the lock holder; if the disk is full, hold the lock without a record."""
+    import socket  # not needed for a query
+
     now = datetime.datetime.now(datetime.UTC)
     line = f"process {os.getpid()} on {socket.gethostname()} since {now:%H:%M} UTC\n"
     remove(path)

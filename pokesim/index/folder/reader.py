@@ -1,4 +1,4 @@
-"""Read a snapshot of a folder: its items, its metadata, and its vectors, which FAISS searches."""
+"""Read a snapshot of a folder: its items, its metadata, and its vectors, which are searched."""
 
 from __future__ import annotations
 

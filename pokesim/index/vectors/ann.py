@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pokesim.errors import PokesimError
 from pokesim.index.vectors.factory import MAX_TRAINING_ROWS, parse_factory
 from pokesim.index.vectors.faiss_format import check_file
-from pokesim.index.vectors.flat import FlatVectors, rows_of, spread, spread_ids
+from pokesim.index.vectors.flat import SEARCH_FILE, FlatVectors, rows_of, spread, spread_ids
 from pokesim.index.vectors.knn import candidate_count
 from pokesim.index.vectors.mapped_file import MappedFile
-from pokesim.index.vectors.pca import SEARCH_FILE
 from pokesim.index.vectors.selector import IdSelector
 from pokesim.metric import LARGEST, within_bounds
 

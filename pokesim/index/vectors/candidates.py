@@ -2,7 +2,7 @@
 
 A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine them.
 
-- ``flat``: no candidate index; FAISS scans ``vectors.faiss``.
+- ``flat``: no candidate index; ``vectors.faiss`` is scanned.
 - ``pca``: exact; see `pca`.
 - a FAISS factory string (see `factory`), such as ``IVF1024,Flat`` or ``HNSW32``: approximate; its
   recall is measured when it is built. Parameters may follow: ``IVF1024,Flat nprobe=64``.
@@ -12,21 +12,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pokesim.arguments import text
 from pokesim.errors import CorruptIndexError, PokesimError
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, SearchRecord
-from pokesim.index.vectors.ann import (
-    ApproximateIndex,
-    last_words,
-    measure_recall,
-    write_approximate,
-)
-from pokesim.index.vectors.factory import parse_factory
-from pokesim.index.vectors.faiss_format import FormatError
-from pokesim.index.vectors.flat import VECTORS_FILE, FlatVectors
-from pokesim.index.vectors.pca import ROTATION_FILE, SEARCH_FILE, PcaCodes, write_pca
+from pokesim.index.vectors.flat import ROTATION_FILE, SEARCH_FILE, VECTORS_FILE, FlatVectors
+
+if TYPE_CHECKING:  # most indexes are flat, and a query of one needs no other kind
+    from pokesim.index.vectors.ann import ApproximateIndex
+    from pokesim.index.vectors.pca import PcaCodes
 
 PCA_BYTES = 64 << 20
 """``auto`` chooses pca for vectors of this size or more; `make bench` shows where it wins."""
@@ -34,7 +29,7 @@ PCA_BYTES = 64 << 20
 CANDIDATE_FILES = frozenset((SEARCH_FILE, ROTATION_FILE))
 """The files that `build_candidates` writes, and can write again from the vectors."""
 
-CandidateIndex: TypeAlias = PcaCodes | ApproximateIndex
+CandidateIndex: TypeAlias = "PcaCodes | ApproximateIndex"
 
 
 def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> CandidateIndex | None:
@@ -46,6 +41,9 @@ def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> Ca
     """
     if record.used in (FLAT, PANORAMA):
         return None
+    from pokesim.index.vectors.ann import ApproximateIndex, last_words
+    from pokesim.index.vectors.pca import PcaCodes
+
     try:
         if record.used == PCA:
             return PcaCodes(folder, flat)
@@ -66,6 +64,8 @@ def checked_search(requested: str, dimension: int) -> str:
     if text("search", requested) == PANORAMA:
         return AUTO_SEARCH
     if requested not in (AUTO_SEARCH, FLAT, PCA):
+        from pokesim.index.vectors.factory import parse_factory
+
         parse_factory(requested, dimension)
     return requested
 
@@ -83,6 +83,10 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
     record = SearchRecord(requested, used)
     if used == FLAT:
         return record
+    from pokesim.index.vectors.ann import ApproximateIndex, measure_recall, write_approximate
+    from pokesim.index.vectors.faiss_format import FormatError
+    from pokesim.index.vectors.pca import write_pca
+
     flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
     if used == PCA:
         write_pca(folder, flat)

@@ -1,7 +1,8 @@
 """``vectors.faiss``: a plain FAISS IndexFlatL2 file, written row by row, opened by memory map.
 
 FAISS itself writes an index only from memory. The file is a fixed header and the rows, so we
-stream the rows and fill in the count at the end; `faiss.read_index` opens it like any other.
+stream the rows and fill in the count at the end; `faiss.read_index` opens it like any other. Single
+rows are read without FAISS, which takes longer to import than a small index to search.
 Layout (little-endian), after faiss/impl/index_write.cpp:
 
     "IxF2"  int32 d  int64 n  int64 2**20  int64 2**20  uint8 trained  int32 metric  uint64 n·d
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,9 +30,18 @@ VECTORS_FILE = "vectors.faiss"
 BASE_FILE = "plain.faiss"
 """In a tuned index: the base vectors, before the learned projection, in the same format."""
 
+SEARCH_FILE = "search.faiss"
+"""Their candidate index, if they have one; see `candidates`."""
+
+ROTATION_FILE = "rotation.npy"
+"""Beside one of kind ``pca``. Float32 (d + 3, h): the step size and r, each at the start of a row;
+what is subtracted from the coordinates; the directions as columns, and last the mean."""
+
 _HEADER = struct.Struct("<4siqqqBiQ")
 
 _METRIC_L2 = 1
+
+_BLOCK = 8192
 
 
 class VectorWriter:
@@ -68,7 +79,7 @@ class FlatVectors:
     """
 
     def __init__(self, path: Path, count: int, dimension: int) -> None:
-        """Map a file; its header and size are checked before FAISS reads it.
+        """Map a file, and check its header and its size.
 
         Raises:
             CorruptIndexError: the file is not a flat L2 index of ``count`` × ``dimension``.
@@ -88,7 +99,14 @@ class FlatVectors:
                 f"{path} is not a FAISS flat index of {count} vectors of dimension {dimension}; "
                 "build the index again."
             )
-        self._index = self._file.read_faiss()
+
+    @cached_property
+    def _index(self) -> Any:
+        return self._file.read_faiss()
+
+    def _rows(self) -> NDArray[np.uint8]:
+        """Return the bytes of the vectors, (n, 4 * d): in the file, numbers are not aligned."""
+        return self._file.held()[_HEADER.size :].reshape(self.ntotal, 4 * self.d)
 
     def close(self) -> None:
         """Close the file."""
@@ -111,26 +129,34 @@ class FlatVectors:
         Raises:
             CorruptIndexError: there is no such id, or the file is truncated.
         """
-        _held = self._file.held()
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.ntotal:
             raise CorruptIndexError(
                 f"{self._file.path} has {self.ntotal} vectors, but another file of the index "
                 "refers to more; build the index again."
             )
-        rows: NDArray[np.float32] = self._index.reconstruct_batch(ids)
-        return rows
+        return self._rows().take(ids, axis=0).view(np.float32)
+
+    def distances(self, query: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the squared distances of a query (d,) to the vectors of ids (n,), float32 (n,).
+
+        Raises CorruptIndexError as `reconstruct_batch`.
+        """
+        distances = np.empty(len(ids), np.float32)
+        for start in range(0, len(ids), _BLOCK):
+            rows = self.reconstruct_batch(ids[start : start + _BLOCK])
+            rows -= query
+            np.einsum("nd,nd->n", rows, rows, out=distances[start : start + _BLOCK])
+        return distances
 
     def reconstruct_n(self, start: int, count: int) -> NDArray[np.float32]:
         """Return ``count`` vectors from ``start`` on, float32 (count, d).
 
         Raises CorruptIndexError if the file is truncated.
         """
-        _held = self._file.held()
-        rows: NDArray[np.float32] = self._index.reconstruct_n(start, count)
-        return rows
+        return self._rows()[start : start + count].copy().view(np.float32)
 
 
-def rows_of(index: FlatVectors, size: int = 8192) -> Iterator[NDArray[np.float32]]:
+def rows_of(index: FlatVectors, size: int = _BLOCK) -> Iterator[NDArray[np.float32]]:
     """Yield the vectors of an opened index in blocks, float32 (≤ size, d)."""
     for start in range(0, index.ntotal, size):
         yield index.reconstruct_n(start, min(size, index.ntotal - start))

@@ -34,18 +34,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.index.vectors.flat import FlatVectors, rows_of, spread
+from pokesim.index.vectors.flat import (
+    ROTATION_FILE,
+    SEARCH_FILE,
+    FlatVectors,
+    rows_of,
+    spread,
+)
 from pokesim.index.vectors.knn import merge_nearest
 from pokesim.index.vectors.mapped_file import MappedFile
 from pokesim.index.vectors.selector import IdSelector
 from pokesim.metric import load_matrix, save_matrix
 from pokesim.threads import usable_cores
-
-SEARCH_FILE = "search.faiss"
-
-ROTATION_FILE = "rotation.npy"
-"""Float32 (d + 3, h): the step size and r, each at the start of a row; what is subtracted from the
-coordinates; the directions as columns, and last the mean."""
 
 _HEADER = struct.Struct("<4siqqqBiiifQQQQ")
 
@@ -165,26 +165,17 @@ class PcaCodes:
         while True:
             # The first ones give a bound, and few of the others are within it.
             first = max(_FIRST, 2 * k)
-            distances = self._distances(query, ids[:first])
+            distances = self._flat.distances(query, ids[:first])
             bound = self._quantizer.bound(code, np.partition(distances, k - 1)[k - 1])
             if len(ids) == len(selector) or D[-1] > bound:
                 ids = ids[: max(first, int(np.searchsorted(D, bound, "right")))]
-                distances = np.concatenate([distances, self._distances(query, ids[first:])])
+                distances = np.concatenate([distances, self._flat.distances(query, ids[first:])])
                 nearest = np.lexsort((ids, distances))[:k]
                 return distances[nearest], ids[nearest]
             if len(ids) > _TOO_MANY * len(selector):
                 found = self._flat.search(query[None], k, selector.parameters())
                 return found[0][0], found[1][0]
             (D,), (ids,) = self._nominees(code[None], 8 * len(ids), selector)
-
-    def _distances(self, query: Rows, ids: Ids) -> Rows:
-        """Return the squared distances of a query (d,) to vectors, float32 (n,)."""
-        distances = np.empty(len(ids), np.float32)
-        for start in range(0, len(ids), _BLOCK):
-            rows = self._flat.reconstruct_batch(ids[start : start + _BLOCK])
-            rows -= query
-            np.einsum("nd,nd->n", rows, rows, out=distances[start : start + _BLOCK])
-        return distances
 
     @cached_property
     def _shards(self) -> list[_Shard]:

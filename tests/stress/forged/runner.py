@@ -183,7 +183,7 @@ def operations(world: World) -> dict[str, Callable[[], object]]:
 
 
 def _command(args: list[str]) -> None:
-    from pokesim.cli.app import app
+    from pokesim.cli import app
 
     logging.getLogger("pokesim").handlers.clear()
     code: object = 0

@@ -1,4 +1,4 @@
-"""What all commands share: the group and its help, errors as one message."""
+"""What all commands share: their group, how their help is laid out, errors as one message."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import inspect
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pokesim import __version__
-from pokesim.cli.config import defaults_of
-from pokesim.cli.output import complain, explain, say, set_up
+from pokesim.cli.output import complain, explain
 from pokesim.cli.values import OLD_NAMES, check_values, reworded
 from pokesim.errors import PokesimError, UsageError, did_you_mean
 
@@ -71,7 +69,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands in sections; every error is one message on standard error and an exit code."""
+    """Commands whose errors are one message on standard error and an exit code."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the arguments before the command."""
@@ -108,18 +106,6 @@ class Group(TyperGroup):
             if "--show-completion" in param.opts:
                 param.hidden = True  # type: ignore[attr-defined]
         super().format_options(ctx, formatter)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands by section, with their names in one column."""
-        width = max(map(len, self.commands))
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
-            section = getattr(command, "rich_help_panel", None) or "Commands"
-            about = command.get_short_help_str(formatter.width - width - 6)
-            sections.setdefault(section, []).append((name.ljust(width), about))
-        for section, rows in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(rows)
 
 
 @contextlib.contextmanager
@@ -160,33 +146,7 @@ def _fail(ctx: Any | None, message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-app = typer.Typer(
-    cls=Group,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def add_command(
-    group: typer.Typer, name: str, command: Callable[..., None], section: str | None = None
-) -> None:
+def add_command(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
     """Make a function a command; its docstring is the help, with the examples line by line."""
     text = (inspect.getdoc(command) or "").replace("Examples:\n", "\b\nExamples:\n")
-    group.command(name, cls=Command, help=text, rich_help_panel=section)(command)
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    ctx: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print more detail.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
-    """Search a folder of pictures with a photo: exact nearest neighbours, offline."""
-    set_up(quiet=quiet, verbose=verbose, debug=debug)
-    if version:
-        say(f"pokesim {__version__}")
-        raise typer.Exit
-    ctx.default_map = defaults_of(ctx.command.commands)  # type: ignore[attr-defined]
+    group.command(name, cls=Command, help=text)(command)
