@@ -5,13 +5,14 @@ Pillow decodes and scales without holding Python's global interpreter lock, so t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
 from itertools import count
@@ -84,6 +85,54 @@ def call_within(seconds: float, call: Callable[[], Result]) -> Result:
     if not wait([job.future], timeout=seconds).done:
         raise TimeoutError
     return job.future.result()
+
+
+class Alarms:
+    """Calls that are made unless a block ends in time.
+
+    One thread waits for all of them: starting one for each block takes longer than many a block.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: dict[object, tuple[float, Callable[[], None]]] = {}
+        self._wakes = math.inf
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def after(self, seconds: float, call: Callable[[], None]) -> Iterator[None]:
+        """Make a call unless the block ends within ``seconds``; never after the block.
+
+        Args:
+            seconds: the time limit.
+            call: what to do; it must be quick, and raise nothing.
+        """
+        token, due = object(), time.monotonic() + seconds
+        with self._changed:
+            self._waiting[token] = due, call
+            if self._thread is None or not self._thread.is_alive():  # or this process was forked
+                self._thread = threading.Thread(target=self._wait, daemon=True)
+                self._thread.start()
+            elif due < self._wakes:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiting.pop(token, None)
+
+    def _wait(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for token, (due, call) in list(self._waiting.items()):
+                    if due <= now:
+                        del self._waiting[token]
+                        call()
+                # It may wake for a block that has ended; a wait without end needs no timeout.
+                self._wakes = min((due for due, _ in self._waiting.values()), default=math.inf)
+                left = self._wakes - now
+                self._changed.wait(None if left == math.inf else min(left, threading.TIMEOUT_MAX))
 
 
 class Threads:

@@ -27,7 +27,9 @@ from pokesim.images.decode import (
     too_much_memory,
 )
 from pokesim.images.scale import NoSuchPartError, UnreadableError
-from pokesim.threads import usable_cores
+from pokesim.threads import Alarms, usable_cores
+
+_alarms = Alarms()
 
 
 class TooSlowError(UnreadableError):
@@ -132,21 +134,15 @@ class _Process:
         requests, responses = self._pipes()
         if not self._is_ready:
             self._is_ready = bool(responses.readline())
-        timer = threading.Timer(min(max(0.0, seconds), threading.TIMEOUT_MAX), self._end_late)
-        timer.daemon = True
-        timer.start()
         try:
-            requests.write(json.dumps(request).encode() + b"\n")
-            requests.write(data)
-            requests.flush()
-            response = json.loads(responses.readline())
-            pixels = responses.read(response["bytes"])
+            with _alarms.after(seconds, self._end_late):
+                requests.write(json.dumps(request).encode() + b"\n")
+                requests.write(data)
+                requests.flush()
+                response = json.loads(responses.readline())
+                pixels = responses.read(response["bytes"])
         except (OSError, ValueError) as error:  # the process has ended
-            timer.cancel()
             raise self._reason(wanted, cpu_seconds) from error
-        finally:
-            timer.cancel()
-            timer.join()
         if self._is_late:
             raise TooSlowError
         return response, pixels
