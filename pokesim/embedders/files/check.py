@@ -158,10 +158,9 @@ def _openvino_ports(path: Path) -> Ports:
 
 
 def _litert_ports(path: Path) -> Ports:
-    from pokesim.embedders.litert import open_interpreter, quiet_stderr
+    from ai_edge_litert.interpreter import Interpreter
 
-    with quiet_stderr():
-        interpreter = open_interpreter(path)
+    interpreter = Interpreter(model_path=os.fspath(path))
     inputs, outputs = (
         [
             Tensor(
@@ -173,6 +172,11 @@ def _litert_ports(path: Path) -> Ports:
         ]
         for ports in (interpreter.get_input_details(), interpreter.get_output_details())
     )
+    if len(outputs) > 1 or inputs[0].shape[1:2] == (3,):
+        raise ModelError(
+            "it has several outputs, or its colours come before height and width; export it with "
+            "one output and as NHWC"
+        )
     return inputs, outputs
 
 
