@@ -172,10 +172,10 @@ def _litert_ports(path: Path) -> Ports:
         ]
         for ports in (interpreter.get_input_details(), interpreter.get_output_details())
     )
-    if len(outputs) > 1 or inputs[0].shape[1:2] == (3,):
+    if len(outputs) > 1 or inputs[0].shape[1:2] in ((3,), (None,)):
         raise ModelError(
-            "it has several outputs, or its colours come before height and width; export it with "
-            "one output and as NHWC"
+            "it has several outputs, or its input is not height × width × 3 of a fixed size; "
+            "export it with one output, as NHWC"
         )
     return inputs, outputs
 
