@@ -46,20 +46,9 @@ class LiteRTEmbedder:
         Raises:
             ModelError: the file is missing or not a LiteRT model.
         """
-        with span("import LiteRT"):
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-        if not path.is_file():
-            raise ModelError(f"The model file {path} is missing.")
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            with _quiet_stderr():
-                self._interpreter: Any = Interpreter(
-                    model_path=os.fspath(path),
-                    num_threads=usable_cores(),
-                    experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
-                    experimental_preserve_all_tensors=keep_tensors,
-                )
+            with quiet_stderr():
+                self._interpreter = open_interpreter(path, keep_tensors)
                 self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
                 self.side = int(self._input["shape_signature"][1])
                 # Only the first allocation creates the delegate that LiteRT reports.
@@ -110,8 +99,29 @@ class LiteRTEmbedder:
         return values
 
 
+def open_interpreter(path: Path, keep_tensors: bool = False) -> Any:
+    """Load a model file, under `quiet_stderr`.
+
+    Raises:
+        ModelError: the file is missing.
+        ValueError, RuntimeError: it is not a LiteRT model.
+    """
+    with span("import LiteRT"):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    if not path.is_file():
+        raise ModelError(f"The model file {path} is missing.")
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(
+        model_path=os.fspath(path),
+        num_threads=usable_cores(),
+        experimental_op_resolver_type=kernels if keep_tensors else OpResolverType.AUTO,
+        experimental_preserve_all_tensors=keep_tensors,
+    )
+
+
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Keep LiteRT's C++ notes ("Created TensorFlow Lite XNNPACK delegate…") off standard error.
 
     They bypass Python, so the file descriptor itself is redirected meanwhile, by one thread at a

@@ -158,9 +158,10 @@ def _openvino_ports(path: Path) -> Ports:
 
 
 def _litert_ports(path: Path) -> Ports:
-    from ai_edge_litert.interpreter import Interpreter
+    from pokesim.embedders.litert import open_interpreter, quiet_stderr
 
-    interpreter = Interpreter(model_path=os.fspath(path))
+    with quiet_stderr():
+        interpreter = open_interpreter(path)
     inputs, outputs = (
         [
             Tensor(
@@ -172,11 +173,6 @@ def _litert_ports(path: Path) -> Ports:
         ]
         for ports in (interpreter.get_input_details(), interpreter.get_output_details())
     )
-    if len(outputs) > 1 or inputs[0].shape[1:2] in ((3,), (None,)):
-        raise ModelError(
-            "it has several outputs, or its input is not height × width × 3 of a fixed size; "
-            "export it with one output, as NHWC"
-        )
     return inputs, outputs
 
 

@@ -17,7 +17,7 @@ from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 from pokesim.timing import span
 
-Run: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float32]]
+Run: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A network: a batch of inputs → the output that becomes vectors."""
 
 _AT_ONCE = 4
@@ -159,9 +159,7 @@ def open_run(path: Path, network: Network, compute: Compute) -> Run:
         if compute.runtime is Runtime.OPENVINO:
             return _in_openvino(path, network, compute.precision)
         if compute.runtime is Runtime.LITERT:
-            from pokesim.embedders.litert import LiteRTEmbedder
-
-            return LiteRTEmbedder(path).embed  # it passes on what it is given, as numbers
+            return _in_litert(path, network)
         return _InOnnxRuntime(path, network)
     except (RuntimeError, ValueError) as error:
         raise ModelError(
@@ -219,22 +217,9 @@ def onnx_session(path: Path, *, is_long: bool, options: Any = None) -> Any:
 
 
 def _in_openvino(path: Path, network: Network, precision: Precision) -> Run:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelError(
-            "OpenVINO is not installed; install it with `pip install 'pokesim[openvino]'`."
-        ) from error
-    core = openvino.Core()
-    reduced = precision is Precision.BFLOAT16
-    if reduced and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ModelError("This processor cannot compute in bfloat16; omit --precision.")
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if reduced else "f32",
-        "INFERENCE_NUM_THREADS": usable_cores(),
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    model = core.compile_model(str(path), "CPU", settings)
+    from pokesim.embedders.openvino import compiled
+
+    model = compiled(path, precision)
     request = model.create_infer_request()
     given = next((one for one in model.inputs if network.input in one.names), model.input(0))
     wanted = next((one for one in model.outputs if network.output in one.names), model.output(0))
@@ -242,5 +227,30 @@ def _in_openvino(path: Path, network: Network, precision: Precision) -> Run:
     def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
         request.infer({given: values.astype(given.element_type.to_dtype(), copy=False)})
         return np.array(request.get_tensor(wanted).data, np.float32)  # the next batch overwrites it
+
+    return run
+
+
+def _in_litert(path: Path, network: Network) -> Run:
+    from pokesim.embedders.litert import open_interpreter, quiet_stderr
+
+    with quiet_stderr():
+        interpreter = open_interpreter(path)
+    given = interpreter.get_input_details()[0]
+    named = {one["name"]: one for one in interpreter.get_output_details()}
+    wanted = named.get(network.output, interpreter.get_output_details()[0])
+    shape: tuple[int, ...] = ()
+
+    def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal shape
+        if values.shape != shape:
+            shape = values.shape
+            interpreter.resize_tensor_input(given["index"], shape)
+            with quiet_stderr():
+                interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], values)
+        interpreter.invoke()
+        output: NDArray[np.float32] = interpreter.get_tensor(wanted["index"])
+        return output
 
     return run
