@@ -102,6 +102,8 @@ class FlatVectors:
         ``params`` are FAISS's search parameters. Raises CorruptIndexError if the file is truncated.
         """
         _held = self._file.held()
+        if params is None and len(xq) == 1:
+            params = _one_thread()
         D, I = self._index.search(xq, k, params=params)
         return D, I
 
@@ -128,6 +130,18 @@ class FlatVectors:
         _held = self._file.held()
         rows: NDArray[np.float32] = self._index.reconstruct_n(start, count)
         return rows
+
+
+def _one_thread() -> Any:
+    """Return FAISS's parameters for searching all with one thread.
+
+    One thread scans for a query, and with no selector the others wait for it busily, which takes
+    twice the time on two cores.
+    """
+    import faiss
+
+    parameters: Any = faiss.SearchParameters
+    return parameters(sel=faiss.IDSelectorAll())
 
 
 def rows_of(index: FlatVectors, size: int = 8192) -> Iterator[NDArray[np.float32]]:

@@ -231,8 +231,8 @@ class PcaCodes:
     def _pool(self) -> ThreadPoolExecutor:
         import faiss
 
-        # With more of FAISS's own threads than cores, those without a query only wait, busily.
-        alone: Any = faiss.omp_set_num_threads
+        # FAISS's own threads share queries; for one query, all but one of them wait busily.
+        alone: Any = faiss.omp_set_num_threads  # limits the threads of its caller
         return ThreadPoolExecutor(usable_cores(), "pokesim-search", alone, (1,))
 
 
