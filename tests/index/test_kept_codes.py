@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.indexes import index_of
 
@@ -39,6 +39,7 @@ KINDS = {"alike": 1.0, "larger": 30.0, "smaller": 1e-3}
         max_size=4,
     ),
 )
+@example(seed=1, dimension=70, steps=[("smaller", 0.0, 42)])  # queries between two codes
 def test_a_chain_of_updates_equals_brute_force(tmp_path_factory, seed, dimension, steps):
     rng = np.random.default_rng(seed)
     folder = tmp_path_factory.mktemp("index")

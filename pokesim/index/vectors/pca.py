@@ -55,15 +55,11 @@ _METRIC_L2 = 1
 
 _LEVELS = 127  # of a coordinate in 8 bits, in either direction
 
-_LARGEST = 60_000  # that float16 holds
-
 _WIDTH = 64  # the number of coordinates is a multiple of it: whole cache lines are scanned fastest
 
 _ROOM = 1.1  # for coordinates that are larger than those of the sample
 
 _MAX_K = 1024
-
-_FARTHEST = 1e6  # a coordinate of a query, in steps: its square is far below the largest float32
 
 _NOMINEES = 512  # codes that are looked at; eight times as many if these may not be all
 
@@ -99,15 +95,18 @@ class _Kind:
     Attributes:
         number: FAISS's number of it, a ScalarQuantizer.QuantizerType.
         bytes: bytes of a coordinate.
-        radius: about how far rounding moves a vector, as a share of the root mean square length.
+        largest: the largest one, in steps.
+        radius: about how far rounding moves a vector and a query, as a share of the root mean
+            square length.
     """
 
     number: int
     bytes: int
+    largest: int
     radius: float
 
 
-_INT8, _FLOAT16 = _Kind(8, 1, 0.0125), _Kind(4, 2, 0.0005)
+_INT8, _FLOAT16 = _Kind(8, 1, _LEVELS, 0.025), _Kind(4, 2, 60_000, 0.0005)
 """Whole numbers, and where vectors differ by little, float16 numbers."""
 
 
@@ -179,11 +178,15 @@ class PcaCodes:
         _held = self._file.held()
         with self._first:
             quantizer, _, _ = self.quantizer, self._shards, self._pool
-        # Limiting a query to a box around all codes makes it no farther from any of them.
-        scaled = quantizer.scaled(xq).clip(-_FARTHEST, _FARTHEST)
-        codes = scaled.astype(np.float32)
+        # Limiting a query to a box around all codes makes it no farther from any of them. FAISS may
+        # compare codes of whole numbers with whole numbers only, so we round a query, and allow
+        # for that.
+        limited = quantizer.scaled(xq).clip(-self.kind.largest, self.kind.largest)
+        codes = (np.rint(limited) if self.kind is _INT8 else limited).astype(np.float32)
+        moved = np.linalg.norm(limited - codes, axis=1)
         nominees = self._nominees(codes, max(_NOMINEES, 2 * k), selector)
-        found = [self._refined(*row, k, selector) for row in zip(xq, codes, *nominees, strict=True)]
+        rows = zip(xq, codes, moved, *nominees, strict=True)
+        found = [self._refined(*row, k, selector) for row in rows]
         return np.stack([D for D, _ in found]), np.stack([I for _, I in found])
 
     def _nominees(self, codes: Rows, count: int, selector: IdSelector) -> tuple[Rows, Ids]:
@@ -193,14 +196,17 @@ class PcaCodes:
         return merge_nearest(list(parts), count)
 
     def _refined(
-        self, query: Rows, code: Rows, D: Rows, ids: Ids, k: int, selector: IdSelector
+        self, query: Rows, code: Rows, moved: float, D: Rows, ids: Ids, k: int, selector: IdSelector
     ) -> tuple[Rows, Ids]:
-        """Return the k nearest of a query (d,), given its code (h,) and the nearest codes."""
+        """Return the k nearest of a query (d,), given its code (h,) and the codes nearest to it.
+
+        ``moved`` is how far its coordinates are from its code, in steps.
+        """
         while True:
             # The first ones give a bound, and few of the others are within it.
             first = max(_FIRST, 2 * k)
             distances = self._distances(query, ids[:first])
-            bound = self.quantizer.bound(code, np.partition(distances, k - 1)[k - 1])
+            bound = self.quantizer.bound(code, moved, np.partition(distances, k - 1)[k - 1])
             if len(ids) == len(selector) or D[-1] > bound:
                 ids = ids[: max(first, int(np.searchsorted(D, bound, "right")))]
                 distances = np.concatenate([distances, self._distances(query, ids[first:])])
@@ -288,17 +294,18 @@ class _Quantizer(NamedTuple):
         """Return the coordinates of vectors (n, d), in steps, float64 (n, h)."""
         return (_coordinates(x, self.mean, self.directions) - self.origin) / self.step
 
-    def bound(self, code: Rows, squared: float) -> float:
+    def bound(self, code: Rows, moved: float, squared: float) -> float:
         """Return a squared distance in steps that no code of a near enough vector exceeds.
 
         Args:
-            code: a query in steps, (h,).
+            code: the code of a query, (h,).
+            moved: how far it is from the query's coordinates, in steps.
             squared: the squared distance of near enough vectors to it.
         """
-        # The query was rounded to float32, in which FAISS, and we, add up squares. The length of
-        # the rest is a difference of squares, whose float64 rounding counts most if it is small.
+        # FAISS, and we, add up squares in float32. The length of the rest is a difference of
+        # squares, whose float64 rounding counts most if it is small.
         d, h = len(self.directions), self.width
-        distance = (math.sqrt(squared) * (1 + d * _ROUNDING) + self.radius) / self.step
+        distance = (math.sqrt(squared) * (1 + d * _ROUNDING) + self.radius) / self.step + moved
         distance += float(np.linalg.norm(code)) * (1 + math.sqrt(d)) * _ROUNDING
         return float(distance * distance * (1 + h * _ROUNDING))
 
@@ -379,9 +386,8 @@ def _write_codes(
 
 def _rounded(scaled: NDArray[np.float64], kind: _Kind) -> NDArray[Any]:
     """Return coordinates as they are stored; one beyond the levels of the sample is cut."""
-    if kind is _INT8:
-        return np.rint(scaled).clip(-_LEVELS, _LEVELS)
-    return scaled.clip(-_LARGEST, _LARGEST).astype("<f2")
+    inside = scaled.clip(-kind.largest, kind.largest)
+    return np.rint(inside) if kind is _INT8 else inside.astype("<f2")
 
 
 def _coordinates(
@@ -440,7 +446,7 @@ def _chosen(x: Rows) -> tuple[int, _Kind]:
         bounds = _squared_distances(queries[:, :kept], base[:, :kept])
         bounds = np.sqrt(bounds + np.square(rest_q[:, None] - rest) + away)
         length = math.sqrt(max(float(np.mean(whole - np.square(rest))), 0))
-        for kind in (_INT8, _FLOAT16):
+        for kind in (_INT8, _FLOAT16) if 2 * width <= dimension else (_INT8,):
             near = float((bounds <= limits + kind.radius * length).mean())
             costs[width, kind] = kind.bytes * width + _COMPARING * dimension * near
     return min(costs, key=lambda option: costs[option])
