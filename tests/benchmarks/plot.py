@@ -44,10 +44,10 @@ def draw(building: dict[str, float], timings: Sequence[Timing], embedder: str, p
     left.spines["bottom"].set_visible(False)
     left.set_xticks([])
     left.tick_params(left=False)
+    others[1].sharey(others[0])
     for plot, dimension in zip(others, DIMENSIONS, strict=True):
         _draw_search(plot, [one for one in timings if one.dimension == dimension])
-        plot.set_title(f"One exact search, ms ({dimension:,} dimensions)", loc="left")
-    others[1].sharey(others[0])
+        plot.set_title(f"One search, ms: {dimension:,} numbers", loc="left")
     handles, _ = others[0].get_legend_handles_labels()
     explained = [f"{name}: {what}" for name, what in WAYS.items()]
     figure.tight_layout(w_pad=3, rect=(0, 0.2, 1, 1))

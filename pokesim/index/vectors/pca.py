@@ -106,7 +106,7 @@ class _Kind:
     radius: float
 
 
-_INT8, _FLOAT16 = _Kind(8, 1, _LEVELS, 0.025), _Kind(4, 2, 60_000, 0.0005)
+_INT8, _FLOAT16 = _Kind(8, 1, _LEVELS, 0.0175), _Kind(4, 2, 60_000, 0.0005)
 """Whole numbers, and where vectors differ by little, float16 numbers."""
 
 
