@@ -44,6 +44,11 @@ class Embedded:
     compute: Compute | None = None
 
     @property
+    def places(self) -> NDArray[np.int64]:
+        """Positions in the plan of the files that the next snapshot has; row by row."""
+        return np.flatnonzero((self.kept >= 0) | (self.new >= 0))
+
+    @property
     def dropped(self) -> int:
         """Number of rows of the previous snapshot that the next one does not use."""
         used = self.copied.copy()

@@ -36,6 +36,7 @@ from pokesim.index.manifest import (
     Skipped,
 )
 from pokesim.index.metadata.table import Table
+from pokesim.index.vectors.candidates import KeptRows
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ def run_build(
             if not count:
                 raise no_pictures(options.root, skipped)
             manifest = _manifest(options, previous, count, skipped, metadata, embedded.compute)
-            draft.commit(_with_tuning(draft, manifest, existing))
+            kept = _kept_rows(embedded, previous) if previous else None
+            draft.commit(_with_tuning(draft, manifest, existing), kept)
             journal.discard()
         before = existing.snapshot.manifest.images if existing else manifest.images
         return replace(
@@ -199,6 +201,12 @@ def _with_tuning(
     return draft.project(manifest, projection, tuning)
 
 
+def _kept_rows(embedded: Embedded, previous: PreviousSnapshot) -> KeptRows:
+    """Say which rows of the next snapshot are rows of the previous one."""
+    rows = embedded.kept[embedded.places]
+    return KeptRows(previous.snapshot.path, previous.snapshot.manifest, rows)
+
+
 def _write(
     path: Path,
     options: BuildOptions,
@@ -212,7 +220,7 @@ def _write(
     Returns:
         the number of pictures, and the record of the table.
     """
-    places = np.flatnonzero((embedded.kept >= 0) | (embedded.new >= 0))
+    places = embedded.places
     with contextlib.closing(SnapshotWriter(path, options.dimension, table)) as writer:
         for start in range(0, len(places), _BLOCK):
             block = places[start : start + _BLOCK]

@@ -70,6 +70,7 @@ def _rows(snapshot: Snapshot, reader: Reader) -> Iterator[str]:
     _check_vectors(snapshot, reader.blocks(), normalized or manifest.tuning is not None)
     if isinstance(snapshot, FolderSnapshot) and manifest.tuning:
         _check_vectors(snapshot, BaseVectors(snapshot).blocks(), normalized)
+    reader.view(None).candidates(reader.vectors([0]), 1)  # reads what only a search reads
     yield f"vectors: {count:,} × {manifest.dimension}, all finite"
 
 

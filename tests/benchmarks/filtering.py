@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from common import seconds_of, show
-from searching import DIMENSION, QUERIES, K, mixed, write_index
+from searching import QUERIES, K, mixed, write_index
 
 import pokesim
 from pokesim.index.metadata.table import Table
 
-_SHARES = {"1 %": "n < 1", "10 %": "n < 10", "50 %": "n < 50", "99 %": "n < 99", "all": "n < 100"}
+_SHARES = {"1 %": "n < 1", "5 %": "n < 5", "20 %": "n < 20", "50 %": "n < 50", "all": "n < 100"}
 _MANY = 256
 
 
@@ -37,7 +37,7 @@ def measure(directory: Path, features: np.ndarray, count: int, rounds: int) -> N
                     rows.append(
                         (f"{search}, {name}", f"{whole:.2f}", *ratios, f"{1e3 * filter_s:.1f}")
                     )
-    show(f"A filtered search among {count:,} vectors of {DIMENSION} dimensions", rows)
+    show(f"A filtered search among {count:,} vectors of {features.shape[1]} dimensions", rows)
 
 
 def _times(index: pokesim.Index, batches: Sequence[np.ndarray], rounds: int) -> dict[str, float]:

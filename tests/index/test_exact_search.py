@@ -65,6 +65,9 @@ def adversarial(kind, count, dimension, rng):
             xb[:, :-8] = np.exp(-np.arange(dimension - 8) / 9) * xb[:, :-8].round()
             xb[:, -8:] *= 1e-3
             xq = xb[:6] + 1e-4 * xq
+        case "a crowd":  # many closer to each other than two levels of a coordinate
+            xb[::3] *= 1e-3
+            xq[::2] *= 1e-3
         case "far":  # queries from far away, and among few different vectors
             xb = xb[rng.integers(0, 40, count)]
             xq *= 1e9
@@ -73,7 +76,7 @@ def adversarial(kind, count, dimension, rng):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    kind=st.sampled_from(["a shell", "lengths", "an outlier", "dropped", "far"]),
+    kind=st.sampled_from(["a shell", "lengths", "an outlier", "dropped", "a crowd", "far"]),
     seed=st.integers(0, 2**32 - 1),
     dimension=st.sampled_from([16, 64, 100, 200]),
     k=st.sampled_from([1, 10, 700]),

@@ -12,12 +12,20 @@ from pokesim.index.folder.writer import SnapshotWriter, new_snapshot
 from pokesim.index.item import Item
 from pokesim.index.manifest import EmbedderRecord, Manifest, SearchRecord
 from pokesim.index.metadata.table import read_table
+from pokesim.index.vectors.candidates import KeptRows
 
 
 def index_of(
-    folder: Path, rows: np.ndarray, search: str = "flat", table: Path | None = None
+    folder: Path,
+    rows: np.ndarray,
+    search: str = "flat",
+    table: Path | None = None,
+    kept: np.ndarray | None = None,
 ) -> pokesim.Index:
-    """Build an index of given vectors, and open it; the picture of row n is called ``n.png``."""
+    """Build an index of given vectors, and open it; the picture of row n is called ``n.png``.
+
+    ``kept`` says which row of the index that the folder has is the same as each row, or -1.
+    """
     names = [f"{i}.png" for i in range(len(rows))]
     keyed = read_table(table).keyed(names) if table else None
     with (
@@ -31,5 +39,7 @@ def index_of(
         metadata = writer.finish()
         record = EmbedderRecord("compact", "", 1, 8, "", False)
         manifest = Manifest(str(folder), record, rows.shape[1], len(rows), (), metadata=metadata)
-        draft.commit(replace(manifest, search=SearchRecord(search)))
+        before = IndexFolder(folder).current() if kept is not None else None
+        same = KeptRows(before.path, before.manifest, kept) if before else None
+        draft.commit(replace(manifest, search=SearchRecord(search)), same)
     return pokesim.open_index(folder)

@@ -29,7 +29,7 @@ from pokesim.index.folder.snapshot import CURRENT, FolderSnapshot, IndexFolder
 from pokesim.index.item import Item
 from pokesim.index.manifest import MANIFEST_FILE, Manifest, MetadataRecord, Tuning
 from pokesim.index.metadata.table import Table
-from pokesim.index.vectors.candidates import build_candidates
+from pokesim.index.vectors.candidates import KeptRows, build_candidates
 from pokesim.index.vectors.flat import BASE_FILE, VECTORS_FILE, VectorWriter, project_file
 from pokesim.metric import PROJECTION_FILE, Projection
 
@@ -108,11 +108,12 @@ class SnapshotDraft:
         projection.save(self.path / PROJECTION_FILE)
         return replace(manifest, dimension=projection.dimension, tuning=tuning)
 
-    def commit(self, manifest: Manifest) -> FolderSnapshot:
+    def commit(self, manifest: Manifest, kept: KeptRows | None = None) -> FolderSnapshot:
         """Build the candidate index, seal the draft, and make it the current snapshot.
 
         Args:
             manifest: what the snapshot is; its time, version, files and search are filled in here.
+            kept: the vectors that the current snapshot has already, whose codes need no computing.
 
         Raises:
             PokesimError: FAISS cannot build the candidate index for these vectors, or the manifest
@@ -121,8 +122,7 @@ class SnapshotDraft:
         """
         from importlib.metadata import version  # not needed for a query
 
-        requested = manifest.search.requested
-        search = build_candidates(self.path, manifest.count, manifest.dimension, requested)
+        search = build_candidates(self.path, manifest, kept)
         now = datetime.datetime.now(datetime.UTC)
         files = {
             file.name: {

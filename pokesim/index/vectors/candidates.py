@@ -10,18 +10,22 @@ A candidate index proposes candidates; the vectors in ``vectors.faiss`` refine t
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pokesim.arguments import text
 from pokesim.errors import CorruptIndexError, PokesimError
-from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, SearchRecord
+from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, Manifest, SearchRecord
 from pokesim.index.vectors.flat import ROTATION_FILE, SEARCH_FILE, VECTORS_FILE, FlatVectors
 
 if TYPE_CHECKING:  # most indexes are flat, and a query of one needs no other kind
     from pokesim.index.vectors.ann import ApproximateIndex
-    from pokesim.index.vectors.pca import PcaCodes
+    from pokesim.index.vectors.pca import KeptCodes, PcaCodes
 
 PCA_BYTES = 64 << 20
 """``auto`` chooses pca for vectors of this size or more; `make bench` shows where it wins."""
@@ -30,6 +34,20 @@ CANDIDATE_FILES = frozenset((SEARCH_FILE, ROTATION_FILE))
 """The files that `build_candidates` writes, and can write again from the vectors."""
 
 CandidateIndex: TypeAlias = "PcaCodes | ApproximateIndex"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """The vectors that a new snapshot shares with a previous one.
+
+    Attributes:
+        folder, manifest: the previous snapshot.
+        rows: int64 (n,), for each vector of the new snapshot: its row in the previous one, or -1.
+    """
+
+    folder: Path
+    manifest: Manifest
+    rows: NDArray[np.int64]
 
 
 def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> CandidateIndex | None:
@@ -70,14 +88,22 @@ def checked_search(requested: str, dimension: int) -> str:
     return requested
 
 
-def build_candidates(folder: Path, count: int, dimension: int, requested: str) -> SearchRecord:
+def build_candidates(
+    folder: Path, manifest: Manifest, kept: KeptRows | None = None
+) -> SearchRecord:
     """Build the candidate index of the vectors in a folder, if the requested search needs one.
+
+    Args:
+        folder: the folder of a snapshot that is being written.
+        manifest: says what is in it, and which search is requested.
+        kept: vectors whose codes a previous snapshot may have.
 
     Raises:
         PokesimError: FAISS cannot build it from these vectors.
         OSError: the disk is full, or the folder is not writable.
     """
-    requested = used = checked_search(requested, dimension)
+    count, dimension = manifest.count, manifest.dimension
+    requested = used = checked_search(manifest.search.requested, dimension)
     if requested == AUTO_SEARCH:
         used = PCA if 4 * count * dimension >= PCA_BYTES else FLAT
     record = SearchRecord(requested, used)
@@ -89,7 +115,7 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
 
     flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
     if used == PCA:
-        write_pca(folder, flat)
+        write_pca(folder, flat, _kept_codes(kept, manifest) if kept else None)
         return record
     write_approximate(folder / SEARCH_FILE, flat, used)
     try:
@@ -99,3 +125,21 @@ def build_candidates(folder: Path, count: int, dimension: int, requested: str) -
             f"--search {used} makes an index that could not be opened ({error}); choose another."
         ) from error
     return replace(record, recall=measure_recall(index, flat))
+
+
+def _kept_codes(kept: KeptRows, manifest: Manifest) -> KeptCodes | None:
+    """Return the codes of a previous snapshot; None if it has none that its vectors still have.
+
+    A learned metric is applied to all vectors anew, which may change their last digits.
+    """
+    from pokesim.index.vectors.pca import KeptCodes, PcaCodes
+
+    before = kept.manifest
+    if before.search.used != PCA or before.tuning or manifest.tuning:
+        return None
+    with contextlib.suppress(CorruptIndexError):
+        flat = FlatVectors(kept.folder / VECTORS_FILE, before.count, before.dimension)
+        codes = open_candidates(kept.folder, before.search, flat)
+        if isinstance(codes, PcaCodes) and codes.quantizer:
+            return KeptCodes(codes, kept.rows)
+    return None

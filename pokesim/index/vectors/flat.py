@@ -34,8 +34,9 @@ SEARCH_FILE = "search.faiss"
 """Their candidate index, if they have one; see `candidates`."""
 
 ROTATION_FILE = "rotation.npy"
-"""Beside one of kind ``pca``. Float32 (d + 3, h): the step size and r, each at the start of a row;
-what is subtracted from the coordinates; the directions as columns, and last the mean."""
+"""Beside one of kind ``pca``. Float32 (d + 3, h): the step size and, if h > 1, the number of vectors
+fitted to; r; what is subtracted from the coordinates; the directions as columns, and last the mean.
+"""
 
 _HEADER = struct.Struct("<4siqqqBiQ")
 
@@ -120,6 +121,8 @@ class FlatVectors:
         ``params`` are FAISS's search parameters. Raises CorruptIndexError if the file is truncated.
         """
         _held = self._file.held()
+        if params is None and len(xq) == 1:
+            params = _one_thread()
         D, I = self._index.search(xq, k, params=params)
         return D, I
 
@@ -154,6 +157,18 @@ class FlatVectors:
         Raises CorruptIndexError if the file is truncated.
         """
         return self._rows()[start : start + count].copy().view(np.float32)
+
+
+def _one_thread() -> Any:
+    """Return FAISS's parameters for searching all with one thread.
+
+    One thread scans for a query, and with no selector the others wait for it busily, which takes
+    twice the time on two cores.
+    """
+    import faiss
+
+    parameters: Any = faiss.SearchParameters
+    return parameters(sel=faiss.IDSelectorAll())
 
 
 def rows_of(index: FlatVectors, size: int = _BLOCK) -> Iterator[NDArray[np.float32]]:

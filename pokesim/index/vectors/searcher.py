@@ -15,8 +15,9 @@ from pokesim.index.vectors.selector import IdSelector
 # From this many queries on, one scan with matrix products is faster than codes for each query.
 _MANY = 64
 
-# From this many coordinates of selected vectors on, codes are faster than scanning the vectors.
-_LARGE = 4 << 20
+# From this many coordinates of selected vectors on, and this share of all vectors, codes are faster
+# than scanning the vectors.
+_LARGE, _SHARE = 8 << 20, 1 / 6
 
 # Up to this many coordinates to compare, NumPy takes a millisecond; importing FAISS takes thirty.
 _SMALL = 2 << 20
@@ -60,7 +61,9 @@ class FlatSearcher:
         """Return squared float32 distances, ascending, and ids, both (nq, k); see `VectorView`."""
         candidate_index, selector = self._candidate_index, self._selector
         if candidate_index is not None:
-            is_large = selector.is_all or len(selector) * self._flat.d >= _LARGE
+            is_large = selector.is_all or (
+                len(selector) * self._flat.d >= _LARGE and len(selector) >= _SHARE * selector.total
+            )
             many = len(xq) >= _MANY or k > candidate_index.max_k
             faster = candidate_index.exact and is_large and not many
             if faster or not self.exact:
