@@ -59,6 +59,8 @@ _NOMINEES = 512  # codes that are looked at; eight times as many if these may no
 
 _FIRST = 32  # vectors that are compared first
 
+_MORE = 8  # times as many nominees, if the first ones do not suffice
+
 _TOO_MANY = 0.05  # share of the vectors from which on all are scanned instead
 
 _BLOCK = 8192
@@ -67,9 +69,9 @@ _MAX_SAMPLE = 20_000
 
 _QUERIES, _MAX_BASE = 64, 5_000  # vectors of the index that choose the number of coordinates
 
-# What such a query seeks: the nearest 2 in 1,000. It is turned away from all vectors until this is
+# What such a query seeks: the nearest 2 in 5,000. It is turned away from all vectors until this is
 # its cosine with what it was, as a photo is only so much like its nearest picture.
-_SOUGHT, _LIKE = 0.002, 0.5
+_SOUGHT, _LIKE = 0.0004, 0.5
 
 _GROWTH = 1.5  # how much larger the vectors may have become since the rotation was fitted to them
 
@@ -206,10 +208,10 @@ class PcaCodes:
                 distances = np.concatenate([distances, self._flat.distances(query, ids[first:])])
                 nearest = np.lexsort((ids, distances))[:k]
                 return distances[nearest], ids[nearest]
-            if len(ids) > _TOO_MANY * len(selector):
+            if _MORE * len(ids) > _TOO_MANY * len(selector):
                 found = self._flat.search(query[None], k, selector.parameters())
                 return found[0][0], found[1][0]
-            (D,), (ids,) = self._nominees(code[None], 8 * len(ids), selector)
+            (D,), (ids,) = self._nominees(code[None], _MORE * len(ids), selector)
 
     @cached_property
     def _shards(self) -> list[_Shard]:
@@ -426,10 +428,11 @@ def _chosen(x: Rows) -> tuple[int, _Kind]:
     for width in [*range(_WIDTH, dimension + 1, _WIDTH)] or [dimension]:
         kept = width - 1
         rest_q, rest = (
-            np.sqrt((_lengths(some) - _lengths(some[:, :kept])).clip(0)) for some in (queries, base)
+            np.sqrt((_lengths(some) - _lengths(some[:, :kept]) + more).clip(0))
+            for some, more in ((queries, away), (base, 0))
         )
         bounds = _squared_distances(queries[:, :kept], base[:, :kept])
-        bounds = np.sqrt(bounds + np.square(rest_q[:, None] - rest) + away)
+        bounds = np.sqrt(bounds + np.square(rest_q[:, None] - rest))
         length = math.sqrt(max(float(np.mean(whole - np.square(rest))), 0))
         for kind in (_INT8, _FLOAT16) if 2 * width <= dimension else (_INT8,):
             near = float((bounds <= limits + kind.radius * length).mean())
