@@ -15,10 +15,10 @@ from pokesim.errors import UsageError
 from pokesim.index.vectors.candidates import PCA_BYTES
 
 # Figures from tests/benchmarks/README.md, which `make bench` measures.
-SCAN_SPEED = 100_000 * 2048 * 4 / 0.044
-"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 44 ms."""
+SCAN_SPEED = 100_000 * 2048 * 4 / 0.029
+"""Bytes per second that FAISS scans for one photo: 100,000 vectors of 2,048 dimensions in 29 ms."""
 
-PCA_SHARE = 14 / 44
+PCA_SHARE = 8 / 29
 """Time of a search by codes as a share of the scan's, for the same vectors."""
 
 CODES_SHARE = 0.25
