@@ -74,7 +74,7 @@ class OpenedSnapshot:
     def answer_to_word(self, word: str, options: QueryOptions) -> Answer:
         """Return the answer to a word; see `pokesim.search.index.Index.answer_words`."""
         view = self.views.of(options.where)
-        found = self.matcher.matches_of_any(self.embedder.embed_word(word), options, view)
+        found = self.matcher.matches_of_any(self.embedder.embed_words(word), options, view)
         return Answer(word, None, Matches(found), len(view))
 
     def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import MAX_SUGGESTED, UsageError
 
 _FILE = Path(__file__).with_name("vocabulary.txt")
@@ -20,6 +21,9 @@ _CLASSES = "Classes"
 
 OTHERS = "Other things"
 """The group of the classes that are in no other."""
+
+READING = tuple(name for name, spec in CATALOG.items() if spec.hub and spec.hub.has_text)
+"""The embedders that need no vocabulary: they read any words."""
 
 _IRREGULAR = {"geese": "goose", "mice": "mouse", "oxen": "ox", "loaves": "loaf", "feet": "foot"}
 
@@ -74,7 +78,8 @@ def classes_of(word: str) -> Sequence[int]:
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     raise UsageError(
         f'The word "{" ".join(word.split())}" is not known.{hint} '
-        "`pokesim query --words list` lists those that are."
+        "`pokesim query --words list` lists those that are; an index by "
+        f"{' or '.join(READING)} takes any words."
     )
 
 
