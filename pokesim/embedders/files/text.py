@@ -62,14 +62,14 @@ class TextEmbedder:
         return np.concatenate(rows)
 
     def _one(self, text: str) -> NDArray[np.float32]:
-        with self._lock:
-            encoded = self._tokenizer.encode(text)
-        mask = encoded.attention_mask if self._text.is_masked else [1] * self._text.length
-        given: dict[str, Any] = {TOKENS: encoded.ids, MASK: mask}
-        feed = {name: np.array([given[name]], dtype) for name, dtype in self._types.items()}
         try:
+            with self._lock:
+                encoded = self._tokenizer.encode(text)
+            mask = encoded.attention_mask if self._text.is_masked else [1] * self._text.length
+            given: dict[str, Any] = {TOKENS: encoded.ids, MASK: mask}
+            feed = {name: np.array([given[name]], dtype) for name, dtype in self._types.items()}
             (output,) = self._session.run([self._text.output], feed)
-        except Exception as error:  # its own classes, derived from Exception alone
+        except Exception as error:  # the libraries' own classes, derived from Exception alone
             reason = " ".join(str(error).split())[:200]
             raise ModelError(f"{self._name} failed on {text[:60]!r} ({reason}).") from error
         found: NDArray[np.float32] = np.asarray(output, np.float32).reshape(1, -1)
