@@ -1,19 +1,13 @@
 """Words for networks with a part for text: any text is searched with, exactly."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
-from support import text_towers
-from support.hub import hub_of
 from support.text_towers import LENGTHS, text_vectors, write_both
 
-import pokesim
-from pokesim.embedders.catalog import CATALOG
 from pokesim.embedders.prepare import prepare_model
 from pokesim.embedders.words.vectors import open_words
-from pokesim.errors import ModelError, UsageError
 from pokesim.metric import normalized
 
 TEXTS = [

@@ -24,12 +24,9 @@ from pokesim.embedders.model_cache import ModelKey, find_model
 from pokesim.embedders.pair import Join
 from pokesim.embedders.prepare import published_weights
 from pokesim.embedders.torch_weights import read_state_dict
-from pokesim.embedders.words.vocabulary import READING, classes_of
+from pokesim.embedders.words.vocabulary import KNOWING, READING, classes_of, reads_words
 from pokesim.errors import ModelError, UsageError
 from pokesim.metric import normalized
-
-KNOWING = tuple(name for name, spec in CATALOG.items() if spec.lite or spec.pair)
-"""The embedders that know the words of the vocabulary."""
 
 
 class Words(Protocol):
@@ -46,18 +43,13 @@ class Words(Protocol):
         """
 
 
-def takes_words(key: ModelKey) -> bool:
-    """Return whether an embedder knows or reads words."""
-    return bool(key.network and key.network.text) or key.name in KNOWING
-
-
 def open_words(key: ModelKey) -> Words:
     """Return what embeds words for an index by this embedder.
 
     Raises:
         ModelError: the embedder's model is not on this machine.
     """
-    if not (key.network and key.network.text):
+    if not reads_words(key):
         return partial(word_vectors, key)
     text = open_text(find_model(key))
     return lambda words: normalized(text.embed([words]))
