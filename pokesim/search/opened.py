@@ -80,13 +80,12 @@ class OpenedSnapshot:
             options: options of the query.
         """
         view = self.views.of(options.where)
-        words, *others = given
+        words = given[0]
+        others = [replace(one, weight=one.weight / words.weight) for one in given[1:]]
         xq, examples = self.embedder.embed_words(words.query), list(self._examples(others))
         if examples:
             row = _middle(xq)
-            shares = [(replace(one, weight=one.weight / words.weight), of) for one, of in examples]
-            shares = balanced(None, row, shares, self.matcher.sample)
-            xq = combined(words.name, row, shares)[None]
+            xq = combined(words.name, row, balanced(None, row, examples, self.matcher.sample))[None]
         found = self.matcher.matches_of_any(xq, options, view)
         return Answer(
             words.query, None, Matches(found), len(view), others=[one for one, _ in examples]
@@ -148,10 +147,7 @@ class OpenedSnapshot:
 
 def _middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return one vector, (d,), for those of words, (n, d): their mean, in the length of one."""
-    if len(rows) == 1:
-        return rows[0]
-    middle: NDArray[np.float32] = rows.mean(axis=0)
+    middle = rows.mean(axis=0)
     length, own = float(np.linalg.norm(rows, axis=1).mean()), float(np.linalg.norm(middle))
-    if own:
-        middle *= np.float32(length / own)
-    return middle
+    scaled: NDArray[np.float32] = middle * np.float32(length / own if own else 1)
+    return scaled
