@@ -18,8 +18,8 @@ def embedders(
     prepare: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="Export this one's model now.",
+            metavar="NAME|PATH",
+            help="Export, fetch or copy this one into the cache now.",
             autocompletion=completion.embedders,
         ),
     ] = None,

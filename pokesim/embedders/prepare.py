@@ -79,7 +79,7 @@ def network_of(name: str) -> Model | None:
     if name in CATALOG or name == AUTO:
         return None
     named = [model for model in cached_networks() if model.name == name]
-    if len(named) == 1 and not Path(name).exists():
+    if len(named) == 1 and not Path(name).exists():  # a file of this name may be a newer one
         return named[0]
     from pokesim.embedders.files.taken import is_path, take_network
 

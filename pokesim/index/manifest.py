@@ -257,8 +257,10 @@ def _embedder(**fields: Any) -> EmbedderRecord:
             raise FieldError("has characters that it cannot have", "name")
     elif (network.side, network.sha256) != (made_by.side, made_by.weights_sha256):
         raise FieldError("is not the network that side and weights_sha256 say", "network")
-    elif made_by.name in CATALOG and not network.origin:
-        raise FieldError("is that of another embedder", "name")
+    elif "." not in made_by.name:
+        row = CATALOG.get(made_by.name)
+        if not network.origin or (row and not row.hub):
+            raise FieldError("is that of another embedder", "name")
     return made_by
 
 

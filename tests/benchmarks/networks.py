@@ -12,7 +12,8 @@ from pokesim.embedders.litert import BATCH_SIZE
 
 def measure(setting: Setting, rounds: int) -> None:
     """Print the time per picture of each network next to the value used for planning."""
-    names = [name for name, spec in CATALOG.items() if not (spec.keras and spec.keras.classifier)]
+    here = {name: spec for name, spec in CATALOG.items() if not spec.hub}  # nothing is fetched
+    names = [name for name, spec in here.items() if not (spec.keras and spec.keras.classifier)]
     litert = Compute()
     ways = {name: bare_network(_with(setting, name), setting.images, litert) for name in names}
     seconds = in_turns(ways, rounds)

@@ -119,6 +119,9 @@ def test_the_inventory_says_what_each_embedder_lacks(empty_caches):
         "mobilenet_v2": (Availability.EXPORTABLE, 7),
         "efficientnet_v2_b0": (Availability.MISSING, 0),
         "convnext_tiny": (Availability.OWN_WEIGHTS, 3),
+        "dinov2_small": (Availability.MISSING, 0),
+        "clip_vit_b32": (Availability.MISSING, 0),
+        "siglip2_base": (Availability.MISSING, 0),
     }
 
 

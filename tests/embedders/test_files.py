@@ -227,6 +227,12 @@ def test_a_bare_file_is_used_as_most_networks_are_or_says_what_it_lacks(publishe
     assert (found.network.side, found.network.resize) == (32, 37)
     assert found.network.mean == (0.485, 0.456, 0.406)
     assert prepare_model("bare.onnx") == found, "the name in the list names it too"
+    for name, why in (
+        ("./gone.onnx", "There is no file or folder"),
+        ("./" + "x" * 999, "too long"),
+    ):
+        with pytest.raises(ModelError, match=why):
+            prepare_model(name)
     with pytest.raises(PokesimError, match="--weights is for a Keras network"):
         prepare_model(str(bare), bare)
 

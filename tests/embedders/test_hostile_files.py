@@ -105,6 +105,7 @@ TRICKS = {
     "nested graphs": (nested, "nested too deeply"),
     "a torn file": (lambda f: os.truncate(f / PLACE, 20_000), "is damaged, or not ONNX"),
     "noise": (lambda f: (f / PLACE).write_bytes(b"\x08" * 999), "ends too early"),
+    "many parts": (lambda f: (f / PLACE).write_bytes(b"\x08\x01" * 5_000_001), "too many parts"),
     "nothing": (lambda f: (f / PLACE).write_bytes(b""), "has 0 bytes"),
     "no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
     "deep JSON": (lambda f: (f / "config.json").write_text("[" * 99_999), "is not JSON"),

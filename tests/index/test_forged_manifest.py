@@ -148,10 +148,11 @@ def test_what_is_said_of_a_network_from_a_file_is_checked(index, changed, match)
             list(pokesim.check_index(index))
 
 
-@pytest.mark.parametrize("name", ["general", "x.onnx"])
+@pytest.mark.parametrize("name", ["general", "compact", "dinov2_small", "x.onnx"])
 def test_a_network_from_a_file_bears_no_name_of_the_catalogue(index, name):
     def wrong(snapshot):
-        network = {"network": NETWORK} if name == "general" else {}
+        origin = {"repository": "x/y", "commit": "0" * 40} if name == "compact" else None
+        network = {"network": {**NETWORK, "origin": origin}} if "." not in name else {}
         made_by = {"name": name, "side": 224, "weights_sha256": "a" * 64, **network}
         snapshot.manifest["embedder"].update(made_by)
 

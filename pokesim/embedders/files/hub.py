@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -88,6 +89,8 @@ def _fetch(api: Any, source: HubSource, folder: Path) -> str:
         return api.model_info(repository, revision=source.revision, files_metadata=True)
 
     found = _answer(repository, ANSWER_SECONDS, ask)
+    if not re.fullmatch("[0-9a-f]{40,64}", str(found.sha)):
+        raise ModelError(f"The hub does not say which commit of {repository} it serves.")
     listed = {one.rfilename: one for one in found.siblings or ()}
     wanted = _wanted(repository, listed)
     size = sum(one.size or 0 for one in wanted)

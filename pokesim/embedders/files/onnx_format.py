@@ -26,64 +26,73 @@ _INNER = {
 
 _DEEPEST = 64
 
+_MOST_FIELDS = 5_000_000
+"""A network of a thousand layers has some hundred thousand."""
+
 
 def external_files(path: Path) -> set[str]:
     """Return the names of the files that hold tensors of an ONNX file, as it gives them.
 
     Raises:
-        ValueError: it is not a protocol buffer, or is nested too deeply.
+        ValueError: it is not a protocol buffer, is nested too deeply, or has too many parts.
         OSError: it cannot be read.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        entries = _entries(data, 0, len(data), "model", 0)
+        entries = _Messages(data).entries(0, len(data), "model", 0)
         try:
             return {value.decode("utf-8") for key, value in entries if key == b"location"}
         except IndexError as error:
             raise ValueError("it ends too early") from error
 
 
-def _entries(
-    data: mmap.mmap, start: int, end: int, kind: str, depth: int
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the keys and values that say where the external tensors of a message are."""
-    if depth > _DEEPEST:
-        raise ValueError("it is nested too deeply")
-    inner = _INNER[kind]
-    for field, begin, stop in _fields(data, start, end):
-        found = inner.get(field)
-        if found == "entry":
-            texts = {one: data[at:to] for one, at, to in _fields(data, begin, stop)}
-            yield texts.get(1, b""), texts.get(2, b"")
-        elif found:
-            yield from _entries(data, begin, stop, found, depth + 1)
+class _Messages:
+    """Walks through the messages of a file."""
 
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._left = _MOST_FIELDS
 
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the number of each field of a message that has a length, and where it is."""
-    while at < end:
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind == _BYTES:
-            length, at = _varint(data, at)
-            if at + length > end:
-                raise ValueError("a part is longer than the whole")
-            yield tag >> 3, at, at + length
-            at += length
-        elif kind == _VARINT:
-            _, at = _varint(data, at)
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError("it is not a protocol buffer")
+    def entries(self, start: int, end: int, kind: str, depth: int) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the keys and values that say where the external tensors of a message are."""
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deeply")
+        inner = _INNER[kind]
+        for field, begin, stop in self._fields(start, end):
+            found = inner.get(field)
+            if found == "entry":
+                texts = {one: self._data[at:to] for one, at, to in self._fields(begin, stop)}
+                yield texts.get(1, b""), texts.get(2, b"")
+            elif found:
+                yield from self.entries(begin, stop, found, depth + 1)
 
+    def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the number of each field of a message that has a length, and where it is."""
+        while at < end:
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError("it has too many parts")
+            tag, at = self._varint(at)
+            kind = tag & 7
+            if kind == _BYTES:
+                length, at = self._varint(at)
+                if at + length > end:
+                    raise ValueError("a part is longer than the whole")
+                yield tag >> 3, at, at + length
+                at += length
+            elif kind == _VARINT:
+                _, at = self._varint(at)
+            elif kind in (_FIXED64, _FIXED32):
+                at += 8 if kind == _FIXED64 else 4
+            else:
+                raise ValueError("it is not a protocol buffer")
 
-def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-    raise ValueError("it is not a protocol buffer")
+    def _varint(self, at: int) -> tuple[int, int]:
+        value = shift = 0
+        while shift < 64:
+            byte = self._data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value, at
+            shift += 7
+        raise ValueError("it is not a protocol buffer")

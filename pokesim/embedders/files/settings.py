@@ -117,7 +117,7 @@ def of_config(text: bytes) -> Settings:
     side = inner.get("image_size")
     if isinstance(side, list) and len(set(map(str, side))) == 1:
         side = side[0]
-    registers = inner.get("num_register_tokens", 0)
+    registers = inner.get("num_register_tokens") or 0
     first = kind in _FIRST_TOKEN
     return Settings(
         **_of_text(config),

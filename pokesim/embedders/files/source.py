@@ -130,8 +130,9 @@ def find_source(path: Path) -> Source:
             return _in_folder(path)
         if not path.exists():
             raise ModelError(f"There is no file or folder {path} with a network.")
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+    except (OSError, ValueError) as error:  # or it is no path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{path} cannot be read ({reason}).") from error
     _check_ending(path)
     title = path.stem
     if title in ("model", "vision_model"):  # its folder says more
@@ -156,7 +157,7 @@ def _in_folder(folder: Path) -> Source:
         return _source(others[0], folder, title, follow=False)
     if others:
         raise ModelError(f"{folder} holds several networks; name one, such as {others[0]}.")
-    pickled = next((one for one in sorted(folder.rglob("*")) if one.suffix in PICKLES), None)
+    pickled = next((one for one in sorted(folder.iterdir()) if one.suffix in PICKLES), None)
     if pickled:
         _check_ending(pickled)
     raise ModelError(f"{folder} holds no network: no {', '.join(PLACES[:4])} or {ENDINGS[1]} file.")

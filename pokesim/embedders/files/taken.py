@@ -28,7 +28,7 @@ from pokesim.embedders.network import HubOrigin, Network, NetworkFile, files_sha
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
 
-CHECK_SECONDS = 300
+CHECK_SECONDS = 180
 """Time limit for loading, converting and trying a network."""
 
 _BASE_MEMORY, _TIMES = 4 << 30, 6
@@ -39,9 +39,11 @@ log = logging.getLogger(__name__)
 
 def is_path(name: str) -> bool:
     """Return whether an embedder's name is that of a file or folder, not one of the catalogue."""
-    return (
-        os.sep in name or "/" in name or Path(name).suffix.lower() in ENDINGS or Path(name).is_dir()
-    )
+    if os.sep in name or "/" in name or name.lower().endswith(ENDINGS):
+        return True
+    with contextlib.suppress(OSError, ValueError):  # it is no path
+        return Path(name).is_dir()
+    return False
 
 
 def take_network(path: Path) -> Model:
