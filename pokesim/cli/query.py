@@ -46,11 +46,11 @@ def query(
         typer.Option("--folder-as-query", help="Search with each picture of a folder as PHOTO."),
     ] = False,
     words: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="WORDS",
-            help="Search with a word or a name, such as 'golden retriever', in place of a PHOTO; "
-            "list shows those that are known.",
+            metavar="[WEIGHT:]WORDS",
+            help="Search with words, such as 'golden retriever', in place of a PHOTO or together "
+            "with it; list shows those that are known to embedders that do not read any.",
             autocompletion=completion.words,
         ),
     ] = None,
@@ -100,6 +100,15 @@ def query(
         list[str] | None,
         typer.Option("--without", metavar="[WEIGHT:]PHOTO", help="Find what is unlike this photo."),
     ] = None,
+    without_words: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without-words",
+            metavar="[WEIGHT:]WORDS",
+            help="Find what is not what these words say.",
+            autocompletion=completion.words,
+        ),
+    ] = None,
     save: Annotated[
         Path | None, typer.Option(help="Draw the photo and its matches to a PNG or JPEG.")
     ] = None,
@@ -138,7 +147,8 @@ def query(
 
     Distance is Euclidean. Similarity is 100 times the cosine of the two vectors, in percent.
 
-    How near a word is, is not comparable with photos: its similarities are lower.
+    How near words are, is not comparable with photos: their similarities are lower. Networks with a
+    part for text, such as clip_vit_b32, read any words; the default embedder knows many names.
 
     --where knows =, !=, <, <=, >, >=, in, and, or, not and brackets. Quote what is not a plain
     word; "" is the empty cell.
@@ -152,6 +162,7 @@ def query(
         pokesim query photos/*.jpg --html report.html
         pokesim query photo.jpg --where "Type1 in grass,poison" --format json
         pokesim query --words "golden retriever" -k 3
+        pokesim query photo.jpg --words 0.5:dog --without-words bird
         pokesim query photo.jpg --max-distance 0.9 --exclude-self
         pokesim query photo.jpg --min-similarity 60 --show --stats
         pokesim query photo.jpg -i indexes/mine --group --label-by folder
@@ -160,17 +171,12 @@ def query(
         pokesim query photo.jpg --save best.png --open
         pokesim query photo.jpg --runtime openvino --precision bfloat16
     """
-    if words == _LIST:
+    if words == [_LIST] and not photos:
         _list_words()
         return
-    if words is not None and (
-        photos or folders or crop or also or unlike or exclude_self or explain
-    ):
-        raise UsageError(
-            "--words searches without a PHOTO, so --folder-as-query, --crop, --with, --without, "
-            "--exclude-self and --explain do not go with it."
-        )
-    if words is None and not photos:
+    if words and not photos and (folders or crop or exclude_self):
+        raise UsageError("--folder-as-query, --crop and --exclude-self need a PHOTO.")
+    if not words and not photos:
         raise UsageError(
             "Give a PHOTO: a path, an http(s) URL, or - for standard input; or --words."
         )
@@ -178,8 +184,10 @@ def query(
     searched, inside = _with_folders(given) if folders else (given, frozenset[str]())
     uses = Uses(save, html, explain, show, copy_to, link_to, open_it)
     uses.check(max(1, len(searched)))
-    if explain and (also or unlike):
-        raise UsageError("--explain is for one photo, so it does not go with --with or --without.")
+    if explain and (also or unlike or words or without_words):
+        raise UsageError(
+            "--explain is for one photo, so it does not go with --with, --without or words."
+        )
     condition = all_of(where)
     answered: list[Answer] = []
     with record_spans() as spans:
@@ -199,19 +207,22 @@ def query(
                 "group": group,
                 "max_distance": max_distance,
                 "min_similarity": min_similarity,
+                "positive": map(split_weight, also or []),
+                "negative": map(split_weight, unlike or []),
+                "negative_words": [*map(split_weight, without_words or [])],
             }
+            said = [*map(split_weight, words or [])]
             answers: Iterator[Answer]
-            if words is not None:
-                answers = iter([opened.answer_words(words, k, **options)])
+            if not photos:
+                answers = iter([opened.answer_words(said, k, **options)])
             else:
                 answers = opened.answer(
                     searched,
                     k,
                     **options,
+                    words=said,
                     exclude_self=exclude_self,
                     crop=crop,
-                    positive=map(split_weight, also or []),
-                    negative=map(split_weight, unlike or []),
                 )
             table = opened.manifest.metadata
             extra = [*(["near"] if group else []), *(table.columns if table else [])]

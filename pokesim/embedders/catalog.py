@@ -139,10 +139,12 @@ class HubSource:
 
     Attributes:
         repository: owner/name.
+        has_text: whether it has a part for text, so that any words can be searched with.
         revision: a branch, a tag or a commit; what is fetched is recorded with its commit.
     """
 
     repository: str
+    has_text: bool = False
     revision: str = "main"
 
 
@@ -324,7 +326,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             "MIT",
             "what a picture is about: learned from captions",
             None,
-            hub=HubSource("Xenova/clip-vit-base-patch32"),
+            hub=HubSource("Xenova/clip-vit-base-patch32", has_text=True),
         ),
         EmbedderSpec(
             "siglip2_base",
@@ -333,7 +335,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             "Apache-2.0",
             "the same, newer and slower",
             None,
-            hub=HubSource("onnx-community/siglip2-base-patch16-224-ONNX"),
+            hub=HubSource("onnx-community/siglip2-base-patch16-224-ONNX", has_text=True),
         ),
     )
 }
@@ -356,7 +358,7 @@ def spec_of(name: str) -> EmbedderSpec:
 def spec_of_network(name: str, network: Network) -> EmbedderSpec:
     """Return what the catalogue would say of a network from a file."""
     licence = network.licence or "not stated"
-    about = "a network from a file"
+    about = "a network from a file" + (", which reads words" if network.text else "")
     side, dimension = network.side, network.dimension
     return EmbedderSpec(name, side, dimension, licence, about, None, network=network)
 

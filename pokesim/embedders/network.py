@@ -21,6 +21,12 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 MAX_SIDE, MAX_DIMENSION = 4096, 16_384
 
+MAX_TOKENS = 4096
+"""The most tokens that a part for text may take."""
+
+TEXT_READY, TOKENIZER = "text.onnx", "tokenizer.json"
+"""The files in the cache of a network's part for text."""
+
 
 class FileFormat(StrEnum):
     """What kind of file the cache holds of a network."""
@@ -63,6 +69,29 @@ class HubOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """The part of a network that embeds text, which pictures are searched with.
+
+    Its files in the cache are `TEXT_READY` and the tokenizer, `TOKENIZER`.
+
+    Attributes:
+        output: name of the tensor with the vectors.
+        length: number of tokens that it takes; text is filled up to it, or cut off.
+        pad: id of the token that fills.
+        is_left: whether it fills at the start.
+        is_masked: whether the network is told which tokens are text and which fill.
+        is_lower: whether text is lower-cased before its tokenizer reads it.
+    """
+
+    output: str
+    length: int
+    pad: int
+    is_left: bool
+    is_masked: bool
+    is_lower: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A network from a file.
 
@@ -82,6 +111,7 @@ class Network:
         batch: number of pictures that it takes at a time; 0 for any.
         licence: of the weights; empty if it is not stated.
         origin: where it came from, if from the hub.
+        text: its part for text, if it has one.
     """
 
     format: FileFormat
@@ -101,6 +131,7 @@ class Network:
     batch: int = 0
     licence: str = ""
     origin: HubOrigin | None = None
+    text: TextPart | None = None
 
     @property
     def frame(self) -> Frame:
@@ -123,13 +154,14 @@ class Network:
         """Return a network from fields that pokesim wrote; raises what a wrong one leads to."""
         files = {name: NetworkFile(**one) for name, one in fields["files"].items()}
         origin = fields["origin"] and HubOrigin(**fields["origin"])
+        text = fields["text"] and TextPart(**fields["text"])
         changed = {
             "format": FileFormat(fields["format"]),
             "pooling": Pooling(fields["pooling"]),
             "mean": tuple(fields["mean"]),
             "std": tuple(fields["std"]),
         }
-        return Network(**{**fields, **changed, "files": files, "origin": origin})
+        return Network(**{**fields, **changed, "files": files, "origin": origin, "text": text})
 
 
 def files_sha256(files: Mapping[str, NetworkFile]) -> str:

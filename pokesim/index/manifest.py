@@ -15,11 +15,13 @@ from pokesim.embedders.network import (
     LAYOUTS,
     MAX_DIMENSION,
     MAX_SIDE,
+    MAX_TOKENS,
     FileFormat,
     HubOrigin,
     Network,
     NetworkFile,
     Pooling,
+    TextPart,
 )
 from pokesim.index.fields import (
     FieldError,
@@ -294,6 +296,19 @@ _NETWORK = record(
                 {
                     "repository": text(200, r"[\w.-]+/[\w.-]+"),
                     "commit": text(64, "[0-9a-f]{40,64}"),
+                },
+            )
+        ),
+        "text": optional(
+            record(
+                TextPart,
+                {
+                    "output": text(200),
+                    "length": integer(1, MAX_TOKENS),
+                    "pad": integer(0, 2**31 - 1),
+                    "is_left": boolean,
+                    "is_masked": boolean,
+                    "is_lower": boolean,
                 },
             )
         ),

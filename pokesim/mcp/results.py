@@ -25,11 +25,19 @@ class Match(BaseModel):
 class Matches(BaseModel):
     """The pictures most like another."""
 
-    query: Annotated[str, Field(description="What was searched with.")]
+    query: Annotated[
+        str | None, Field(description="The photo or picture that was searched with.")
+    ] = None
+    words: Annotated[
+        str | None, Field(description="The words that were searched with, without a photo.")
+    ] = None
     resembles: Annotated[
-        bool,
-        Field(description="Whether the best match really resembles it, or is only the closest."),
-    ]
+        bool | None,
+        Field(
+            description="Whether the best match really resembles the photo, or is only the "
+            "closest; not said of words."
+        ),
+    ] = None
     verdict: Annotated[str, Field(description="The same in words.")]
     matches: Annotated[list[Match], Field(description="Nearest first.")]
     crop: Annotated[str | None, Field(description="The part that was searched with.")] = None
@@ -71,6 +79,7 @@ class About(BaseModel):
     images: Annotated[str, Field(description="The picture folder.")]
     embedder: Annotated[str, Field(description="The network that compares the pictures.")]
     embedder_is_for: Annotated[str, Field(description="What this network is good at.")]
+    words: Annotated[str, Field(description="Which words can be searched with.")]
     search: Annotated[str, Field(description="Whether the search is exact.")]
     created: Annotated[str, Field(description="When it was last changed, UTC.")]
     skipped: Annotated[int, Field(description="Number of files that could not be read.")]

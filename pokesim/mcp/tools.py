@@ -1,4 +1,4 @@
-"""The tools: search with a photo or a picture of the index, duplicates, and what the index is.
+"""The tools: search with a photo, words or a picture of the index, duplicates, what the index is.
 
 They only read. A photo may be any picture file of this machine that the user names, but an answer
 has only pictures of the index: nothing of another file leaves this process.
@@ -29,11 +29,11 @@ from pokesim.index.item import Item, path_in, with_folder
 from pokesim.mcp.results import About, Groups, Matches
 from pokesim.search import DEFAULT_K
 from pokesim.search.index import Index
-from pokesim.search.matches import Answer, Match, QueryOptions
+from pokesim.search.matches import Answer, Match, QueryOptions, WordKeywords
 from pokesim.search.matches import Matches as MatchList
 from pokesim.show.answers import as_dict
 from pokesim.show.records import group_records, metadata_records
-from pokesim.show.reports import search_text
+from pokesim.show.reports import search_text, words_text
 
 THUMBNAIL = 256
 """Maximum length of a thumbnail's longer side, in pixels."""
@@ -67,6 +67,16 @@ Crop = Annotated[
     ),
 ]
 
+Words = Annotated[
+    str | None,
+    Field(
+        description="What the pictures show, in place of a photo or together with it, such as 'at "
+        "night'; the tool info says which words the index takes."
+    ),
+]
+
+WithoutWords = Annotated[str | None, Field(description="What the pictures should not show.")]
+
 Thumbnails = Annotated[
     bool, Field(description=f"Send small pictures of the best {THUMBNAILS} matches as well.")
 ]
@@ -89,16 +99,24 @@ class Tools:
         data: Annotated[
             str | None, Field(description="Instead of a path: the picture file itself, in base64.")
         ] = None,
+        words: Words = None,
+        without_words: WithoutWords = None,
         k: K = DEFAULT_K,
         where: Where = None,
         crop: Crop = None,
         thumbnails: Thumbnails = True,
     ) -> Annotated[CallToolResult, Matches]:
-        """Find the pictures of the index that look most like a photo, nearest first."""
+        """Find the pictures of the index most like a photo, words, or both; nearest first."""
+        said: WordKeywords = {"where": where, "negative_words": without_words}
+        if photo is None and data is None and words is not None:
+            if crop:
+                raise UsageError("crop is about a photo; give one.")
+            answer = self._index().answer_words(words, k, **said)
+            return _answered(as_dict(answer), answer.matches if thumbnails else ())
         if (photo is None) == (data is None):
-            raise UsageError("Give either the path of a photo, or its data in base64.")
+            raise UsageError("Give either the path of a photo, or its data in base64, or words.")
         source: PictureSource = _decoded(data or "") if photo is None else _file(photo)
-        (answer,) = self._index().answer([source], k, where=where, crop=crop)
+        (answer,) = self._index().answer([source], k, **said, crop=crop, words=words)
         if answer.error:
             raise answer.error
         return _answered(as_dict(answer), answer.matches if thumbnails else ())
@@ -149,6 +167,7 @@ class Tools:
                 "images": manifest.images,
                 "embedder": manifest.embedder.name,
                 "embedder_is_for": spec_for(manifest.embedder).about,
+                "words": words_text(manifest.embedder),
                 "search": search_text(manifest.search),
                 "created": manifest.created,
                 "skipped": len(manifest.skipped),

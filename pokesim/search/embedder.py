@@ -32,6 +32,7 @@ from pokesim.timing import span
 
 if TYPE_CHECKING:
     from pokesim.embedders.attribution import Attributor
+    from pokesim.embedders.words.vectors import Words
 
 Runner = TypeVar("Runner", "Embedder", "Attributor")
 
@@ -90,6 +91,19 @@ class IndexModels:
         with span("load the model"):
             return self._checked(open_embedder(find_model(self.record), self.compute))
 
+    @property
+    def words(self) -> Words:
+        """What embeds words. Raises ModelError if its model is not on this machine."""
+        with self._loading:
+            return self._words
+
+    @cached_property
+    def _words(self) -> Words:
+        from pokesim.embedders.words.vectors import open_words  # a photo needs none
+
+        with span("load the model"):
+            return open_words(self.record)
+
     @cached_property
     def _attributor(self) -> Attributor:
         from pokesim.embedders.attribution import open_attributor
@@ -146,19 +160,17 @@ class IndexEmbedder:
         projection = self._reader.projection
         return projection.apply(rows) if projection else rows
 
-    def embed_word(self, word: str) -> NDArray[np.float32]:
-        """Return the vectors of a word's classes, float32 (n, d).
+    def embed_words(self, words: str) -> NDArray[np.float32]:
+        """Return the vectors of words, float32 (n, d): one, or those of a word's classes.
 
         Raises:
-            UsageError: the word is not known, the embedder knows no words, or vectors are not of
+            UsageError: the word is not known, the embedder takes no words, or vectors are not of
                 length 1, so that a direction has no nearest one.
             ModelError: the embedder's model or weights are not on this machine.
         """
-        from pokesim.embedders.words.vectors import word_vectors  # a photo needs none
-
-        record = self._manifest.embedder
+        record, embed = self._manifest.embedder, self.models.words
         with span("embed"):
-            rows = word_vectors(record, word)
+            rows = embed(words)
         if not record.normalized and not spec_for(record).pair:
             raise UsageError(
                 "Words need an index of vectors of length 1; build it again with --normalize "

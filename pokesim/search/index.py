@@ -22,7 +22,7 @@ from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata, Snapshot, Store
 from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
-from pokesim.search.combine import Example, Weighted, examples
+from pokesim.search.combine import Example, Weighted, WordsArgument, examples, worded
 from pokesim.search.embedder import IndexModels, LoadedPhoto
 from pokesim.search.matches import (
     AUTO,
@@ -190,14 +190,19 @@ class Index:
     ) -> list[Matches]: ...
     @overload
     def query(
-        self, photo: None = None, k: int = DEFAULT_K, *, words: str, **options: Unpack[WordKeywords]
+        self,
+        photo: None = None,
+        k: int = DEFAULT_K,
+        *,
+        words: WordsArgument,
+        **options: Unpack[WordKeywords],
     ) -> Matches: ...
     def query(
         self,
         photo: PictureSource | Sequence[PictureSource] | None = None,
         k: int = DEFAULT_K,
         *,
-        words: str | None = None,
+        words: WordsArgument = None,
         where: str | None = None,
         label: str = AUTO,
         group: bool = False,
@@ -207,19 +212,23 @@ class Index:
         crop: CropArgument = None,
         positive: Iterable[Weighted] = (),
         negative: Iterable[Weighted] = (),
+        negative_words: WordsArgument = None,
         errors: Literal["raise", "skip"] = "raise",
     ) -> Matches | list[Matches]:
         """Return the ``k`` pictures most like a photo, nearest first; fewer if there are no more.
 
-        Or, with ``words`` in place of a photo, those nearest to what a word names.
+        Or, with ``words`` in place of a photo, those nearest to what words say; with both, those
+        that are like the photo and near to the words.
 
         Args:
             photo: a path, a URL, bytes, a Pillow image or an array of RGB pixels, uint8 (height,
                 width, 3); or a list or an array of these, which is embedded in batches and gives a
                 list of lists.
             k: number of matches.
-            words: a word or a name that the index's embedder knows, such as "golden retriever"; see
-                `pokesim.embedders.words.vocabulary`. The options about photos do not go with it.
+            words: any words if the index's embedder has a part for text, such as "two parrots on a
+                branch"; else a name that it knows, such as "golden retriever"; see
+                `pokesim.embedders.words.vocabulary`. Or a pair of words and a weight, or a list.
+                Without a photo, crop and exclude_self do not go with them.
             where: a filter on the metadata, such as ``"Type1=grass"``.
             label: name of a match: "auto", "stem", "folder", "path" or a column of the metadata;
                 see `QueryOptions`.
@@ -232,6 +241,7 @@ class Index:
             positive: photos that matches should be like as well, or pairs of a photo and a weight.
                 One vector is searched with: the weighted sum, of the photo with weight 1.
             negative: photos that matches should be unlike: they are subtracted from the sum.
+            negative_words: words that matches should be unlike, as ``words``.
             errors: "raise" an error for a photo that cannot be read, or "skip" it: it has no
                 matches.
 
@@ -244,15 +254,12 @@ class Index:
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
         part, others = as_crop(crop), examples(positive, negative)
-        if words is not None:
-            if photo is not None or part or others or exclude_self:
-                raise UsageError(
-                    "words are searched with alone, without a photo, crop, positive, negative or "
-                    "exclude_self."
-                )
-            return self._answer_to_words(words, options).matches
+        said = worded(words, negative_words)
         if photo is None:
-            raise UsageError("Give a photo, or words.")
+            if part or exclude_self:
+                raise UsageError("crop and exclude_self are about a photo; give one.")
+            return self._answer_to_words([*said, *others], options).matches
+        others = [*said, *others]
         skip = choice("errors", errors, _OnError) is _OnError.SKIP
         photos, several = _as_list(photo)
         answers = self._answers([cropped(one, part) for one in photos], options, others)
@@ -273,6 +280,8 @@ class Index:
         crop: CropArgument = None,
         positive: Iterable[Weighted] = (),
         negative: Iterable[Weighted] = (),
+        words: WordsArgument = None,
+        negative_words: WordsArgument = None,
     ) -> Iterator[Answer]:
         """Yield an Answer for each photo in order; an unreadable photo does not stop the others.
 
@@ -282,13 +291,14 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        part, others = as_crop(crop), examples(positive, negative)
+        part = as_crop(crop)
+        others = [*worded(words, negative_words), *examples(positive, negative)]
         parts = [cropped(photo, part) for photo in iterable("photos", photos)]
         return self._answers(parts, options, others)
 
     def answer_words(
         self,
-        words: str,
+        words: WordsArgument,
         k: int = DEFAULT_K,
         *,
         where: str | None = None,
@@ -296,22 +306,28 @@ class Index:
         group: bool = False,
         max_distance: float | None = None,
         min_similarity: float | None = None,
+        positive: Iterable[Weighted] = (),
+        negative: Iterable[Weighted] = (),
+        negative_words: WordsArgument = None,
     ) -> Answer:
-        """Return the answer to a word: the pictures nearest to what it names.
+        """Return the answer to words: the pictures nearest to what they say.
 
-        A broad word, such as "dog", stands for several classes, and a picture is as near to it as
-        to the nearest of them. The options are those of `query`.
+        A broad word of the vocabulary, such as "dog", stands for several classes, and a picture is
+        as near to it as to the nearest of them; combined with others it is the mean of its classes.
+        The options are those of `query`.
 
         Raises:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity)
-        return self._answer_to_words(words, options)
+        others = examples(positive, negative)
+        return self._answer_to_words([*worded(words, negative_words), *others], options)
 
-    def _answer_to_words(self, words: str, options: QueryOptions) -> Answer:
-        word = " ".join(text("words", words).split())
+    def _answer_to_words(self, given: Sequence[Example], options: QueryOptions) -> Answer:
+        if not given or given[0].photo is not None or given[0].weight < 0:
+            raise UsageError("Give a photo, or words.")
         with self._shared.call() as opened:
-            return opened.answer_to_word(word, options)
+            return opened.answer_to_words(given, options)
 
     def _answers(
         self, photos: Sequence[PictureSource], options: QueryOptions, others: Sequence[Example]

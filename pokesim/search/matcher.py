@@ -58,7 +58,7 @@ class Matcher:
         for query, hits, dropped in zip(xq, search.hits(xq, count, own), own, strict=True):
             more = partial(search.hits_of_one, query[None], own=dropped)
             found = search.best(hits, search.first_count + len(dropped), more)
-            most = reach(query, self._sample) if found else 0.0
+            most = reach(query, self.sample) if found else 0.0
             yield [
                 self._match(rank, hit, near, hit.distance <= most)
                 for rank, (hit, near) in enumerate(found, 1)
@@ -90,8 +90,8 @@ class Matcher:
         return Match(rank, *found, resembles, metadata, near)
 
     @cached_property
-    def _sample(self) -> NDArray[np.float32]:
-        """Vectors of the index, with or without a filter, that usual distances are taken from."""
+    def sample(self) -> NDArray[np.float32]:
+        """Vectors of the index, with or without a filter, that what is usual is taken from."""
         return self._reader.vectors(sample_ids(len(self.items)))
 
     def labeller(self, label: str) -> Callable[[Item], str]:

@@ -13,7 +13,7 @@ from pokesim.arguments import finite_number, text, truth, whole_number
 from pokesim.errors import PictureError
 from pokesim.images import Crop, CropArgument, PictureSource, image_of
 from pokesim.search import DEFAULT_K
-from pokesim.search.combine import Example, Weighted
+from pokesim.search.combine import Example, Weighted, WordsArgument
 
 if TYPE_CHECKING:
     from pokesim.index.metadata.table import Value
@@ -31,14 +31,17 @@ class WordKeywords(TypedDict, total=False):
     max_distance: float | None
     min_similarity: float | None
 
+    positive: Iterable[Weighted]
+    negative: Iterable[Weighted]
+    negative_words: WordsArgument
+
 
 class QueryKeywords(WordKeywords, total=False):
     """The keyword arguments of `pokesim.search.index.Index.query` with photos."""
 
+    words: WordsArgument
     exclude_self: bool
     crop: CropArgument
-    positive: Iterable[Weighted]
-    negative: Iterable[Weighted]
     errors: Literal["raise", "skip"]
 
 
@@ -172,17 +175,17 @@ def _captioned(match: Match) -> tuple[Path, str]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The matches of a photo or a word, or the reason why a photo could not be read.
+    """The matches of a photo or of words, or the reason why a photo could not be read.
 
     Attributes:
-        query: name of the photo, as given; or the word.
+        query: name of the photo, as given; or the words.
         photo: source to read it from again; bytes if it came from standard input or a URL; None if
-            a word was searched with.
+            words were searched with.
         matches: nearest first.
         searched: number of pictures that were compared: those of the index that pass the filter.
         error: why there are none.
         crop: the part of the photo that was searched with; None for the whole.
-        others: photos that it was combined with.
+        others: photos and words that it was combined with.
     """
 
     query: str

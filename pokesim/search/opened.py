@@ -17,7 +17,7 @@ from pokesim.images import CroppedPicture, PictureSource, name_of, whole
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, Nearest
-from pokesim.search.combine import Example, combined
+from pokesim.search.combine import Example, balanced, combined
 from pokesim.search.embedder import IndexEmbedder, IndexModels
 from pokesim.search.matcher import Matcher
 from pokesim.search.matches import Answer, Match, Matches, QueryOptions
@@ -57,7 +57,8 @@ class OpenedSnapshot:
         examples = list(self._examples(others))
         drawn = [one for one, _ in examples]
         left_out = drawn if options.exclude_self else []
-        away = {item_id for one in left_out for item_id in self.embedder.ids_of(one.photo)}
+        photographed = [one.photo for one in left_out if one.photo is not None]
+        away = {item_id for photo in photographed for item_id in self.embedder.ids_of(photo)}
         embedded = zip(photos, self._embedded(photos, examples), strict=True)
         while batch := list(islice(embedded, BATCH_SIZE)):
             good = [one for _, one in batch if not isinstance(one[1], PictureError)]
@@ -71,16 +72,34 @@ class OpenedSnapshot:
                 matches = Matches() if error else Matches(next(found))
                 yield Answer(query, photo, matches, len(view), error, crop, drawn)
 
-    def answer_to_word(self, word: str, options: QueryOptions) -> Answer:
-        """Return the answer to a word; see `pokesim.search.index.Index.answer_words`."""
+    def answer_to_words(self, given: Sequence[Example], options: QueryOptions) -> Answer:
+        """Return the answer to words; see `pokesim.search.index.Index.answer_words`.
+
+        Args:
+            given: the words, then what they are combined with.
+            options: options of the query.
+        """
         view = self.views.of(options.where)
-        found = self.matcher.matches_of_any(self.embedder.embed_word(word), options, view)
-        return Answer(word, None, Matches(found), len(view))
+        words = given[0]
+        others = [replace(one, weight=one.weight / words.weight) for one in given[1:]]
+        xq, examples = self.embedder.embed_words(words.query), list(self._examples(others))
+        if examples:
+            row = _middle(xq)
+            xq = combined(words.name, row, balanced(None, row, examples, self.matcher.sample))[None]
+        found = self.matcher.matches_of_any(xq, options, view)
+        return Answer(
+            words.query, None, Matches(found), len(view), others=[one for one, _ in examples]
+        )
 
     def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:
         """Yield each example with its vector. Raises PictureError."""
-        embedded = self.embedder.embed_photos([one.photo for one in others])
-        for one, (photo, vector) in zip(others, embedded, strict=True):
+        photos = (one.photo for one in others if one.photo is not None)
+        embedded = self.embedder.embed_photos(photos)
+        for one in others:
+            if one.photo is None:
+                yield one, _middle(self.embedder.embed_words(one.query))
+                continue
+            photo, vector = next(embedded)
             if isinstance(vector, PictureError):
                 raise vector
             yield replace(one, photo=photo), vector
@@ -94,7 +113,8 @@ class OpenedSnapshot:
         for photo, vector in self.embedder.embed_photos(photos):
             try:
                 if examples and not isinstance(vector, PictureError):
-                    yield photo, combined(name_of(photo), vector, examples)
+                    shares = balanced(photo, vector, examples, self.matcher.sample)
+                    yield photo, combined(name_of(photo), vector, shares)
                 else:
                     yield photo, vector
             except CombinationError as error:
@@ -123,3 +143,11 @@ class OpenedSnapshot:
         parts = self.embedder.models.attributor.parts(pixels)
         shift = spec_for(record).shift
         return explanation(parts, record.normalized, self.reader.projection, shift)
+
+
+def _middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return one vector, (d,), for those of words, (n, d): their mean, in the length of one."""
+    middle = rows.mean(axis=0)
+    length, own = float(np.linalg.norm(rows, axis=1).mean()), float(np.linalg.norm(middle))
+    scaled: NDArray[np.float32] = middle * np.float32(length / own if own else 1)
+    return scaled

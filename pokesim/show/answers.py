@@ -3,10 +3,11 @@
 JSON is an array, NDJSON a line per photo, of ``{"query": …, "resembles": …, "verdict": …,
 "matches": [{"rank", "label", "path", "distance", "similarity"}]}``, or ``{"query": …, "error": …}``
 for a photo that cannot be read. It has "crop" if the query was for a part, and "with" or "without",
-[{"query", "weight"}], if the photo was combined with others. "resembles" is whether the best match
-looks like the photo or is only the closest, and "verdict" says so in words. For a word there is
-"words" in place of "query", and no "resembles". A match also has "near"
-if the query was for labels, and "metadata" if the index has a table.
+[{"query" or "words", "weight"}], if the photo was combined with other photos or with words.
+"resembles" is whether the best match looks like the photo or is only the closest, and "verdict"
+says so in words. For words without a photo there is "words" in place of "query", and no
+"resembles". A match also has "near" if the query was for labels, and "metadata" if the index has a
+table.
 """
 
 from __future__ import annotations
@@ -69,7 +70,12 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         return {"query": answer.query, "error": str(answer.error)}
     matches = [_match_dict(match) for match in answer.matches]
     if answer.photo is None:
-        return {"words": answer.query, "verdict": verdict(answer), "matches": matches}
+        return {
+            "words": answer.query,
+            **_examples(answer),
+            "verdict": verdict(answer),
+            "matches": matches,
+        }
     return {
         "query": answer.query,
         **({"crop": str(answer.crop)} if answer.crop else {}),
@@ -83,28 +89,27 @@ def as_dict(answer: Answer) -> dict[str, Any]:
 def verdict(answer: Answer) -> str:
     """Say in a phrase what the best match is to the photo, such as "looks most like".
 
-    Of a word it is only said which picture is nearest: how near is not comparable with photos.
+    Of words it is only said which picture is nearest: how near is not comparable with photos.
     """
     if not answer.matches:
         return "no match"
     if answer.photo is None:
-        return "nearest to the word"
+        return "nearest to the words" if " " in answer.query else "nearest to the word"
     return "looks most like" if answer.resembles else f"closest of {answer.searched:,}"
 
 
 def query_name(answer: Answer) -> str:
     """Return what was searched with, such as "a.jpg (10%,20%,50%,60%) + 0.5 × b.jpg"."""
-    if answer.photo is None:
-        return f'"{answer.query}"'
-    name = f"{answer.query} ({answer.crop})" if answer.crop else answer.query
+    query = f'"{answer.query}"' if answer.photo is None else answer.query
+    name = f"{query} ({answer.crop})" if answer.crop else query
     for one in answer.others:
         share = "" if abs(one.weight) == 1 else f"{abs(one.weight):g} × "
-        name += f" {sign(one)} {share}{one.query}"
+        name += f" {sign(one)} {share}{one.name}"
     return name
 
 
 def sign(one: Example) -> str:
-    """Return whether matches are to be like a photo, "+", or unlike it, "−"."""
+    """Return whether matches are to be like a photo or words, "+", or unlike them, "−"."""
     return "+" if one.weight > 0 else "−"
 
 
@@ -112,7 +117,8 @@ def _examples(answer: Answer) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for one in answer.others:
         group = groups.setdefault("with" if one.weight > 0 else "without", [])
-        group.append({"query": one.query, "weight": abs(one.weight)})
+        kind = "words" if one.photo is None else "query"
+        group.append({kind: one.query, "weight": abs(one.weight)})
     return groups
 
 

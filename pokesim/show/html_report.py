@@ -98,7 +98,8 @@ def report(
 
 
 def _name(answer: Answer) -> str:
-    return plain(query_name(replace(answer, query=PurePath(answer.query).name)))
+    query = answer.query if answer.photo is None else PurePath(answer.query).name
+    return plain(query_name(replace(answer, query=query)))
 
 
 def _title(answer: Answer) -> str:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from pokesim.build.options import BuildReport
     from pokesim.embedders.inventory import InventoryRow
     from pokesim.embedders.words.vocabulary import Group
-    from pokesim.index.manifest import Manifest, MetadataRecord, SearchRecord, Tuning
+    from pokesim.index.manifest import (
+        EmbedderRecord,
+        Manifest,
+        MetadataRecord,
+        SearchRecord,
+        Tuning,
+    )
     from pokesim.index.store import Metadata, Snapshot
     from pokesim.maintenance.doctor import Finding
 
@@ -128,6 +134,7 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
         origin = network.origin
         place = f"{origin.repository} at {origin.commit[:12]}" if origin else "a file"
         facts["network"] = f"from {place}; pictures: {network.frame.how}"
+    facts["words"] = words_text(made_by)
     if metadata := manifest.metadata:
         facts["metadata"] = (
             f"{', '.join(metadata.columns)} of {metadata.described:,} pictures, "
@@ -146,6 +153,17 @@ def snapshot_text(index: str, snapshot: Snapshot) -> str:
 def size_of(manifest: Manifest) -> int:
     """Return the bytes of an index's files."""
     return sum(file["bytes"] for file in manifest.files.values())
+
+
+def words_text(record: EmbedderRecord) -> str:
+    """Say which words an index by this embedder can be searched with."""
+    from pokesim.embedders.words.vocabulary import reads_words, takes_words
+
+    if reads_words(record):
+        return "any"
+    if takes_words(record):
+        return "the names that `pokesim query --words list` lists"
+    return "none"
 
 
 def search_text(search: SearchRecord) -> str:

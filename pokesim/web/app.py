@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
 from pokesim.embedders.model_cache import spec_for
-from pokesim.embedders.words.vectors import KNOWING
+from pokesim.embedders.words.vocabulary import takes_words
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.gallery import webp_of
 from pokesim.index.item import Item
@@ -256,7 +256,7 @@ def _info(index: Index, name: str) -> dict[str, Any]:
         "upload_max_bytes": MAX_BYTES,
         "zip_max_bytes": ZIP_BYTES,
         "explains": index.explains,
-        "words": manifest.embedder.name in KNOWING,
+        "words": takes_words(manifest.embedder),
     }
 
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "mobilenet_v2": "tests/embedders/test_embedders.py",
     "dinov2_small": "tests/embedders/test_hub.py",
     "./clip": "tests/embedders/test_files.py",
+    "two parrots": "tests/embedders/test_text_parts.py",
     "--weights": "tests/embedders/test_embedders.py",
     "--runtime": "tests/embedders/test_runtimes.py",
     "tcp://": "tests/distributed",

@@ -100,6 +100,16 @@ NETWORK = {
     "batch": 0,
     "licence": "",
     "origin": None,
+    "text": None,
+}
+
+TEXT = {
+    "output": "text_embeds",
+    "length": 77,
+    "pad": 0,
+    "is_left": False,
+    "is_masked": True,
+    "is_lower": False,
 }
 
 
@@ -118,6 +128,9 @@ NETWORK = {
         ({"pooling": "max"}, "pooling must be vector or cls"),
         ({"format": "pickle"}, "format must be onnx or"),
         ({"origin": {"repository": "x/../y", "commit": "0" * 40}}, "repository has characters"),
+        ({"text": {**TEXT, "length": 10**6}}, "length must be a whole number from 1 to 4,096"),
+        ({"text": {**TEXT, "pad": "<pad>"}}, "pad must be a whole number"),
+        ({"text": {**TEXT, "code": "x.py"}}, "text has fields this pokesim does not know"),
         ({"trust_remote_code": True}, "network has fields this pokesim does not know"),
     ],
 )

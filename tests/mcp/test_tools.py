@@ -120,12 +120,13 @@ def test_each_mistake_is_one_sentence_and_a_new_build_is_noticed(home, tmp_path)
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "secret.txt").write_text("secret")
     mistakes = [
-        ("query", {}, "Give either the path of a photo, or its data in base64."),
+        ("query", {}, "Give either the path of a photo, or its data in base64, or words."),
         ("query", {"photo": "-"}, "There is no picture file '-'; give its path on this machine."),
         ("query", {"photo": "http://x/y.jpg"}, "There is no picture file 'http://x/y.jpg'; "),
         ("query", {"photo": str(tmp_path / "pipe.jpg")}, "There is no picture file "),
         ("query", {"photo": "a\0b"}, "There is no picture file 'a\\x00b'; "),
         ("query", {"photo": str(tmp_path / "secret.txt")}, "secret.txt: not an image"),
+        ("query", {"words": "dog"}, "compact knows no words; general"),
         ("query", {"data": "%"}, "The picture's data are not base64."),
         ("query", {"data": "data:image/png;base64,"}, "The picture's data are empty."),
         ("query", {"photo": "x", "k": 0}, "k: Input should be greater than or equal to 1."),

@@ -13,8 +13,8 @@ from support.paths import SHARED
 
 import pokesim
 from pokesim.embedders.words.vectors import word_vectors
-from pokesim.errors import UsageError
-from pokesim.metric import Projection
+from pokesim.errors import CombinationError, UsageError
+from pokesim.metric import Projection, normalized
 from pokesim.samples import PHOTOGRAPHED
 from pokesim.search.matches import QueryOptions
 
@@ -120,18 +120,80 @@ def test_a_network_alone_knows_words_if_its_vectors_have_length_1(
 @pytest.mark.parametrize(
     "options",
     [
-        {"words": "dog", "photo": "me.jpg"},
         {"words": "dog", "crop": "0,0,9,9"},
-        {"words": "dog", "positive": ["me.jpg"]},
         {"words": "dog", "exclude_self": True},
         {"words": 7},
+        {"words": " "},
+        {"words": ("dog", -1)},
         {"words": "zebraa"},
+        {"negative_words": "dog"},
         {},
     ],
 )
-def test_words_are_searched_with_alone(index, options):
+def test_what_makes_no_sense_with_words_is_a_usage_error(index, options):
     with pytest.raises(UsageError):
         index.query(**options)
+
+
+def mean_of(rows):
+    return normalized(rows.mean(axis=0, keepdims=True).astype(np.float64))[0]
+
+
+def test_words_and_photos_count_alike_in_a_mix(index, general, samples):
+    """Brute force: a sum, with words as loud as photos."""
+    photo = samples.photos / f"{PHOTOGRAPHED[20]}.jpg"
+    other = samples.images / f"{PHOTOGRAPHED[30]}.webp"
+    p, o = index.embed([photo, other]).astype(np.float64)
+    w, v = (mean_of(word_vectors(general, word)) for word in ("dog", "zebra"))
+    xb = index.vectors(np.arange(len(index))).astype(np.float64)
+
+    def spread(row):
+        return (xb @ row).std()
+
+    def best(total):
+        return np.argsort(-xb @ total, kind="stable")[:7].tolist()
+
+    def ids(matches):
+        return [match.id for match in matches]
+
+    loud = spread(p) / spread(w)
+    assert loud > 1.2
+    found = index.query(photo, words="dog", k=7)
+    assert ids(found) == best(p + loud * w)
+    assert found[0].similarity == pytest.approx(
+        100 * (xb[found[0].id] @ (p + loud * w)) / np.linalg.norm(p + loud * w), abs=1e-3
+    )
+    assert ids(index.query(photo, words=[("dog", 2)], negative_words="zebra", k=7)) == best(
+        p + 2 * loud * w - spread(p) / spread(v) * v
+    )
+    alone = index.query(words=("dog", 0.5), negative=[other], negative_words=["zebra"], k=7)
+    assert ids(alone) == best(0.5 * w - v - spread(w) / spread(o) * o)
+    assert {match.resembles for match in alone} == {None}
+    (answer,) = index.answer([photo], words="dog", negative_words=[("zebra", 2)])
+    assert [(one.query, one.photo, one.weight) for one in answer.others] == [
+        ("dog", None, 1.0),
+        ("zebra", None, -2.0),
+    ]
+    with pytest.raises(CombinationError, match='"dog": given twice'):
+        index.query(words=["dog", "dog"])
+
+
+def test_the_command_line_mixes_words_and_photos(run, folder, samples, tmp_path):
+    photo = samples.photos / f"{PHOTOGRAPHED[0]}.jpg"
+    words = ("--words", "2:golden retriever", "--without-words", "zebra")
+    files = ("--save", "card.png", "--html", "page.html")
+    mixed = run("query", photo, *words, "-i", folder, *files, "--format", "json")
+    assert (mixed.returncode, mixed.stderr) == (0, "")
+    (answer,) = json.loads(mixed.stdout)
+    assert answer["with"] == [{"words": "golden retriever", "weight": 2.0}]
+    assert answer["without"] == [{"words": "zebra", "weight": 1.0}]
+    with pokesim.open_index(folder) as index:
+        expected = index.query(photo, words=("golden retriever", 2), negative_words="zebra")
+    assert [one["path"] for one in answer["matches"]] == [str(one.path) for one in expected]
+    assert "+ 2 × &quot;golden retriever&quot;" in (tmp_path / "page.html").read_text()
+    alone = run("query", *words, "--without", f"0.5:{photo}", "-i", folder)
+    mix = f'"golden retriever" − 0.5 × "zebra" − 0.25 × {photo} '
+    assert alone.stdout.startswith(f"Nearest to the words {mix.strip()}: ")
 
 
 def test_the_command_line_finds_shows_and_copies(run, folder, tmp_path):
@@ -161,7 +223,7 @@ def test_the_command_line_says_what_is_wrong_and_lists_the_words(run, folder, in
     assert "\nOther things\n  abacus, " in listed.stdout
     for args, message in (
         (("dog", "-i", index_path), "compact knows no words; general, general_lite2, "),
-        (("dog", "me.jpg"), "--words searches without a PHOTO"),
+        (("dog", "--crop", "0,0,9,9"), "--folder-as-query, --crop and --exclude-self need a PHOTO"),
         (("gutar", "-i", folder), 'The word "gutar" is not known. Did you mean guitar, '),
     ):
         done = run("query", "--words", *args)

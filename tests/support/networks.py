@@ -5,6 +5,7 @@ the same weights, what the network returns.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,37 @@ def weights_of(kind: str, seed: int = 0) -> Weights:
         "out": some(WIDTH, OUT),
         **({"first": some(1, 1, WIDTH)} if first else {}),
     }
+    return weights | layers_of(some)
+
+
+def layers_of(some: Callable[..., np.ndarray]) -> Weights:
+    """Return the weights of the layers."""
+    weights: Weights = {}
     for layer in range(LAYERS):
         weights |= {f"{layer}.{name}": some(WIDTH, WIDTH) for name in ("q", "k", "v", "o")}
         weights |= {f"{layer}.up": some(WIDTH, 4 * WIDTH), f"{layer}.down": some(4 * WIDTH, WIDTH)}
     return weights
+
+
+def encoded(w: Weights, x: np.ndarray, bias: np.ndarray | float = 0) -> np.ndarray:
+    """Return what the layers make of tokens, (n, t, WIDTH); a bias is added to the scores."""
+
+    def norm(x: np.ndarray) -> np.ndarray:
+        centred = x - x.mean(-1, keepdims=True)
+        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+
+    def heads(x: np.ndarray) -> np.ndarray:
+        return x.reshape(*x.shape[:2], HEADS, -1).transpose(0, 2, 1, 3)
+
+    for layer in range(LAYERS):
+        y = norm(x)
+        q, k, v = (heads(y @ w[f"{layer}.{name}"]) for name in "qkv")
+        scores = np.exp(q @ k.transpose(0, 1, 3, 2) / np.sqrt(WIDTH // HEADS) + bias)
+        y = (scores / scores.sum(-1, keepdims=True) @ v).transpose(0, 2, 1, 3).reshape(x.shape)
+        x = x + y @ w[f"{layer}.o"]
+        y = norm(x) @ w[f"{layer}.up"]
+        x = x + (y / (1 + np.exp(-1.702 * y))) @ w[f"{layer}.down"]
+    return norm(x)
 
 
 def vectors_of(kind: str, weights: Weights, pixels: np.ndarray) -> np.ndarray:
@@ -96,23 +124,7 @@ def vectors_of(kind: str, weights: Weights, pixels: np.ndarray) -> np.ndarray:
     if "first" in w:
         x = np.concatenate([np.repeat(w["first"], n, 0), x], 1)
     x = x + w["position"]
-
-    def norm(x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean(-1, keepdims=True)
-        return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
-
-    def heads(x: np.ndarray) -> np.ndarray:
-        return x.reshape(*x.shape[:2], HEADS, -1).transpose(0, 2, 1, 3)
-
-    for layer in range(LAYERS):
-        y = norm(x)
-        q, k, v = (heads(y @ w[f"{layer}.{name}"]) for name in "qkv")
-        scores = np.exp(q @ k.transpose(0, 1, 3, 2) / np.sqrt(WIDTH // HEADS))
-        y = (scores / scores.sum(-1, keepdims=True) @ v).transpose(0, 2, 1, 3).reshape(x.shape)
-        x = x + y @ w[f"{layer}.o"]
-        y = norm(x) @ w[f"{layer}.up"]
-        x = x + (y / (1 + np.exp(-1.702 * y))) @ w[f"{layer}.down"]
-    x = norm(x)
+    x = encoded(w, x)
     if kind == "clip":
         return x[:, 0] @ w["out"]
     return x[:, 0] if kind == "dinov2" else x.mean(1) @ w["out"]
@@ -135,7 +147,12 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name
 
-    def model(self, inputs: dict[str, list[Any]], outputs: dict[str, tuple[str, list[Any]]]) -> Any:
+    def model(
+        self,
+        inputs: dict[str, list[Any]],
+        outputs: dict[str, tuple[str, list[Any]]],
+        kind: int = TensorProto.FLOAT,
+    ) -> Any:
         """Return the model: inputs with their shapes; outputs with their tensors and shapes."""
         ends = [
             helper.make_node("Identity", [tensor], [name]) for name, (tensor, _) in outputs.items()
@@ -143,7 +160,7 @@ class Graph:
         graph = helper.make_graph(
             [*self.nodes, *ends],
             "network",
-            [helper.make_tensor_value_info(*one(name, inputs[name])) for name in inputs],
+            [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(*one(name, outputs[name][1])) for name in outputs],
             self.tensors,
         )
@@ -156,10 +173,8 @@ def one(name: str, shape: list[Any]) -> tuple[str, int, list[Any]]:
     return name, TensorProto.FLOAT, shape
 
 
-def transformer(kind: str, weights: Weights) -> Any:
-    """Return a network of this kind as an ONNX model, with the hub's names and free dimensions."""
-    g = Graph()
-    w = {name: g.constant(values) for name, values in weights.items()}
+def encoder(g: Graph, w: dict[str, str], x: str, bias: str = "") -> str:
+    """Add the layers to a graph; return the tensor of what they make of tokens."""
 
     def shape(*sizes: int) -> str:
         return g.constant(sizes, np.int64)
@@ -170,6 +185,28 @@ def transformer(kind: str, weights: Weights) -> Any:
     def heads(x: str, perm: list[int]) -> str:
         return g("Transpose", g("Reshape", x, shape(0, 0, HEADS, WIDTH // HEADS)), perm=perm)
 
+    for layer in range(LAYERS):
+        y = norm(x)
+        q, k, v = (g("MatMul", y, w[f"{layer}.{name}"]) for name in "qkv")
+        q, k, v = heads(q, [0, 2, 1, 3]), heads(k, [0, 2, 3, 1]), heads(v, [0, 2, 1, 3])
+        scores = g("Mul", g("MatMul", q, k), g.constant((WIDTH // HEADS) ** -0.5))
+        scores = g("Add", scores, bias) if bias else scores
+        y = g("Transpose", g("MatMul", g("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
+        x = g("Add", x, g("MatMul", g("Reshape", y, shape(0, 0, WIDTH)), w[f"{layer}.o"]))
+        y = g("MatMul", norm(x), w[f"{layer}.up"])
+        y = g("Mul", y, g("Sigmoid", g("Mul", y, g.constant(1.702))))
+        x = g("Add", x, g("MatMul", y, w[f"{layer}.down"]))
+    return norm(x)
+
+
+def transformer(kind: str, weights: Weights) -> Any:
+    """Return a network of this kind as an ONNX model, with the hub's names and free dimensions."""
+    g = Graph()
+    w = {name: g.constant(values) for name, values in weights.items()}
+
+    def shape(*sizes: int) -> str:
+        return g.constant(sizes, np.int64)
+
     x = g("Conv", "pixel_values", w["patch"], strides=[PATCH] * 2, kernel_shape=[PATCH] * 2)
     x = g("Transpose", g("Reshape", x, shape(0, WIDTH, TOKENS)), perm=[0, 2, 1])
     if "first" in w:
@@ -177,17 +214,7 @@ def transformer(kind: str, weights: Weights) -> Any:
         first = g("Expand", w["first"], g("Concat", count, shape(1, WIDTH), axis=0))
         x = g("Concat", first, x, axis=1)
     x = g("Add", x, w["position"])
-    for layer in range(LAYERS):
-        y = norm(x)
-        q, k, v = (g("MatMul", y, w[f"{layer}.{name}"]) for name in "qkv")
-        q, k, v = heads(q, [0, 2, 1, 3]), heads(k, [0, 2, 3, 1]), heads(v, [0, 2, 1, 3])
-        scores = g("Mul", g("MatMul", q, k), g.constant((WIDTH // HEADS) ** -0.5))
-        y = g("Transpose", g("MatMul", g("Softmax", scores, axis=-1), v), perm=[0, 2, 1, 3])
-        x = g("Add", x, g("MatMul", g("Reshape", y, shape(0, 0, WIDTH)), w[f"{layer}.o"]))
-        y = g("MatMul", norm(x), w[f"{layer}.up"])
-        y = g("Mul", y, g("Sigmoid", g("Mul", y, g.constant(1.702))))
-        x = g("Add", x, g("MatMul", y, w[f"{layer}.down"]))
-    x = norm(x)
+    x = encoder(g, w, x)
     tokens = (x, ["batch_size", "sequence_length", WIDTH])
     free = {"pixel_values": ["batch_size", "num_channels", "height", "width"]}
     if kind == "clip":

@@ -13,27 +13,36 @@ import os
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pokesim.embedders.catalog import Compute
-from pokesim.embedders.files.runner import compute_of, onnx_session, open_run, pooled, prepared
+from pokesim.embedders.files.ports import (
+    Ports,
+    Tensor,
+    litert_ports,
+    names_of,
+    openvino_ports,
+    rewritten,
+    shape_of,
+)
+from pokesim.embedders.files.runner import compute_of, open_run, pooled, prepared
 from pokesim.embedders.files.settings import IMAGENET, SETTINGS_FILE, Settings
+from pokesim.embedders.files.text_check import checked_text
 from pokesim.embedders.network import (
     LAYOUTS,
     MAX_DIMENSION,
     MAX_SIDE,
+    TOKENIZER,
     FileFormat,
     Network,
     NetworkFile,
     Pooling,
 )
 from pokesim.errors import ModelError
-
-READY_ONNX, READY_WEIGHTS = "ready.onnx", "ready.weights"
 
 READY_LITERT = "ready.tflite"
 
@@ -58,19 +67,6 @@ _DEFAULTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a network: its name, its shape (None where it is free), its type."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    kind: str
-
-
-Ports = tuple[Sequence[Tensor], Sequence[Tensor]]
-"""The inputs and the outputs of a network."""
-
-
 def check(
     folder: Path, names: Sequence[str], settings: Settings, files: Mapping[str, NetworkFile]
 ) -> tuple[Network, list[str], str]:
@@ -91,89 +87,22 @@ def check(
     main = folder / names[0]
     kind = main.suffix.lower()
     if kind == ".onnx":
-        kept, found, ports = _onnx(main)
+        found = FileFormat.ONNX
+        kept, ports = rewritten(main, "ready")
     elif kind == ".xml":
-        kept, found, ports = [*names], FileFormat.OPENVINO, _openvino_ports(main)
+        kept, found, ports = [*names], FileFormat.OPENVINO, openvino_ports(main)
     else:
         kept, found = [names[0]], FileFormat.LITERT
         if kind == ".keras":
             _from_keras(main, folder / READY_LITERT)
             kept = [READY_LITERT]
-        ports = _litert_ports(folder / kept[0])
+        ports = litert_ports(folder / kept[0])
     network, note = _resolved(found, files, ports, settings)
-    return _tried(folder / kept[0], network), kept, note
-
-
-def _onnx(path: Path) -> tuple[list[str], FileFormat, Ports]:
-    """Write the file again with its weights apart, from where they are mapped and not copied."""
-    import onnxruntime
-
-    ready = path.with_name(READY_ONNX)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = os.fspath(ready)
-    for key, value in (("file_name", READY_WEIGHTS), ("min_size_in_bytes", "1024")):
-        options.add_session_config_entry(
-            f"session.optimized_model_external_initializers_{key}", value
-        )
-    session = onnx_session(path, is_long=False, options=options)
-    kept = [one for one in (READY_ONNX, READY_WEIGHTS) if path.with_name(one).exists()]
-    kinds = {"tensor(float)": "f32", "tensor(float16)": "f16"}
-    ports = [
-        [
-            Tensor(one.name, tuple(map(_extent, one.shape)), kinds.get(one.type, one.type))
-            for one in some
-        ]
-        for some in (session.get_inputs(), session.get_outputs())
-    ]
-    return kept, FileFormat.ONNX, (ports[0], ports[1])
-
-
-def _extent(value: Any) -> int | None:
-    """Return the size of a dimension; None if it is free, and has a name at most."""
-    return value if isinstance(value, int) and value > 0 else None
-
-
-def _openvino_ports(path: Path) -> Ports:
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelError(
-            "OpenVINO, which runs this network, is not installed; install it with "
-            "`pip install 'pokesim[openvino]'`."
-        ) from error
-    model = openvino.Core().read_model(os.fspath(path))
-    inputs, outputs = (
-        [
-            Tensor(
-                next(iter(sorted(one.names)), ""),
-                tuple(at.get_length() if at.is_static else None for at in one.partial_shape),
-                one.element_type.get_type_name(),
-            )
-            for one in ports
-        ]
-        for ports in (model.inputs, model.outputs)
-    )
-    return inputs, outputs
-
-
-def _litert_ports(path: Path) -> Ports:
-    from pokesim.embedders.litert import open_interpreter, quiet_stderr
-
-    with quiet_stderr():
-        interpreter = open_interpreter(path)
-    inputs, outputs = (
-        [
-            Tensor(
-                one["name"],
-                tuple(int(at) if at >= 0 else None for at in one["shape_signature"]),
-                {np.float32: "f32"}.get(one["dtype"], str(np.dtype(one["dtype"]))),
-            )
-            for one in ports
-        ]
-        for ports in (interpreter.get_input_details(), interpreter.get_output_details())
-    )
-    return inputs, outputs
+    network = _tried(folder / kept[0], network)
+    if TOKENIZER in names:
+        text, more = checked_text(folder, settings, network.dimension)
+        network, kept = replace(network, text=text), [*kept, *more]
+    return network, kept, note
 
 
 def _from_keras(path: Path, out: Path) -> None:
@@ -243,17 +172,17 @@ def _input(inputs: Sequence[Tensor], settings: Settings) -> Tensor:
     named = [one for one in inputs if one.name == settings.input]
     if settings.input and not named:
         raise ModelError(
-            f"it has no input {settings.input}, only {_names(inputs)}: see input in {_IN}"
+            f"it has no input {settings.input}, only {names_of(inputs)}: see input in {_IN}"
         )
     if len(inputs) != 1:
         raise ModelError(
-            f"it needs {_names(inputs)} at once; give the part for pictures alone, which hubs call "
-            "vision_model.onnx"
+            f"it needs {names_of(inputs)} at once; give the part for pictures alone, which hubs "
+            "call vision_model.onnx"
         )
     (found,) = named or inputs
     if len(found.shape) != 4 or found.kind not in _FLOATS:
         raise ModelError(
-            f"its input {found.name} is {found.kind} {_shape(found)}, and not pictures as four "
+            f"its input {found.name} is {found.kind} {shape_of(found)}, and not pictures as four "
             "dimensions of float numbers"
         )
     return found
@@ -264,7 +193,7 @@ def _output(outputs: Sequence[Tensor], settings: Settings) -> Tensor:
         found = next((one for one in outputs if one.name == settings.output), None)
         if not found:
             raise ModelError(
-                f"it has no output {settings.output}, only {_names(outputs)}: see output in {_IN}"
+                f"it has no output {settings.output}, only {names_of(outputs)}: see output in {_IN}"
             )
         return found
     by_name = {one.name: one for one in outputs}
@@ -273,7 +202,7 @@ def _output(outputs: Sequence[Tensor], settings: Settings) -> Tensor:
     if not found and len(outputs) == 1:
         found = outputs[0]
     if not found:
-        raise ModelError(f"it returns {_names(outputs)}; name the one to use as output in {_IN}")
+        raise ModelError(f"it returns {names_of(outputs)}; name the one to use as output in {_IN}")
     return found
 
 
@@ -287,7 +216,7 @@ def _layout(given: Tensor, settings: Settings) -> str:
     if given.name == _HUB_INPUT and LAYOUTS[0] in fits:
         return LAYOUTS[0]
     raise ModelError(
-        f"its input {given.name} is {_shape(given)}, so which dimension is the colours cannot be "
+        f"its input {given.name} is {shape_of(given)}, so which dimension is the colours cannot be "
         f'told; set layout = "NCHW" or "NHWC" in {_IN}'
     )
 
@@ -316,8 +245,8 @@ def _pooling(wanted: Tensor, settings: Settings) -> Pooling:
     if rank == 3 and settings.first_token is not None:
         return Pooling.CLS if settings.first_token else Pooling.MEAN
     raise ModelError(
-        f"its output {wanted.name} is {_shape(wanted)}, so how it becomes a vector cannot be told; "
-        f'set pooling = "cls" or "mean" in {_IN}'
+        f"its output {wanted.name} is {shape_of(wanted)}, so how it becomes a vector cannot be "
+        f'told; set pooling = "cls" or "mean" in {_IN}'
     )
 
 
@@ -339,14 +268,6 @@ def _tried(path: Path, network: Network) -> Network:
             f"its vectors have {single.shape[-1]:,} dimensions; at most {MAX_DIMENSION:,}"
         )
     return replace(network, dimension=single.shape[-1], batch=batch)
-
-
-def _names(tensors: Sequence[Tensor]) -> str:
-    return ", ".join(one.name[:60] for one in tensors[:6]) + (", …" if len(tensors) > 6 else "")
-
-
-def _shape(tensor: Tensor) -> str:
-    return " × ".join("?" if at is None else str(at) for at in tensor.shape)
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """Fetch a network by name from the Hugging Face hub.
 
-Only the network and its configuration are fetched, at one commit, and each file is compared with
-the hash that the hub states for it. Nothing of a repository is run, and no pickle is fetched.
+Only the network, its tokenizer and its configuration are fetched, at one commit, and each file is
+compared with the hash that the hub states for it. Nothing of a repository is run, and no pickle is
+fetched.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from pokesim.embedders.catalog import EmbedderSpec, HubSource
-from pokesim.embedders.files.source import MAX_BYTES, PLACES, find_source
+from pokesim.embedders.files.source import MAX_BYTES, PLACES, TEXT_FILE, find_source
 from pokesim.embedders.files.taken import take_source
 from pokesim.embedders.model_cache import Model, cache_error, cached_networks, networks_folder
-from pokesim.embedders.network import HubOrigin
+from pokesim.embedders.network import TOKENIZER, HubOrigin
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of
 from pokesim.threads import call_within
@@ -32,6 +33,8 @@ LEAST_RATE = 50_000
 """Bytes a second; a download that is slower is given up. It resumes when it is tried again."""
 
 _CONFIGS = ("config.json", "preprocessor_config.json")
+
+_TEXT_CONFIGS = (TOKENIZER, "tokenizer_config.json")
 
 _WEIGHTS = ("_data", ".data")
 """What hubs append to an ONNX file's name for a file with its weights."""
@@ -104,7 +107,11 @@ def _wanted(repository: str, listed: dict[str, Any]) -> list[Any]:
     main = next((place for place in PLACES if place in listed), None)
     if main is None or not main.endswith(".onnx"):
         raise ModelError(f"{repository} has no network in a file that pokesim takes.")
-    names = [*_CONFIGS, *(main + ending for ending in _WEIGHTS), main]
+    text = str(PurePosixPath(main).with_name(TEXT_FILE))
+    has_text = main.endswith("vision_model.onnx") and {text, TOKENIZER} <= listed.keys()
+    networks = [text, main] if has_text else [main]
+    configs = [*_CONFIGS, *(_TEXT_CONFIGS if has_text else ())]
+    names = [*configs, *(one + ending for one in networks for ending in _WEIGHTS), *networks]
     return [listed[name] for name in names if name in listed]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pokesim.embedders.network import INTERPOLATIONS, LAYOUTS, MAX_SIDE, Pooling
+from pokesim.embedders.network import INTERPOLATIONS, LAYOUTS, MAX_SIDE, MAX_TOKENS, Pooling
 from pokesim.errors import did_you_mean
 
 SETTINGS_FILE = "pokesim-embedder.toml"
@@ -49,12 +49,17 @@ class SettingsError(ValueError):
     """A configuration is not what it must be; the message says where and what."""
 
 
+_TEXT_LENGTHS = {"clip": 77, "siglip": 64, "siglip2": 64}
+"""Number of tokens of the architectures whose configuration may leave it out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the files say; None where they are silent. The fields are those of `Network`.
 
-    ``first_token`` says whether tokens begin with one that stands for the picture, and ``names``
-    which configuration files were found.
+    ``first_token`` says whether tokens begin with one that stands for the picture, and
+    ``is_published`` whether there is a configuration of how pictures are read. ``text_pad`` is the
+    token that fills up text, or its id; the others of ``text`` are as in `TextPart`.
     """
 
     name: str | None = None
@@ -72,6 +77,11 @@ class Settings:
     licence: str | None = None
     first_token: bool | None = None
     is_published: bool = False
+    text_length: int | None = None
+    text_pad: str | int | None = None
+    text_left: bool | None = None
+    text_masked: bool | None = None
+    text_lower: bool | None = None
 
     def over(self, others: Settings) -> Settings:
         """Return these settings, with those of others where these are silent."""
@@ -110,10 +120,46 @@ def of_config(text: bytes) -> Settings:
     registers = inner.get("num_register_tokens") or 0
     first = kind in _FIRST_TOKEN
     return Settings(
+        **_of_text(config),
         size=_checked("config.json: image_size", _whole(1, MAX_SIDE), side) if side else None,
         layout="NCHW" if kind else None,
         first_token=first if kind else None,
         prefix=int(first) + _checked("config.json: num_register_tokens", _whole(0, 64), registers),
+    )
+
+
+def _of_text(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``config.json`` says about the part for text."""
+    inner = config.get("text_config")
+    if not isinstance(inner, dict):
+        return {}
+    kind = str(config.get("model_type"))
+    length = inner.get("max_position_embeddings", _TEXT_LENGTHS.get(kind))
+    pad = inner.get("pad_token_id")
+    where, is_siglip = "config.json: text_config: ", kind.startswith("siglip")
+    return {
+        "text_length": length
+        and _checked(f"{where}max_position_embeddings", _whole(1, MAX_TOKENS), length),
+        "text_pad": pad and _checked(f"{where}pad_token_id", _whole(0, 2**31 - 1), pad),
+        # SigLIP learned from text in lower case, and to read the tokens that fill.
+        "text_masked": not is_siglip,
+        "text_lower": is_siglip,
+    }
+
+
+def of_tokenizer(text: bytes) -> Settings:
+    """Read how text is filled up, from ``tokenizer_config.json``. Raises SettingsError."""
+    config = _json("tokenizer_config.json", text)
+    length, pad = config.get("model_max_length"), config.get("pad_token")
+    pad = pad.get("content") if isinstance(pad, dict) else pad
+    side = config.get("padding_side")
+    where = "tokenizer_config.json: "
+    return Settings(
+        # If there is no limit, it is 10 ** 30.
+        text_length=length if type(length) is int and 0 < length <= MAX_TOKENS else None,
+        text_pad=pad and _checked(f"{where}pad_token", _text(200), pad),
+        text_left=None if side is None else side == "left",
+        text_lower=config.get("do_lower_case") is True or None,
     )
 
 

@@ -15,8 +15,10 @@ from pokesim.embedders.files.settings import (
     SettingsError,
     of_config,
     of_preprocessor,
+    of_tokenizer,
     of_toml,
 )
+from pokesim.embedders.network import TOKENIZER
 from pokesim.errors import ModelError
 from pokesim.files import open_regular
 
@@ -44,6 +46,12 @@ MAX_BYTES = 4 << 30
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+ -]{0,89}")
 """A name that every system takes, and a manifest."""
 
+MAX_TOKENIZER = 64 << 20
+"""The largest tokenizer; that of SigLIP 2, with 256,000 tokens, has half as many bytes."""
+
+TEXT_FILE = "text_model.onnx"
+"""What hubs call the part for text, beside that for pictures."""
+
 _MAX_CONFIG = 8 << 20
 
 _MAX_EXTERNAL = 16
@@ -52,6 +60,7 @@ _MAX_EXTERNAL = 16
 _CONFIGS = {
     SETTINGS_FILE: of_toml,
     "preprocessor_config.json": of_preprocessor,
+    "tokenizer_config.json": of_tokenizer,
     "config.json": of_config,
 }
 """The configuration files, those that decide first."""
@@ -67,6 +76,7 @@ class Source:
         settings: what the configuration files say.
         title: what the network is called if they do not say it.
         follow: whether ``path`` may be a link, because the user named it.
+        text: the file with the part for text and its tokenizer, if there are both.
     """
 
     path: Path
@@ -74,6 +84,7 @@ class Source:
     title: str
     follow: bool
     beside: list[Path] = field(default_factory=list)
+    text: tuple[Path, Path] | None = None
 
     def copy_to(self, folder: Path) -> list[str]:
         """Copy the files into a folder; return their names there, that of ``path`` first.
@@ -87,12 +98,18 @@ class Source:
         ending = self.path.suffix.lower()
         stem = self.path.stem if _PLAIN.fullmatch(self.path.stem) else "model"
         main = folder / f"{stem}{ending}"
-        _copy(self.path, main, self.follow)
+        _copy(self.path, main, self.follow, MAX_BYTES)
         names = [main.name]
         beside = {one: f"{stem}{one.suffix}" for one in self.beside}
         beside |= {one: one.name for one in _external(main, self.path)}
+        if self.text:
+            model, tokenizer = self.text
+            _copy(tokenizer, folder / TOKENIZER, False, MAX_TOKENIZER)
+            _copy(model, folder / TEXT_FILE, False, MAX_BYTES)
+            names += [TOKENIZER, TEXT_FILE]
+            beside |= {one: one.name for one in _external(folder / TEXT_FILE, model)}
         for other, name in beside.items():
-            _copy(other, folder / name, follow=False)
+            _copy(other, folder / name, False, MAX_BYTES)
             names.append(name)
         if main.suffix == ".keras":
             _check_archive(main)
@@ -147,12 +164,10 @@ def _in_folder(folder: Path) -> Source:
 
 
 def _source(path: Path, folder: Path, title: str, *, follow: bool) -> Source:
-    settings = Settings()
+    settings, text = Settings(), _text_part(path, folder)
     for name, read in _CONFIGS.items():
-        # Configurations lie beside an ``onnx`` folder; a file's own settings lie beside it.
-        places = dict.fromkeys((path.parent / name, folder / name))
-        config = next((one for one in places if one.is_symlink() or one.exists()), None)
-        if config is None:
+        config = _beside(path, folder, name)
+        if config is None or (read is of_tokenizer and text is None):
             continue
         try:
             settings = settings.over(read(_text_of(config)))
@@ -160,7 +175,22 @@ def _source(path: Path, folder: Path, title: str, *, follow: bool) -> Source:
             raise ModelError(f"{config.parent}: {error}.") from error
     weights = path.with_suffix(".bin")
     beside = [weights] if path.suffix.lower() == ".xml" else []
-    return Source(path, settings, title, follow, beside)
+    return Source(path, settings, title, follow, beside, text)
+
+
+def _beside(path: Path, folder: Path, name: str) -> Path | None:
+    """Return the file of a network with this name: beside an ``onnx`` folder, or in it."""
+    places = dict.fromkeys((path.parent / name, folder / name))
+    return next((one for one in places if one.is_symlink() or one.exists()), None)
+
+
+def _text_part(path: Path, folder: Path) -> tuple[Path, Path] | None:
+    """Return the file with the part for text beside that for pictures, and its tokenizer."""
+    if "vision_model" not in path.name or path.suffix.lower() != ".onnx":
+        return None
+    name = path.name.replace("vision_model", "text_model")
+    model, tokenizer = _beside(path, path.parent, name), _beside(path, folder, TOKENIZER)
+    return (model, tokenizer) if model and tokenizer else None
 
 
 def _check_ending(path: Path) -> None:
@@ -185,15 +215,15 @@ def _text_of(path: Path) -> bytes:
     return text
 
 
-def _copy(source: Path, target: Path, follow: bool) -> None:
+def _copy(source: Path, target: Path, follow: bool, most: int) -> None:
     try:
         file = open_regular(source, follow_links=follow)
     except OSError as error:
         raise ModelError(f"{source} cannot be used ({error.strerror}).") from error
     with file, target.open("xb") as copy:
         size = file.seek(0, 2)
-        if not 0 < size <= MAX_BYTES:
-            raise ModelError(f"{source} has {size:,} bytes; a network has from 1 to {MAX_BYTES:,}.")
+        if not 0 < size <= most:
+            raise ModelError(f"{source} has {size:,} bytes; from 1 to {most:,} are possible.")
         file.seek(0)
         shutil.copyfileobj(file, copy, 1 << 20)
 

@@ -1,4 +1,6 @@
-"""A word as vectors that can be searched with among those of pictures.
+"""Words as vectors that can be searched with among those of pictures.
+
+A network with a part for text embeds any words. Others know the words of a vocabulary.
 
 The last layer of an ImageNet network holds a vector for each class, and a picture is of the class
 whose vector points most nearly where the picture's features do. So that vector, less the mean of
@@ -10,21 +12,47 @@ picture.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec
+from pokesim.embedders.files.text import open_text
 from pokesim.embedders.model_cache import ModelKey, find_model
 from pokesim.embedders.pair import Join
 from pokesim.embedders.prepare import published_weights
 from pokesim.embedders.torch_weights import read_state_dict
-from pokesim.embedders.words.vocabulary import classes_of
+from pokesim.embedders.words.vocabulary import KNOWING, READING, classes_of, reads_words
 from pokesim.errors import ModelError, UsageError
+from pokesim.metric import normalized
 
-KNOWING = tuple(name for name, spec in CATALOG.items() if spec.lite or spec.pair)
-"""The embedders that know words."""
+
+class Words(Protocol):
+    """Embeds words for a search among pictures; see `open_words`."""
+
+    def __call__(self, words: str) -> NDArray[np.float32]:
+        """Return one or more vectors, float32 (n, d), of length 1.
+
+        A picture answers as well as the nearest of them.
+
+        Raises:
+            UsageError: the words are not known.
+            ModelError: the embedder's model or weights are not on this machine.
+        """
+
+
+def open_words(key: ModelKey) -> Words:
+    """Return what embeds words for an index by this embedder.
+
+    Raises:
+        ModelError: the embedder's model is not on this machine.
+    """
+    if not reads_words(key):
+        return partial(word_vectors, key)
+    text = open_text(find_model(key))
+    return lambda words: normalized(text.embed([words]))
 
 
 def word_vectors(key: ModelKey, word: str) -> NDArray[np.float32]:
@@ -40,11 +68,11 @@ def word_vectors(key: ModelKey, word: str) -> NDArray[np.float32]:
     """
     if key.name not in KNOWING:
         raise UsageError(
-            f"{key.name} knows no words; {', '.join(KNOWING)} do. Build the index again with "
-            "--embedder general --rebuild."
+            f"{key.name} knows no words; {', '.join(KNOWING)} know many, and {', '.join(READING)} "
+            "read any. Build the index again with one of them: --embedder general --rebuild."
         )
     rows = _class_vectors(_with_classes(CATALOG[key.name]))[list(classes_of(word))]
-    return Join(find_model(key)).first_alone(rows) if CATALOG[key.name].pair else _unit(rows)
+    return Join(find_model(key)).first_alone(rows) if CATALOG[key.name].pair else normalized(rows)
 
 
 def _with_classes(spec: EmbedderSpec) -> str:
@@ -67,8 +95,3 @@ def _class_vectors(name: str) -> NDArray[np.float32]:
         ) from error
     rows: NDArray[np.float32] = weights - weights.mean(axis=0)
     return rows
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    scaled: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return scaled

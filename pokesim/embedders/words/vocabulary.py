@@ -10,8 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import MAX_SUGGESTED, UsageError
+
+if TYPE_CHECKING:
+    from pokesim.embedders.model_cache import ModelKey
 
 _FILE = Path(__file__).with_name("vocabulary.txt")
 
@@ -20,6 +25,12 @@ _CLASSES = "Classes"
 
 OTHERS = "Other things"
 """The group of the classes that are in no other."""
+
+KNOWING = tuple(name for name, spec in CATALOG.items() if spec.lite or spec.pair)
+"""The embedders that know the words of the vocabulary."""
+
+READING = tuple(name for name, spec in CATALOG.items() if spec.hub and spec.hub.has_text)
+"""The embedders that need no vocabulary: they read any words."""
 
 _IRREGULAR = {"geese": "goose", "mice": "mouse", "oxen": "ox", "loaves": "loaf", "feet": "foot"}
 
@@ -60,6 +71,16 @@ class _Vocabulary:
     known: dict[str, Sequence[int]]
 
 
+def reads_words(key: ModelKey) -> bool:
+    """Return whether an embedder reads any words."""
+    return key.network is not None and key.network.text is not None
+
+
+def takes_words(key: ModelKey) -> bool:
+    """Return whether an embedder knows some words, or reads any."""
+    return reads_words(key) or key.name in KNOWING
+
+
 def classes_of(word: str) -> Sequence[int]:
     """Return the numbers of the classes that a word stands for, ascending.
 
@@ -74,7 +95,8 @@ def classes_of(word: str) -> Sequence[int]:
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     raise UsageError(
         f'The word "{" ".join(word.split())}" is not known.{hint} '
-        "`pokesim query --words list` lists those that are."
+        "`pokesim query --words list` lists those that are; an index by "
+        f"{' or '.join(READING)} takes any words."
     )
 
 

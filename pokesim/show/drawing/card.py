@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,8 @@ _SMALL = 84  # side of a further match
 
 _EXAMPLES = 3  # maximum number of photos shown that one was combined with
 
+_LETTERS, _LINES = 16, 4  # maximum size of words in place of a photo
+
 _RING = 148
 
 _MOST_JPEG = 65_535 // HEIGHT  # a JPEG has no more rows
@@ -76,8 +79,9 @@ def card(
     right = (WIDTH - _MARGIN - _TILE, _MARGIN, WIDTH - _MARGIN, bottom)
     baseline = bottom + 46
     if answer.photo is None:
-        _draw_word(canvas, answer.query, left, colours)
+        _draw_words(canvas, answer.query, left, colours)
         paste(canvas, best.path, right)
+        _draw_examples(canvas, answer.others, bottom - _SMALL, colours)
         write(canvas, (_MARGIN + 2, baseline), f"{verdict(answer)} is", _TILE, 24, colours.grey)
     elif explanation:
         fine = explanation.finer(FINER)
@@ -149,11 +153,15 @@ def _paste_heated(
     paste(canvas, picture, box, whole=True, mat=colours.mat)
 
 
-def _draw_word(canvas: Image.Image, word: str, box: Box, colours: Palette) -> None:
+def _draw_words(canvas: Image.Image, words: str, box: Box, colours: Palette) -> None:
     paste_empty(canvas, box)
     left, top, right, bottom = box
-    middle = ((left + right) // 2, (top + bottom) // 2)
-    write(canvas, middle, word, _TILE - 60, 72, colours.ink, bold=True, least=32, anchor="mm")
+    lines = textwrap.wrap(words, _LETTERS, max_lines=_LINES, placeholder=" …")
+    size = 72 if len(lines) == 1 else 50
+    first = (top + bottom) // 2 - (len(lines) - 1) * size * 5 // 8
+    for number, line in enumerate(lines):
+        middle = ((left + right) // 2, first + number * size * 5 // 4)
+        write(canvas, middle, line, _TILE - 60, size, colours.ink, bold=True, least=32, anchor="mm")
 
 
 def _draw_similarity(canvas: Image.Image, x: int, y: int, match: Match, colours: Palette) -> None:
@@ -193,11 +201,15 @@ def _draw_ring(canvas: Image.Image, x: int, y: int, percent: float, colours: Pal
 def _draw_examples(
     canvas: Image.Image, examples: Sequence[Example], top: int, colours: Palette
 ) -> None:
-    """Draw the photos that one was combined with in a row, each after its sign."""
+    """Draw the photos and words that one was combined with in a row, each after its sign."""
     x = _MARGIN
     for one in examples[:_EXAMPLES]:
         middle = (x + 4, top + _SMALL // 2 + 12)
         x += 12 + write(canvas, middle, sign(one), 40, 34, colours.ink, bold=True)
+        if one.photo is None:
+            room, words = _MARGIN + _TILE - x, f"“{one.query}”"
+            x += 12 + write(canvas, (x, middle[1]), words, room, 24, colours.ink, least=16)
+            continue
         paste(canvas, one.photo, (x, top, x + _SMALL, top + _SMALL))
         x += _SMALL + 6
     if (more := len(examples) - _EXAMPLES) > 0:

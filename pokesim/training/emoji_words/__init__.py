@@ -1,0 +1,1 @@
+"""Train a small network with a part for text on emoji and their names, and measure it."""
