@@ -182,7 +182,11 @@ def paired_test(one: Evaluation, other: Evaluation) -> float:
         for ranked in other.ranked
         if ranked.photo.path in first
     ]
-    gained, lost = pairs.count((False, True)), pairs.count((True, False))
+    return mcnemar(pairs.count((False, True)), pairs.count((True, False)))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return the p-value of the exact McNemar test, given the numbers of photos that changed."""
     changed = gained + lost
     # Under the null hypothesis, gains and losses are equally likely.
     tail = sum(math.comb(changed, i) for i in range(min(gained, lost) + 1))

@@ -12,6 +12,7 @@ from pokesim.show.text import TableFormat, json_text
 
 if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
+    from pokesim.analysis.compare import Comparison
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
     from pokesim.embedders.inventory import InventoryRow
@@ -155,6 +156,25 @@ def finding_records(findings: Iterable[Finding]) -> Records:
     """Return the state of this machine, and what to do about it."""
     return _listed(
         ("what", "found", "advice"), ((one.name, one.found, one.advice) for one in findings)
+    )
+
+
+def comparison_records(comparison: Comparison) -> Records:
+    """Return how each embedder did: R@1 as a share of 1, milliseconds a picture, bytes a vector."""
+    columns = ("embedder", "R@1", "p", "ms", "bytes", "recommended")
+    return _listed(
+        columns,
+        (
+            (
+                row.embedder,
+                row.recall,
+                row.p,
+                1e3 * row.seconds,
+                row.bytes,
+                row.embedder == comparison.recommended,
+            )
+            for row in comparison.rows
+        ),
     )
 
 

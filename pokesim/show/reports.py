@@ -13,6 +13,7 @@ from pokesim.show.text import columns, counted, plain, readable_path
 
 if TYPE_CHECKING:
     from pokesim.analysis.capacity import CapacityPlan
+    from pokesim.analysis.compare import Comparison
     from pokesim.analysis.duplicates import Duplicate
     from pokesim.analysis.evaluate import Evaluation
     from pokesim.analysis.extras import Moves
@@ -202,6 +203,24 @@ def embedder_table(embedders: Iterable[InventoryRow]) -> str:
             )
         )
     return columns(rows, right=(1, 2, 3))
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """Lay out how each embedder did; "worse" where the difference from the best is significant."""
+    rows = [("embedder", "R@1", "", "ms a picture", "bytes a vector")]
+    for row in comparison.rows:
+        worse = "worse" if row.is_worse else ""
+        times = f"{1e3 * row.seconds:.1f}"
+        rows.append((row.embedder, f"{100 * row.recall:.1f} %", worse, times, f"{row.bytes:,}"))
+    return columns(rows, right=(1, 3, 4))
+
+
+def comparison_note(comparison: Comparison) -> str:
+    """Recommend an embedder, and say what that rests on."""
+    return (
+        f"Recommended: {comparison.recommended}, the fastest that is not worse than the best, on "
+        f"{counted(comparison.pictures, 'picture')} in {counted(comparison.folders, 'folder')}."
+    )
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
