@@ -334,6 +334,22 @@ class Index:
     ) -> Iterator[Answer]:
         return self._shared.iterate(lambda opened: opened.answers(photos, options, others))
 
+    def mixed(
+        self,
+        name: str,
+        vector: NDArray[np.float32],
+        others: Sequence[tuple[Example, NDArray[np.float32]]],
+        words: Sequence[Example],
+    ) -> NDArray[np.float32]:
+        """Return the vector of a photo, (d,), combined with others and with words, (d,).
+
+        Raises:
+            CombinationError: two are the same, or all together cancel each other out.
+            ModelError, UsageError: as `query`, about the words.
+        """
+        with self._shared.call() as opened:
+            return opened.mixed(name, vector, others, words)
+
     def matches(
         self,
         xq: NDArray[np.float32],

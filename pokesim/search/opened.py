@@ -91,6 +91,17 @@ class OpenedSnapshot:
             words.query, None, Matches(found), len(view), others=[one for one, _ in examples]
         )
 
+    def mixed(
+        self,
+        name: str,
+        vector: NDArray[np.float32],
+        others: Sequence[tuple[Example, NDArray[np.float32]]],
+        words: Sequence[Example],
+    ) -> NDArray[np.float32]:
+        """Return a photo's vector, combined; see `pokesim.search.index.Index.mixed`."""
+        examples = [*others, *self._examples(words)]
+        return combined(name, vector, balanced(name, vector, examples, self.matcher.sample))
+
     def _examples(self, others: Sequence[Example]) -> Iterator[tuple[Example, NDArray[np.float32]]]:
         """Yield each example with its vector. Raises PictureError."""
         photos = (one.photo for one in others if one.photo is not None)

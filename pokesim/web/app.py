@@ -32,7 +32,7 @@ from pokesim.show.drawing.card import card
 from pokesim.show.text import plain
 from pokesim.web.media import Media, png_of
 from pokesim.web.openapi import K_MAX, description
-from pokesim.web.params import item_of, search_request_of, truth_of, word_request_of
+from pokesim.web.params import WORDS, item_of, search_request_of, truth_of, word_request_of
 from pokesim.web.responses import JsonResponse, RequestError, disposition
 from pokesim.web.service import SearchResult, SearchService
 from pokesim.web.uploads import MAX_BYTES, Uploads
@@ -163,7 +163,7 @@ class _Api:
 
     async def explain(self, request: Request) -> Response:
         """Draw where a photo, or a picture of the index, and one of its matches are alike."""
-        if {"with", "without"} & request.query_params.keys():
+        if {"with", "without", *WORDS} & request.query_params.keys():
             raise RequestError(400, "Only one photo is explained: leave out with and without.")
         shown, is_dark = request.query_params.get("item"), truth_of(request, "dark")
         async with self._result(request, shown, drawn=True) as found:
@@ -213,7 +213,8 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
         path = PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path
         match |= {"path": path, "bytes": item.size, **_addresses(item)}
     examples = [*answer.get("with", ()), *answer.get("without", ())]
-    for example, (item, _) in zip(examples, found.asked.others, strict=True):
+    pictures = (one for one in examples if "words" not in one)
+    for example, (item, _) in zip(pictures, found.asked.others, strict=True):
         example.update(_addresses(item))
     return answer
 

@@ -11,11 +11,14 @@ from starlette.requests import Request
 from pokesim.images import Crop, as_crop
 from pokesim.index.item import Item
 from pokesim.search import DEFAULT_K
-from pokesim.search.combine import Example, checked_weight, split_weight
+from pokesim.search.combine import Example, checked_weight, split_weight, worded
 from pokesim.search.index import Index
 from pokesim.search.matches import AUTO, QueryOptions
 from pokesim.web.openapi import EXAMPLES_MAX, K_MAX
 from pokesim.web.responses import RequestError
+
+WORDS = ("with_words", "without_words")
+"""The parameters with words that a photo or an item is combined with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class SearchRequest:
         crop: the part of the photo or item to search with.
         item: the item to search with; None for the photo in the request's body.
         others: items that it is combined with, and their weights, negative to be unlike.
+        words: words that it is combined with; a negative weight is to be unlike them.
         same: ids of the pictures with the photo's bytes, if they are to be left out.
     """
 
@@ -36,6 +40,7 @@ class SearchRequest:
     crop: Crop | None = None
     item: Item | None = None
     others: Sequence[tuple[Item, float]] = ()
+    words: Sequence[Example] = ()
     same: Set[int] = frozenset()
 
     @property
@@ -46,7 +51,7 @@ class SearchRequest:
 
     @property
     def examples(self) -> list[Example]:
-        """The others, as the answer has them."""
+        """The other items, as the answer has them."""
         index, label = self.index, self.options.label
         return [
             Example(index.label_of(item, label), index.path_of(item), weight)
@@ -76,9 +81,12 @@ def search_request_of(index: Index, request: Request, item: str | None) -> Searc
         for name, sign in (("with", 1), ("without", -1))
         for given in params.getlist(name)
     ]
-    if len(others) > EXAMPLES_MAX:
-        raise RequestError(400, f"with and without name at most {EXAMPLES_MAX} pictures together.")
-    return SearchRequest(index, options, crop, found, others)
+    words = worded(*([*map(split_weight, params.getlist(name))] for name in WORDS))
+    if len(others) + len(words) > EXAMPLES_MAX:
+        raise RequestError(
+            400, f"with, without, with_words and without_words are at most {EXAMPLES_MAX} together."
+        )
+    return SearchRequest(index, options, crop, found, others, words)
 
 
 def word_request_of(index: Index, request: Request) -> SearchRequest:
@@ -87,7 +95,7 @@ def word_request_of(index: Index, request: Request) -> SearchRequest:
     Raises:
         RequestError: a parameter is malformed, or would combine the word with pictures.
     """
-    if {"crop", "with", "without", "item"} & request.query_params.keys():
+    if {"crop", "with", "without", "item", *WORDS} & request.query_params.keys():
         raise RequestError(
             400, "A word is searched with alone: leave out crop, item, with, without."
         )

@@ -27,7 +27,6 @@ from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import CropError
 from pokesim.images import PictureSource, Wanted, cropped, pixels_of
 from pokesim.index.item import Item
-from pokesim.search.combine import combined
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
 from pokesim.search.matches import Answer, Match, Matches
@@ -277,10 +276,11 @@ def _combined(embedded: Iterable[_Embedded]) -> Iterator[_Embedded]:
 
 def _row(asked: SearchRequest, name: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the vector to search with, (d,)."""
-    if not asked.others:
+    if not asked.others and not asked.words:
         return vector
     rows = asked.index.vectors([item.id for item, _ in asked.others])
-    return combined(name, vector, list(zip(asked.examples, rows, strict=True)))
+    others = list(zip(asked.examples, rows, strict=True))
+    return asked.index.mixed(name, vector, others, asked.words)
 
 
 def _search(batch: list[_Embedded]) -> None:
@@ -339,5 +339,6 @@ def _result(
     embedded: PictureSource,
 ) -> SearchResult:
     matches, searched, items = found
-    answer = Answer(name, photo, Matches(matches), searched, None, asked.crop, asked.examples)
+    others = [*asked.examples, *asked.words]
+    answer = Answer(name, photo, Matches(matches), searched, None, asked.crop, others)
     return SearchResult(answer, items, asked, embedded)

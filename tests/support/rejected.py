@@ -30,7 +30,7 @@ REJECTED = [
     ("GET", "/api/items/1/similar?with=nan:2", None, 400, "picture 2 must be a finite number"),
     ("GET", "/api/items/1/similar?with=0:2", None, 400, "picture 2 must be above 0, not 0."),
     ("GET", "/api/items/1/similar?without=152", None, 404, "There is no such picture"),
-    ("GET", "/api/items/1/similar?with=2" + "&with=3" * 16, None, 400, "name at most 16 pictures"),
+    ("GET", "/api/items/1/similar?with=2" + "&with=3" * 16, None, 400, "at most 16 together"),
     ("POST", "/api/explain?item=1&match=2&with=3", None, 400, "Only one photo is explained"),
     ("GET", "/api/items/1/similar?where=Tpye1%3Dfire", None, 400, "Did you mean Type1?"),
     ("GET", "/api/items/1/similar?label=tpye1", None, 400, "Did you mean Type1?"),

@@ -43,6 +43,29 @@ def test_rest_answers_a_word_as_python_does(words_server, knowing):
         assert drawn.size == (1200, 630)
 
 
+def test_rest_combines_a_photo_and_a_picture_with_words(words_server, knowing, samples):
+    photo = sorted(samples.photos.iterdir())[0]
+    with pokesim.open_index(knowing) as index:
+        mixed = index.query(photo, words=("dog", 2.0), negative_words="cat", k=6)
+        own = index.path_of(index.items[0])
+        similar = index.query(own, k=5, exclude_self=True, words="car")
+    parameters = "with_words=2:dog&without_words=cat&k=6"
+    answer = words_server.ask("POST", f"/api/search?{parameters}", photo.read_bytes())
+    assert answer.status == 200, answer.json
+    assert [one["label"] for one in answer.json["matches"]] == [one.label for one in mixed]
+    assert answer.json["with"] == [{"words": "dog", "weight": 2.0}]
+    assert answer.json["without"] == [{"words": "cat", "weight": 1.0}]
+    near = words_server.ask("GET", "/api/items/0/similar?with_words=car&k=5").json
+    assert [one["label"] for one in near["matches"]] == [one.label for one in similar]
+    unknown = words_server.ask("GET", "/api/items/0/similar?with_words=zebraa")
+    assert (unknown.status, "zebra?" in unknown.json["error"]) == (400, True)
+    many = words_server.ask("GET", f"/api/items/0/similar?{'with_words=car&' * 17}")
+    assert many.json["error"].endswith("at most 16 together.")
+    card = words_server.ask("POST", f"/api/card?{parameters}", photo.read_bytes())
+    with Image.open(io.BytesIO(card.body)) as drawn:
+        assert drawn.size == (1200, 630)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
