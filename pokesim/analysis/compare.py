@@ -21,7 +21,7 @@ from pokesim.analysis.evaluate import mcnemar
 from pokesim.analysis.ranking import first_right_ranks
 from pokesim.arguments import file_path
 from pokesim.build.build import record_of
-from pokesim.embedders.catalog import LITERT
+from pokesim.embedders.catalog import DEFAULT, LITERT
 from pokesim.embedders.inventory import Availability, inventory
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.embedders.prepare import prepare_model
@@ -93,7 +93,7 @@ def compare_embedders(
 
     Args:
         folder: the pictures; those of one subfolder are of one kind.
-        embedders: names or paths; None takes all that are ready on this machine.
+        embedders: names or paths; None takes the default and all that are ready here.
         progress: called after each embedder, with the number of those done and of all.
 
     Raises:
@@ -124,8 +124,11 @@ def compare_embedders(
 
 
 def _ready() -> list[str]:
-    at_once = (Availability.READY, Availability.EXPORTABLE)
-    return [row.spec.name for row in inventory() if row.availability in at_once]
+    return [
+        row.spec.name
+        for row in inventory()
+        if row.availability is Availability.READY or row.spec.name == DEFAULT
+    ]
 
 
 def _sample(root: Path) -> tuple[list[str], list[str]]:

@@ -40,7 +40,7 @@ def embedders(
     is ready; a picture from the same subfolder is right. R@1 is the share of right answers.
 
     Examples:
-        pokesim embedders --compare images
+        pokesim embedders --compare labelled
         pokesim embedders --format json
         pokesim embedders --prepare mobilenet_v2 --weights mobilenet_v2.weights.h5
     """

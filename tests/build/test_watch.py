@@ -46,17 +46,20 @@ def test_the_index_follows_the_folder(samples, tmp_path):
 
 
 def test_an_interrupted_update_is_resumed(samples, tmp_path):
-    index = tmp_path / "index"
-    with watching(samples.images, index) as watcher:
+    folder, index = tmp_path / "pictures", tmp_path / "index"
+    folder.mkdir()
+    for at, picture in enumerate([*samples.images.iterdir()] * 5):  # enough to be interrupted
+        (folder / f"{at}{picture.suffix}").write_bytes(picture.read_bytes() + bytes([at % 251]))
+    with watching(folder, index) as watcher:
         vectors = index / ".unfinished" / "vectors.f32"
         watcher.waits_until(lambda: vectors.exists() and vectors.stat().st_size > 0)
         assert watcher.end() == 130
     assert "are embedded. Run the same command again to resume." in watcher.lines[-1]
-    with watching(samples.images, index) as watcher:
+    with watching(folder, index) as watcher:
         watcher.says("Resuming an interrupted build")
         watcher.says("Watching ")
         assert watcher.end() == 0
-    assert len(labels(index)) == len(CREATURES)
+    assert len(labels(index)) == 5 * len(CREATURES)
 
 
 def test_a_table_is_read_again_when_it_changes(folder, tmp_path):

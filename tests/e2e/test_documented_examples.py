@@ -93,6 +93,10 @@ def pristine(samples, general, tmp_path_factory):
         (home / folder).mkdir()
         for name in PHOTOGRAPHED[:5]:
             shutil.copy(samples.photos / f"{name}.jpg", home / folder)
+    for kind in PHOTOGRAPHED[:3]:
+        (home / "labelled" / kind).mkdir(parents=True)
+        shutil.copy(samples.images / f"{kind}.webp", home / "labelled" / kind)
+        shutil.copy(samples.photos / f"{kind}.jpg", home / "labelled" / kind)
     for name in ("me.jpg", "photo.jpg", "new.jpg", "cat.jpg", "Pictures/blurred.jpg"):
         shutil.copy(samples.photos / "brumbel.jpg", home / name)
     with (home / "pokemon.csv").open("w", newline="") as file:
