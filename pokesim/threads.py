@@ -54,17 +54,23 @@ class Job(Generic[Result]):
         self.future: Future[Result] = Future()
         self.started = math.inf
         self.abandoned = False
-        self._call = call
+        self._call: Callable[[], Result] | None = call
 
     def run(self) -> None:
         """Make the call, unless it was cancelled, and set the future."""
         if not self.future.set_running_or_notify_cancel():
             return
         self.started = time.monotonic()
+        # What the call refers to, such as open files, is let go before anybody has the result.
+        call, self._call = self._call, None
+        assert call
         try:
-            self.future.set_result(self._call())
+            result = call()
         except BaseException as error:
             self.future.set_exception(error)
+        else:
+            del call
+            self.future.set_result(result)
 
     def overdue(self, seconds: float) -> bool:
         """Return True if the call has been running for longer than ``seconds``."""

@@ -81,9 +81,9 @@ def network_of(name: str) -> Model | None:
     named = [model for model in cached_networks() if model.name == name]
     if len(named) == 1 and not Path(name).exists():  # a file of this name may be a newer one
         return named[0]
-    from pokesim.embedders.files.taken import is_path, take_network
+    from pokesim.embedders.files.register import is_path, register_network
 
-    return take_network(Path(name).expanduser()) if is_path(name) else None
+    return register_network(Path(name).expanduser()) if is_path(name) else None
 
 
 def check_takes_weights(spec: EmbedderSpec) -> None:

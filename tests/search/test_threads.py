@@ -228,6 +228,7 @@ CALLS_AFTER_CLOSE = {
     "query a list": lambda index: index.query(["photo.jpg"]),
     "answer": lambda index: index.answer(["photo.jpg"]),
     "answer_words": lambda index: index.answer_words("dog"),
+    "mixed": lambda index: index.mixed("a", np.ones(256, np.float32), [], []),
     "matches": lambda index: index.matches(np.zeros((1, 256)), QueryOptions()),
     "label_of": lambda index: index.label_of(None),
     "path_of": lambda index: index.path_of(None),

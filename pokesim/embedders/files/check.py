@@ -1,8 +1,8 @@
 """Load an unknown network, find out how it is used, and try it.
 
-`taken` runs this module in a separate process, ``python -m pokesim.embedders.files.check``, whose
-memory is limited: a file that was made to crash a runtime, or to make it allocate without end, ends
-that process and not the one of the user. It prints what it found as JSON.
+`register` runs this module in a separate process, ``python -m pokesim.embedders.files.check``,
+whose memory is limited: a file that was made to crash a runtime, or to make it allocate without
+end, ends that process and not the one of the user. It prints what it found as JSON.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from pokesim.embedders.catalog import EmbedderSpec, HubSource
+from pokesim.embedders.files.register import register_source
 from pokesim.embedders.files.source import MAX_BYTES, PLACES, TEXT_FILE, find_source
-from pokesim.embedders.files.taken import take_source
 from pokesim.embedders.model_cache import Model, cache_error, cached_networks, networks_folder
 from pokesim.embedders.network import TOKENIZER, HubOrigin
 from pokesim.errors import ModelError
@@ -70,7 +70,7 @@ def hub_network(spec: EmbedderSpec) -> Model:
     folder = networks_folder().parent / "hub" / spec.name
     commit = _fetch(api, spec.hub, folder)
     origin = HubOrigin(spec.hub.repository, commit)
-    model = take_source(find_source(folder), spec.name, origin, spec.licence)
+    model = register_source(find_source(folder), spec.name, origin, spec.licence)
     shutil.rmtree(folder, ignore_errors=True)
     return model
 

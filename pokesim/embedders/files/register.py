@@ -1,4 +1,4 @@
-"""Take a network that somebody gave into the cache."""
+"""Copy a network that somebody gave into the cache, once it has been checked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def is_path(name: str) -> bool:
     return False
 
 
-def take_network(path: Path) -> Model:
+def register_network(path: Path) -> Model:
     """Copy a network into the cache, unless it is there, once another process has tried it.
 
     Args:
@@ -55,13 +55,13 @@ def take_network(path: Path) -> Model:
     Raises:
         ModelError: there is none, or it is none that pokesim takes; the message says why.
     """
-    return take_source(find_source(path))
+    return register_source(find_source(path))
 
 
-def take_source(
+def register_source(
     source: Source, name: str | None = None, origin: HubOrigin | None = None, licence: str = ""
 ) -> Model:
-    """Take the files of a network into the cache; see `take_network`.
+    """Copy the files of a network into the cache; see `register_network`.
 
     Args:
         source: the files.
