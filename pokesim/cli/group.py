@@ -36,8 +36,18 @@ _SYNONYMS = {
 """Words that users of other tools may try for a command."""
 
 
+_ALONE = {"--words": "list"}
+"""The value of an option that is all that a command is given, without one."""
+
+
 class Command(TyperCommand):
     """A command whose errors are one message, and whose old names are not shown."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Accept an option of `_ALONE` without a value."""
+        if len(args) == 1 and args[0] in _ALONE:
+            args = [*args, _ALONE[args[0]]]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pokesim.search.matches import Answer, WordKeywords
 
 _LIST = "list"
-"""In place of a word: lists those that are known."""
+"""In place of a word, or understood if --words is given alone: lists those that are known."""
 
 
 def query(
@@ -50,7 +50,7 @@ def query(
         typer.Option(
             metavar="[WEIGHT:]WORDS",
             help="Search with words, such as 'golden retriever', in place of a PHOTO or together "
-            "with it; list shows those that are known to embedders that do not read any.",
+            "with it; alone, it lists those that are known to embedders that do not read any.",
             autocompletion=completion.words,
         ),
     ] = None,

@@ -232,9 +232,9 @@ def add_network(
     card: dict[str, Any] = {"embedder": name, "asked": asked, "network": network.to_fields()}
     is_new = cached_network(network.sha256) is None
     if is_new:
-        made = {one: ((draft / one).stat().st_size, sha256_of(draft / one)) for one in files}
         card["files"] = {
-            one: {"bytes": size, "sha256": made_of} for one, (size, made_of) in made.items()
+            one: {"bytes": (draft / one).stat().st_size, "sha256": sha256_of(draft / one)}
+            for one in files
         }
     else:  # only what is known of it has changed
         card["files"] = json.loads((target / CARD).read_text(encoding="utf-8"))["files"]
@@ -344,8 +344,8 @@ def receive_model(model: Model, contents: Mapping[str, bytes]) -> Model:
     Raises:
         ModelError: the bytes are not the model's, or the cache cannot be written.
     """
-    for name, sha256 in {path.name: digest for path, digest in model.files.items()}.items():
-        if hashlib.sha256(contents[name]).hexdigest() != sha256:
+    for path, sha256 in model.files.items():
+        if hashlib.sha256(contents[path.name]).hexdigest() != sha256:
             raise ModelError(f"The model of {model.name} was damaged in transfer.")
     if model.network:
         return _receive_network(model, model.network, contents)

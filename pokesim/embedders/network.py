@@ -76,10 +76,10 @@ class TextPart:
 
     Attributes:
         output: name of the tensor with the vectors.
-        length: number of tokens that it takes; text is filled up to it, or cut off.
-        pad: id of the token that fills.
-        is_left: whether it fills at the start.
-        is_masked: whether the network is told which tokens are text and which fill.
+        length: number of tokens that it takes; text is padded to it, or truncated.
+        pad: id of the padding token.
+        is_left: whether text is padded at the start.
+        is_masked: whether the network gets an attention mask, which marks the padding.
         is_lower: whether text is lower-cased before its tokenizer reads it.
     """
 

@@ -12,17 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Precision
+from pokesim.embedders.embedder import AT_ONCE, FEW
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 
 _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
-
-
-_AT_ONCE = 4
-"""Pictures of a batch that a core computes at once."""
-
-_FEW = 8
-"""All cores share the work on fewer pictures; compiling for more takes longer than it saves."""
 
 
 class OpenVINOEmbedder:
@@ -49,13 +43,13 @@ class OpenVINOEmbedder:
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
         with self._lock:
-            if len(pixels) < _FEW:
+            if len(pixels) < FEW:
                 self._request.infer([pixels.astype(np.float32)])
                 return _output(self._request)
             chunks: dict[int, NDArray[np.float32]] = {}
             self._queue.set_callback(lambda done, at: chunks.update({at: _output(done)}))
-            for at in range(0, len(pixels), _AT_ONCE):
-                self._queue.start_async([pixels[at : at + _AT_ONCE].astype(np.float32)], at)
+            for at in range(0, len(pixels), AT_ONCE):
+                self._queue.start_async([pixels[at : at + AT_ONCE].astype(np.float32)], at)
             self._queue.wait_all()
         return np.concatenate([chunks[at] for at in sorted(chunks)])
 

@@ -15,16 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
-from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.embedder import AT_ONCE, FEW, Embedder
 from pokesim.embedders.model_cache import Model
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
-
-_FEW = 8
-"""All cores share the work on fewer pictures: opening the lanes takes longer than it saves."""
-
-_LANE_PICTURES = 4
-"""Most pictures that a lane takes at a time, so that all end at about the same time."""
 
 _MOST_LANES = 16
 """More would be idle in a batch of the default size, which they divide among them."""
@@ -79,7 +73,7 @@ class LanesEmbedder:
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        if len(pixels) < _FEW or usable_cores() == 1:
+        if len(pixels) < FEW or usable_cores() == 1:
             return self._shared.embed(pixels)
         with self._opening:
             lanes = self._lanes
@@ -103,7 +97,7 @@ class _Lanes:
         self._threads = ThreadPoolExecutor(self._count)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        size = max(1, min(_LANE_PICTURES, len(pixels) // self._count))
+        size = max(1, min(AT_ONCE, len(pixels) // self._count))
         chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
         return np.concatenate(list(self._threads.map(self._embed_chunk, chunks)))
 

@@ -163,7 +163,7 @@ def words_text(record: EmbedderRecord) -> str:
     if reads_words(record):
         return "any"
     if takes_words(record):
-        return "the names that `pokesim query --words list` lists"
+        return "the names that `pokesim query --words` lists"
     return "none"
 
 

@@ -176,9 +176,10 @@ def test_a_file_beyond_the_limit_is_refused(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.pt", "pytorch_model.bin", "model.pkl", "weights.pth"])
-def test_pickles_are_refused(tmp_path, name):
+def test_pickles_are_refused(tmp_path, name, monkeypatch):
     (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch x'\ntR.")
-    for given in (tmp_path / name, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for given in (tmp_path / name, tmp_path, name):
         with pytest.raises(ModelError, match="a pickle, which could run any program"):
             prepare_model(str(given))
 

@@ -66,7 +66,7 @@ def test_an_unknown_word_gets_the_nearest_ones(word, hint):
     message = str(error.value)
     assert f"is not known.{hint}" in message
     assert "Did you mean" in message or not hint
-    assert "`pokesim query --words list` lists those that are; an index by clip_vit_b32" in message
+    assert "`pokesim query --words` lists those that are; an index by clip_vit_b32" in message
 
 
 def test_every_word_is_known_and_every_class_is_listed_once():

@@ -221,6 +221,7 @@ def test_the_command_line_says_what_is_wrong_and_lists_the_words(run, folder, in
     assert listed.returncode == 0
     assert listed.stdout.startswith("Animals\n  alligator, ")
     assert "\nOther things\n  abacus, " in listed.stdout
+    assert run("query", "--words").stdout == listed.stdout
     for args, message in (
         (("dog", "-i", index_path), "compact knows no words; general, general_lite2, "),
         (("dog", "--crop", "0,0,9,9"), "--folder-as-query, --crop and --exclude-self need a PHOTO"),

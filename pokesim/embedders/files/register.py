@@ -42,7 +42,7 @@ def is_path(name: str) -> bool:
     if os.sep in name or "/" in name or name.lower().endswith(ENDINGS):
         return True
     with contextlib.suppress(OSError, ValueError):  # it is no path
-        return Path(name).is_dir()
+        return Path(name).exists()
     return False
 
 

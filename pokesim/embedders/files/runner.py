@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute, Precision, Runtime
+from pokesim.embedders.embedder import AT_ONCE
 from pokesim.embedders.model_cache import Model
 from pokesim.embedders.network import FileFormat, Network, Pooling
 from pokesim.errors import ModelError
@@ -19,9 +20,6 @@ from pokesim.timing import span
 
 Run: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A network: a batch of inputs → the output that becomes vectors."""
-
-_AT_ONCE = 4
-"""Pictures that a network computes at once; see `pokesim.embedders.litert`."""
 
 _FEW = 32
 """Pictures after which it is worth the time to arrange the weights for the processor."""
@@ -75,7 +73,7 @@ class NetworkEmbedder:
         Raises:
             ModelError: the network does not return what is recorded of it.
         """
-        size = self._network.batch or _AT_ONCE
+        size = self._network.batch or AT_ONCE
         chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
         outputs = (self._output(one) for one in chunks)
         vectors = np.concatenate([pooled(one, self._network, self._name) for one in outputs])

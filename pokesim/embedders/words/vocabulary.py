@@ -95,7 +95,7 @@ def classes_of(word: str) -> Sequence[int]:
     hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
     raise UsageError(
         f'The word "{" ".join(word.split())}" is not known.{hint} '
-        "`pokesim query --words list` lists those that are; an index by "
+        "`pokesim query --words` lists those that are; an index by "
         f"{' or '.join(READING)} takes any words."
     )
 

@@ -130,7 +130,7 @@ def build_candidates(
 def _kept_codes(kept: KeptRows, manifest: Manifest) -> KeptCodes | None:
     """Return the codes of a previous snapshot; None if it has none that its vectors still have.
 
-    A learned metric is applied to all vectors anew, which may change their last digits.
+    A learned metric is applied to all vectors again, which may change their last digits.
     """
     from pokesim.index.vectors.pca import KeptCodes, PcaCodes
 
