@@ -113,7 +113,9 @@ def _scaled(
         # Turning the small picture is cheap and gives the same pixels as turning the large one.
         small = small.transpose(_UPRIGHT[orientation])
     if small.mode == "RGBA":
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+        on_white = Image.new("RGB", small.size, "white")
+        on_white.paste(small, mask=small)
+        return on_white
     return small.convert("RGB")
 
 
