@@ -15,6 +15,7 @@ from pokesim.embedders.catalog import Compute
 from pokesim.embedders.embedder import Embedder
 from pokesim.embedders.model_cache import Model
 from pokesim.embedders.runtimes import open_embedder
+from pokesim.images import Pixels
 from pokesim.threads import read_ahead
 
 File = TypeVar("File")
@@ -74,7 +75,10 @@ def opening(model: Model, compute: Compute) -> OpenEmbedder:
 def embed_locally(
     load: OpenEmbedder, loader: FileLoader, paths: Sequence[str], batch_size: int
 ) -> Generator[Batch, None, None]:
-    """Read files ahead in threads, and embed a batch at a time in this thread.
+    """Read files ahead in threads, and embed them a batch at a time.
+
+    While a batch is embedded, the next one begins: at the end of a batch, some cores would have
+    nothing to do.
 
     Args:
         load: loads the embedder, once the first batch is read.
@@ -82,20 +86,28 @@ def embed_locally(
         paths: the files.
         batch_size: number of pictures embedded at a time.
     """
-    embedder: Embedder | None = None
-    compute: Compute | None = None
-    with contextlib.closing(
-        read_ahead(loader, paths, 2 * batch_size, seconds=loader.hangs_after, late=loader.late)
-    ) as reads:
+    loaded: list[tuple[Embedder, Compute]] = []
+
+    def stacked(reads: Iterable[LoadedFile]) -> Iterator[tuple[list[LoadedFile], Pixels | None]]:
         for batch in batches(reads, batch_size, lambda read: read.pixels is not None):
             pictures = [read.pixels for read in batch if read.pixels is not None]
-            if not pictures:
-                yield Batch(batch, np.empty((0, 0), np.float32))
-                continue
-            pixels = np.stack(pictures)
-            if embedder is None:
-                embedder, compute = load(pixels, len(paths))
-            yield Batch(batch, embedder.embed(pixels), compute)
+            pixels = np.stack(pictures) if pictures else None
+            if pixels is not None and not loaded:
+                loaded.append(load(pixels, len(paths)))
+            yield batch, pixels
+
+    def embedded(batch: tuple[list[LoadedFile], Pixels | None]) -> Batch:
+        files, pixels = batch
+        if pixels is None:
+            return Batch(files, np.empty((0, 0), np.float32))
+        embedder, compute = loaded[0]
+        return Batch(files, embedder.embed(pixels), compute)
+
+    late, seconds = loader.late, loader.hangs_after
+    with contextlib.closing(
+        read_ahead(loader, paths, 2 * batch_size, seconds=seconds, late=late)
+    ) as reads:
+        yield from read_ahead(embedded, stacked(reads), 2)
 
 
 def batches(

@@ -7,15 +7,13 @@ compute in bfloat16 on processors that support it. Keras is for machines with a 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
-from pokesim.embedders.embedder import AT_ONCE, FEW, Embedder
+from pokesim.embedders.embedder import FEW, Embedder, Lanes
 from pokesim.embedders.model_cache import Model
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
@@ -60,8 +58,8 @@ class LanesEmbedder:
     """Runs a model in LiteRT; safe to use from several threads.
 
     All cores share the work on a few pictures. Of a larger batch, each core takes pictures of its
-    own, with a network of its own (a *lane*): no core waits for another in the middle of a network,
-    which saves a twentieth of the time. The vectors are the same, bit for bit.
+    own, with a network of its own (`Lanes`), which saves a twentieth of the time. The vectors are
+    the same, bit for bit.
     """
 
     def __init__(self, model: Model) -> None:
@@ -80,33 +78,10 @@ class LanesEmbedder:
         return lanes.embed(pixels)
 
     @cached_property
-    def _lanes(self) -> _Lanes:
+    def _lanes(self) -> Lanes:
         count = max(1, min(usable_cores(), _MOST_LANES, _LANES_BYTES // self._model.bytes))
         threads = usable_cores() // count
-        return _Lanes([_open(self._model, LITERT, threads) for _ in range(count)])
-
-
-class _Lanes:
-    """Threads that divide a batch among them, with an embedder for each."""
-
-    def __init__(self, embedders: list[Embedder]) -> None:
-        self._count = len(embedders)
-        self._free: SimpleQueue[Embedder] = SimpleQueue()
-        for embedder in embedders:
-            self._free.put(embedder)
-        self._threads = ThreadPoolExecutor(self._count)
-
-    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        size = max(1, min(AT_ONCE, len(pixels) // self._count))
-        chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
-        return np.concatenate(list(self._threads.map(self._embed_chunk, chunks)))
-
-    def _embed_chunk(self, chunk: NDArray[np.uint8]) -> NDArray[np.float32]:
-        embedder = self._free.get()
-        try:
-            return embedder.embed(chunk)
-        finally:
-            self._free.put(embedder)
+        return Lanes([_open(self._model, LITERT, threads) for _ in range(count)])
 
 
 def _open(model: Model, compute: Compute, threads: int | None = None) -> Embedder:

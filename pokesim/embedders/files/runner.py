@@ -215,9 +215,9 @@ def onnx_session(path: Path, *, is_long: bool, options: Any = None) -> Any:
 
 
 def _in_openvino(path: Path, network: Network, precision: Precision) -> Run:
-    from pokesim.embedders.openvino import compiled
+    from pokesim.embedders.openvino import compiler
 
-    model = compiled(path, precision)
+    model = compiler(path, precision)(1)
     request = model.create_infer_request()
     given = next((one for one in model.inputs if network.input in one.names), model.input(0))
     wanted = next((one for one in model.outputs if network.output in one.names), model.output(0))
