@@ -2,6 +2,7 @@
 
     python tests/benchmarks [--images FOLDER] [--embedder NAME] [--weights FILE] [--plot FILE.png]
                        [--parts build,large,networks,query,search,filter,growth,serve,hostile]
+                       [--parts peers --peers-python ENVIRONMENT/bin/python]
                        [--vectors 10000,100000,1000000] [--files 1000,10000,100000]
 
 Timings vary from machine to machine and minute to minute; the ratios are stable. Without --weights
@@ -11,6 +12,7 @@ network given with --weights, or else by the bundled one.
 """
 
 import argparse
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ import hostile
 import loading
 import networks
 import numpy as np
+import peers
 import querying
 import searching
 from common import Setting, seeded_weights, small_copies
@@ -43,6 +46,12 @@ def main() -> None:
         "--parts",
         default="build,large,networks,query,search,filter,growth,serve,hostile",
         help="what to measure; open: 1 M vectors, 17 GB",
+    )
+    parser.add_argument(
+        "--peers-python",
+        type=Path,
+        default=sys.executable,
+        help="Python with the peers to compare with",
     )
     parser.add_argument("--vectors", default="10000,100000,1000000", help="sizes to search")
     parser.add_argument("--files", default="1000,10000,100000", help="sizes of folders to build")
@@ -74,6 +83,13 @@ def main() -> None:
             "query": partial(querying.measure, setting, options.rounds),
             "serve": partial(loading.measure, setting),
             "hostile": partial(hostile.measure, setting),
+            "peers": partial(
+                peers.measure,
+                setting,
+                options.images or setting.images,
+                options.peers_python,
+                options.rounds,
+            ),
         }
         for part in [part for part in measured if part in parts]:
             measured[part]()

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from common import Setting, in_turns, python, seconds_of, show
+from common import Setting, in_turns, python, repeated, seconds_of, show
 from PIL import Image
 
 import pokesim
@@ -17,6 +17,8 @@ from pokesim.embedders.prepare import prepare_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.images import find_files, pixels_of
 from pokesim.threads import read_ahead
+
+PICTURES = 2_000
 
 
 def runtimes() -> dict[str, Compute]:
@@ -33,8 +35,8 @@ def runtimes() -> dict[str, Compute]:
 
 def measure(setting: Setting, rounds: int) -> dict[str, float]:
     """Return the seconds per picture of each way to embed a folder of small pictures."""
-    paths = [setting.images / name for name in find_files(setting.images)]
-    sample = paths[:48]
+    images = repeated(setting.images, setting.folder / "many", PICTURES)
+    sample = [images / name for name in find_files(images)[:48]]
     ways: dict[str, Callable[[], float]] = {
         "model.predict, one at a time": lambda: float(
             python(*setting.baseline, "loop", *sample).split()[-1]
@@ -45,13 +47,13 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
     }
     for name, compute in runtimes().items():
         ways |= {
-            f"bare network, {name}": bare_network(setting, setting.images, compute),
-            f"pokesim, {name}": _pokesim(setting, setting.images, compute),
+            f"bare network, {name}": bare_network(setting, images, compute),
+            f"pokesim, {name}": _pokesim(setting, images, compute),
         }
     general = replace(setting, embedder=DEFAULT, weights=None)
     ways |= {
-        f"bare network, {DEFAULT}": bare_network(general, setting.images, Compute()),
-        f"pokesim, {DEFAULT}": _pokesim(general, setting.images, Compute()),
+        f"bare network, {DEFAULT}": bare_network(general, images, Compute()),
+        f"pokesim, {DEFAULT}": _pokesim(general, images, Compute()),
     }
     seconds = in_turns(ways, rounds)
     loop = seconds["model.predict, one at a time"]
@@ -60,7 +62,7 @@ def measure(setting: Setting, rounds: int) -> dict[str, float]:
         bare = seconds.get(name.replace("pokesim", "bare network"), value)
         share = f"{100 * bare / value:.1f} %" if name.startswith("pokesim") else ""
         rows.append((name, f"{1e3 * value:.2f}", f"{1 / value:.0f}", f"{loop / value:.1f}", share))
-    show(f"Building: {len(paths)} pictures of 120 × 120, {setting.embedder}", rows)
+    show(f"Building: {PICTURES:,} pictures of 120 × 120, {setting.embedder}", rows)
     return seconds
 
 

@@ -1,6 +1,7 @@
 """Shared by the benchmarks: pictures, weights, processes, medians, tables."""
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -108,6 +109,20 @@ def small_copies(images: Path, folder: Path, side: int = 120) -> Path:
         small.save(folder / f"{path.stem}.png")
         small.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"{path.stem}-flipped.png")
         small.transpose(Image.Transpose.ROTATE_180).save(folder / f"{path.stem}-turned.png")
+    return folder
+
+
+def repeated(images: Path, folder: Path, count: int) -> Path:
+    """Copy pictures into a folder, and link the copies until there are ``count``."""
+    folder.mkdir()
+    pictures = sorted(path for path in images.rglob("*") if path.is_file())[:count]
+    for number in range(count):
+        source = pictures[number % len(pictures)]
+        path = folder / f"{number:05}{source.suffix}"
+        if number < len(pictures):
+            shutil.copyfile(source, path)
+        else:
+            os.link(folder / f"{number % len(pictures):05}{source.suffix}", path)
     return folder
 
 
