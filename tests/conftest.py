@@ -23,7 +23,7 @@ from support.weights import SEEDED
 
 import pokesim
 from pokesim.embedders.catalog import CATALOG
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.prepare import prepare_model
 from pokesim.samples import Samples, builtin_samples
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pokesim.embedders.catalog import spec_of
-from pokesim.embedders.embedder import Embedder
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Embedder, Model
 from pokesim.errors import ModelError
 
 

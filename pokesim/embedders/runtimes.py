@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
-from pokesim.embedders.embedder import AT_ONCE, FEW, Embedder
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import AT_ONCE, FEW, Embedder, Model
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pokesim.arguments import iterable, shown
 from pokesim.embedders.catalog import Compute
-from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.embedder import Embedder, spec_for
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import find_model, spec_for
+from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of

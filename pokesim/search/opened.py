@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.embedders.embedder import spec_for
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import spec_for
 from pokesim.errors import CombinationError, PictureError
 from pokesim.images import CroppedPicture, PictureSource, name_of, whole
 from pokesim.index.manifest import Manifest
