@@ -4,8 +4,8 @@ import itertools
 import os
 
 # Read when a process starts. The cores have enough to do: OpenBLAS's threads would only spin, and
-# those of FAISS must not spin while they wait. And thousands of processes must not each compile what
-# they import.
+# those of FAISS must not spin while they wait. And thousands of processes must not each compile
+# what they import.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
