@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from pokesim.errors import ModelError
+
 
 def cache_dir() -> Path:
     """Return ``$POKESIM_CACHE``, else the user's cache directory; it may not exist yet."""
@@ -35,3 +37,8 @@ def clear(name: str) -> None:
 
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(cache_dir() / name)
+
+
+def cache_error(folder: Path, reason: str | None) -> ModelError:
+    """Return the error for a cache that cannot be written."""
+    return ModelError(f"The cache {folder} cannot be written ({reason}).")

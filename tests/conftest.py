@@ -3,9 +3,11 @@
 import itertools
 import os
 
-# Read when a process starts. The cores have enough to do: OpenBLAS's threads would only spin. And
-# thousands of processes must not each compile what they import.
+# Read when a process starts. The cores have enough to do: OpenBLAS's threads would only spin, and
+# those of FAISS must not spin while they wait. And thousands of processes must not each compile
+# what they import.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import shutil
@@ -23,7 +25,7 @@ from support.weights import SEEDED
 
 import pokesim
 from pokesim.embedders.catalog import CATALOG
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.prepare import prepare_model
 from pokesim.samples import Samples, builtin_samples
 

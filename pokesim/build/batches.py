@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from pokesim.build.loader import FileLoader, LoadedFile
 from pokesim.embedders.catalog import Compute
-from pokesim.embedders.embedder import Embedder
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Embedder, Model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.images import Pixels
 from pokesim.threads import read_ahead

@@ -17,8 +17,9 @@ from pokesim.build.pipeline import no_pictures, run_build
 from pokesim.build.plan import plan_update
 from pokesim.build.previous import incompatible
 from pokesim.embedders.catalog import AUTO, LITERT, Precision, spec_of
+from pokesim.embedders.embedder import Model, spec_for
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import Model, find_model, spec_for
+from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.prepare import check_takes_weights, network_of, prepare_model
 from pokesim.embedders.runtimes import compute_for
 from pokesim.errors import (

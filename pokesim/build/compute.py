@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import AUTO, LITERT, Compute, Precision, Runtime
-from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.embedder import Embedder, Model
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import Model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import ModelError, PictureError
 from pokesim.images import Frame, pixels_of

@@ -35,7 +35,9 @@ SECTIONS: dict[str, dict[str, Listed]] = {  # in the order of --help
             "build_index.build_index",
             "Index a folder of pictures, or bring its index up to date.",
         ),
-        "query": Listed("query.query", "Find the pictures most like a photo, nearest first."),
+        "query": Listed(
+            "query.command.query", "Find the pictures most like a photo, nearest first."
+        ),
         "serve": Listed("serve.serve", "Serve a page to drop photos on, and a REST interface."),
         "watch": Listed("watch.watch", "Keep an index up to date as pictures come and go."),
         "mcp": Listed("mcp.mcp", "Serve an assistant: tools that search, over MCP."),
@@ -89,7 +91,7 @@ class _Commands(UserDict[str, Any]):
 
 
 def _imported(name: str, listed: Listed) -> Any:
-    module, function = listed.function.split(".")
+    module, _, function = listed.function.rpartition(".")
     command = getattr(import_module(f"pokesim.cli.{module}"), function)
     if isinstance(command, typer.Typer):
         return get_command(command)

@@ -39,7 +39,7 @@ def tune(
         pokesim tune labelled --truth folder --dims 128 --force
     """
     from pokesim.analysis.tune import reset_index, tune_index
-    from pokesim.embedders.model_cache import spec_for
+    from pokesim.embedders.embedder import spec_for
     from pokesim.index import open_store
     from pokesim.show.reports import tuning_text
 

@@ -27,7 +27,8 @@ from pokesim.distributed.worker_plugin import (
     readable_size,
 )
 from pokesim.embedders.catalog import BUNDLED, Compute
-from pokesim.embedders.model_cache import Model, contents_of, spec_for
+from pokesim.embedders.embedder import Model, spec_for
+from pokesim.embedders.model_cache import contents_of
 from pokesim.errors import PokesimError
 from pokesim.index.item import Item
 

@@ -16,8 +16,8 @@ from distributed import Worker, WorkerPlugin, get_worker
 from pokesim.build.batches import Batch, embed_locally
 from pokesim.build.loader import FileLoader
 from pokesim.embedders.catalog import Compute, Runtime
-from pokesim.embedders.embedder import Embedder
-from pokesim.embedders.model_cache import Model, find_model, receive_model
+from pokesim.embedders.embedder import Embedder, Model
+from pokesim.embedders.model_cache import find_model, receive_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import ModelError, PokesimError
 from pokesim.threads import use_cores

@@ -18,8 +18,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.litert import LiteRTEmbedder
-from pokesim.embedders.model_cache import Model
 from pokesim.embedders.pair import Join, mirrored, resized
 from pokesim.errors import PokesimError
 

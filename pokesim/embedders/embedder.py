@@ -1,14 +1,21 @@
-"""What every embedder can do, whichever runtime it uses."""
+"""A model, which is a file and its origin, and what every embedder, which runs one, can do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from pokesim.embedders.catalog import EmbedderSpec, spec_of, spec_of_network
+from pokesim.embedders.network import Network, NetworkFile
+
+if TYPE_CHECKING:  # the cache is listed without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+EXPORT_VERSION = 1
+"""Raised when `keras_export` writes a different graph for the same weights."""
 
 AT_ONCE = 4
 """Pictures that a network computes at once: what it computes of few stays in the processor's cache,
@@ -17,6 +24,73 @@ which saves EfficientNet-Lite0 a fifth of the time of 32 at once."""
 FEW = 8
 """All cores share the work on fewer pictures; of a larger batch, each computes some of its own, but
 what it needs for that takes a while to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model file on this machine, and its origin.
+
+    Attributes:
+        name: name of the embedder, in the catalogue.
+        weights_sha256: hash of the weights it was made from; equal hashes give equal vectors. For
+            a pair, the hash of its parts' weights and of its head.
+        export_version: `EXPORT_VERSION` when it was made.
+        bytes, sha256: size and hash of the model file; `bytes` of a pair includes its parts.
+        published: whether it was made from the weights that Keras publishes, not from a user's.
+        path: the model file; that of the head, for a pair.
+        weights: the weights file it was made from, if that is still on this machine.
+        parts: the models of a pair's parts.
+        network: what is known of a network from a file; None for those of the catalogue.
+        beside: further files in the folder of ``path`` that the model needs, by name.
+    """
+
+    name: str
+    weights_sha256: str
+    export_version: int
+    bytes: int
+    sha256: str
+    published: bool
+    path: Path
+    weights: Path | None = None
+    parts: tuple[Model, ...] = ()
+    network: Network | None = None
+    beside: Mapping[str, NetworkFile] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[Path, str]:
+        """The SHA-256 of its file and of those beside it."""
+        others = {self.path.with_name(name): one.sha256 for name, one in self.beside.items()}
+        return {self.path: self.sha256, **others}
+
+    @property
+    def networks(self) -> tuple[Model, ...]:
+        """The models of networks: the parts of a pair, or the model itself."""
+        return self.parts or (self,)
+
+
+class ModelKey(Protocol):
+    """The identity of a model: a `Model` itself, or its record in a manifest."""
+
+    @property
+    def name(self) -> str:
+        """Name of the embedder, in the catalogue."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights that the model was made from."""
+
+    @property
+    def export_version(self) -> int:
+        """`EXPORT_VERSION` when it was made."""
+
+    @property
+    def network(self) -> Network | None:
+        """What is known of a network from a file; None for those of the catalogue."""
+
+
+def spec_for(key: ModelKey) -> EmbedderSpec:
+    """Return what the catalogue says of a model, or would say of a network from a file."""
+    return spec_of_network(key.name, key.network) if key.network else spec_of(key.name)
 
 
 class Embedder(Protocol):
@@ -35,31 +109,3 @@ class Embedder(Protocol):
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-
-
-class Lanes:
-    """Threads that divide a batch among them, with an embedder for each: its *lane*.
-
-    No core waits for another in the middle of a network. Of two batches at the same time, each
-    takes the lanes that the other leaves.
-    """
-
-    def __init__(self, embedders: Sequence[Embedder]) -> None:
-        self._count = len(embedders)
-        self._free: SimpleQueue[Embedder] = SimpleQueue()
-        for embedder in embedders:
-            self._free.put(embedder)
-        self._threads = ThreadPoolExecutor(self._count)
-
-    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        size = max(1, min(AT_ONCE, len(pixels) // self._count))
-        chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
-        return np.concatenate(list(self._threads.map(self._embed_chunk, chunks)))
-
-    def _embed_chunk(self, chunk: NDArray[np.uint8]) -> NDArray[np.float32]:
-        embedder = self._free.get()
-        try:
-            return embedder.embed(chunk)
-        finally:
-            self._free.put(embedder)

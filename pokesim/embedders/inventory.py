@@ -7,13 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec, networks_of
-from pokesim.embedders.model_cache import (
-    BUNDLED_FILE,
-    cached_models,
-    cached_networks,
-    head_file,
-    spec_for,
-)
+from pokesim.embedders.embedder import spec_for
+from pokesim.embedders.files.cache import cached_networks
+from pokesim.embedders.model_cache import BUNDLED_FILE, cached_models, head_file
 from pokesim.embedders.prepare import local_weights, published_model
 
 

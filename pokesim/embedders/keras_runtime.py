@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import spec_of
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.prepare import local_weights
 from pokesim.errors import ModelError
 

@@ -1,111 +1,30 @@
-"""Model files on this machine: the bundled one, the exported ones, and networks from files.
+"""Model files on this machine: the bundled one and the exported ones.
 
 A *model* is a LiteRT file. An exported one is ``$CACHE/models/NAME-WEIGHTSHASH-vN.tflite``, next to
 a ``.json`` file, its *card*, with its size, hash and origin. The bundled one is part of this
 package. The model of a pair is the file of its head, which is part of this package too, and the
-models of its parts. A network from a file has a folder of its own, ``$CACHE/models/files/HASH``,
-with its files and a card. How weights become a model is the business of `prepare`.
+models of its parts. How weights become a model is the business of `prepare`; `files.cache` keeps
+the networks from files.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
 
-from pokesim.cache import cache_dir
-from pokesim.embedders.catalog import (
-    BUNDLED,
-    CATALOG,
-    EmbedderSpec,
-    PairSource,
-    spec_of,
-    spec_of_network,
-)
-from pokesim.embedders.network import Network, NetworkFile
+from pokesim.cache import cache_dir, cache_error
+from pokesim.embedders.catalog import BUNDLED, CATALOG, EmbedderSpec, PairSource
+from pokesim.embedders.embedder import EXPORT_VERSION, Model, ModelKey
+from pokesim.embedders.files.cache import find_network, receive_network
 from pokesim.errors import ModelError
-from pokesim.files import atomic_write, publish_folder, remove, sha256_of
-
-EXPORT_VERSION = 1
-"""Raised when `keras_export` writes a different graph for the same weights."""
+from pokesim.files import atomic_write, sha256_of
 
 _PACKAGE = Path(__file__).parent
 
-CARD = "card.json"
-"""The file, beside those of a network, that says what they are."""
-
 BUNDLED_FILE = _PACKAGE / "compact" / "model.tflite"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model file on this machine, and its origin.
-
-    Attributes:
-        name: name of the embedder, in the catalogue.
-        weights_sha256: hash of the weights it was made from; equal hashes give equal vectors. For
-            a pair, the hash of its parts' weights and of its head.
-        export_version: `EXPORT_VERSION` when it was made.
-        bytes, sha256: size and hash of the model file; `bytes` of a pair includes its parts.
-        published: whether it was made from the weights that Keras publishes, not from a user's.
-        path: the model file; that of the head, for a pair.
-        weights: the weights file it was made from, if that is still on this machine.
-        parts: the models of a pair's parts.
-        network: what is known of a network from a file; None for those of the catalogue.
-        beside: further files in the folder of ``path`` that the model needs, by name.
-    """
-
-    name: str
-    weights_sha256: str
-    export_version: int
-    bytes: int
-    sha256: str
-    published: bool
-    path: Path
-    weights: Path | None = None
-    parts: tuple[Model, ...] = ()
-    network: Network | None = None
-    beside: Mapping[str, NetworkFile] = field(default_factory=dict)
-
-    @property
-    def files(self) -> dict[Path, str]:
-        """The SHA-256 of its file and of those beside it."""
-        others = {self.path.with_name(name): one.sha256 for name, one in self.beside.items()}
-        return {self.path: self.sha256, **others}
-
-    @property
-    def networks(self) -> tuple[Model, ...]:
-        """The models of networks: the parts of a pair, or the model itself."""
-        return self.parts or (self,)
-
-
-class ModelKey(Protocol):
-    """The identity of a model: a `Model` itself, or its record in a manifest."""
-
-    @property
-    def name(self) -> str:
-        """Name of the embedder, in the catalogue."""
-
-    @property
-    def weights_sha256(self) -> str:
-        """Hash of the weights that the model was made from."""
-
-    @property
-    def export_version(self) -> int:
-        """`EXPORT_VERSION` when it was made."""
-
-    @property
-    def network(self) -> Network | None:
-        """What is known of a network from a file; None for those of the catalogue."""
-
-
-def spec_for(key: ModelKey) -> EmbedderSpec:
-    """Return what the catalogue says of a model, or would say of a network from a file."""
-    return spec_of_network(key.name, key.network) if key.network else spec_of(key.name)
 
 
 def bundled_model() -> Model:
@@ -145,7 +64,7 @@ def find_model(key: ModelKey) -> Model:
         ModelError: it is not on this machine, or is damaged; the message says how to get it.
     """
     if key.network:
-        return _find_network(key, key.network)
+        return find_network(key, key.network)
     spec = CATALOG.get(key.name)
     if spec and spec.pair:
         model = pair_model(spec, tuple(_find_part(name, of=key.name) for name in spec.pair.parts))
@@ -158,99 +77,6 @@ def find_model(key: ModelKey) -> Model:
             f"The index was built with another version of {key.name} "
             f"({key.weights_sha256[:12]}…, here {model.weights_sha256[:12]}…); build it again."
         )
-    return model
-
-
-def _find_network(key: ModelKey, network: Network) -> Model:
-    found = cached_network(network.sha256)
-    if found is None or found.network is None or found.network.format != network.format:
-        again = key.name if network.origin else "PATH"
-        raise ModelError(
-            f"The index was built with {key.name} (SHA-256 {network.sha256[:12]}…), which is not "
-            f"in {networks_folder()}; put it there with `pokesim embedders --prepare {again}`."
-        )
-    return replace(found, name=key.name, network=network)
-
-
-def networks_folder() -> Path:
-    """Return the folder of the cache with the networks from files."""
-    return cache_dir() / "models" / "files"
-
-
-def cached_networks() -> list[Model]:
-    """Return the networks from files that are in the cache, by name."""
-    found = (cached_network(card.parent.name) for card in networks_folder().glob("*/card.json"))
-    return sorted((model for model in found if model), key=lambda one: one.name)
-
-
-def cached_network(sha256: str) -> Model | None:
-    """Return the network whose files have this hash, if it is in the cache and complete."""
-    folder = networks_folder() / sha256
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        network = Network.from_fields(card["network"])
-        files = {name: NetworkFile(**one) for name, one in card["files"].items()}
-        if any((folder / name).stat().st_size != one.bytes for name, one in files.items()):
-            return None
-        main, *others = files
-        size = sum(one.bytes for one in files.values())
-        beside = {name: files[name] for name in others}
-        path, digest = folder / main, files[main].sha256
-        return Model(
-            card["embedder"],
-            sha256,
-            EXPORT_VERSION,
-            size,
-            digest,
-            True,
-            path,
-            None,
-            (),
-            network,
-            beside,
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def add_network(
-    name: str, network: Network, draft: Path, files: Sequence[str], asked: str
-) -> Model:
-    """Move a draft folder with the files of a network into the cache, and write its card.
-
-    Args:
-        name: the name of the embedder.
-        network: what is known of it.
-        draft: a folder in the cache with these files and no others.
-        files: their names; the first is the one that a runtime opens.
-        asked: a hash of what the network was given with.
-
-    Raises:
-        ModelError: the cache cannot be written.
-    """
-    target = networks_folder() / network.sha256
-    card: dict[str, Any] = {"embedder": name, "asked": asked, "network": network.to_fields()}
-    is_new = cached_network(network.sha256) is None
-    if is_new:
-        card["files"] = {
-            one: {"bytes": (draft / one).stat().st_size, "sha256": sha256_of(draft / one)}
-            for one in files
-        }
-    else:  # only what is known of it has changed
-        card["files"] = json.loads((target / CARD).read_text(encoding="utf-8"))["files"]
-    text = (json.dumps(card, indent=1) + "\n").encode()
-    try:
-        if is_new:
-            remove(target)  # incomplete
-            (draft / CARD).write_bytes(text)
-            publish_folder(draft, target)
-        else:
-            atomic_write(target / CARD, text)
-    except OSError as error:
-        if not cached_network(network.sha256):  # or another process has just put it there
-            raise cache_error(target.parent, error.strerror) from error
-    model = cached_network(network.sha256)
-    assert model
     return model
 
 
@@ -348,7 +174,7 @@ def receive_model(model: Model, contents: Mapping[str, bytes]) -> Model:
         if hashlib.sha256(contents[path.name]).hexdigest() != sha256:
             raise ModelError(f"The model of {model.name} was damaged in transfer.")
     if model.network:
-        return _receive_network(model, model.network, contents)
+        return receive_network(model, model.network, contents)
     content = contents[model.path.name]
     path = model_path(model)
     received = replace(model, path=path, weights=None)
@@ -359,25 +185,6 @@ def receive_model(model: Model, contents: Mapping[str, bytes]) -> Model:
         raise cache_error(path.parent, error.strerror) from error
     add_to_cache(received)
     return received
-
-
-def _receive_network(model: Model, network: Network, contents: Mapping[str, bytes]) -> Model:
-    folder = networks_folder()
-    draft = folder / f".draft-{secrets.token_hex(8)}"
-    try:
-        draft.mkdir(parents=True)
-        for name, content in contents.items():
-            (draft / name).write_bytes(content)
-        return add_network(model.name, network, draft, [*contents], "")
-    except OSError as error:
-        raise cache_error(folder, error.strerror) from error
-    finally:
-        remove(draft)
-
-
-def cache_error(folder: Path, reason: str | None) -> ModelError:
-    """Return the error for a cache that cannot be written."""
-    return ModelError(f"The cache {folder} cannot be written ({reason}).")
 
 
 def _shipped(path: Path) -> tuple[str, int]:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pokesim.embedders.catalog import spec_of
-from pokesim.embedders.embedder import Embedder
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Embedder, Model
 from pokesim.errors import ModelError
 
 
@@ -52,8 +51,8 @@ class Join:
         """
         share = self._head[-1] / np.float32(first.shape[1] * first.shape[2])
         # Not by `@`: the threads of BLAS would keep spinning beside those that run the networks.
-        mapped = np.einsum("nhwa,ad->nhwd", _scaled(first), self._head[:-1]) + share
-        return _scaled(np.concatenate([_scaled(mapped), _scaled(second)], axis=-1))
+        mapped = np.einsum("nhwa,ad->nhwd", scaled(first), self._head[:-1]) + share
+        return scaled(np.concatenate([scaled(mapped), scaled(second)], axis=-1))
 
     def first_alone(self, directions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return directions among the vectors of the first part as vectors of the pair.
@@ -115,9 +114,9 @@ def mirrored(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[:, :, ::-1]
 
 
-def _scaled(parts: NDArray[np.float32]) -> NDArray[np.float32]:
+def scaled(parts: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale parts, float32 (n, h, w, m), so that the vectors that they sum to have length 1."""
     lengths = np.linalg.norm(parts.sum(axis=(1, 2)), axis=1)  # (n,)
     lengths[lengths == 0] = 1
-    scaled: NDArray[np.float32] = parts / lengths[:, None, None, None]
-    return scaled
+    unit: NDArray[np.float32] = parts / lengths[:, None, None, None]
+    return unit

@@ -10,19 +10,17 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from pokesim.cache import cache_error
 from pokesim.embedders.catalog import AUTO, CATALOG, EmbedderSpec, LiteSource, spec_of
+from pokesim.embedders.embedder import EXPORT_VERSION, Model, spec_for
+from pokesim.embedders.files.cache import cached_networks
 from pokesim.embedders.model_cache import (
-    EXPORT_VERSION,
-    Model,
     add_to_cache,
     bundled_model,
-    cache_error,
     cached_model,
-    cached_networks,
     cached_published,
     new_model_path,
     pair_model,
-    spec_for,
 )
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of

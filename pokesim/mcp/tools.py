@@ -21,7 +21,7 @@ from pydantic import Field
 
 from pokesim.analysis.duplicates import find_duplicates
 from pokesim.arguments import shown
-from pokesim.embedders.model_cache import spec_for
+from pokesim.embedders.embedder import spec_for
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError, did_you_mean
 from pokesim.gallery import webp_of
 from pokesim.images import MAX_BYTES, PictureSource, reduced

@@ -59,6 +59,20 @@ class Example:
         return f'"{self.query}"' if self.photo is None else self.query
 
 
+def all_examples(
+    words: WordsArgument,
+    negative_words: WordsArgument,
+    positive: Iterable[Weighted],
+    negative: Iterable[Weighted],
+) -> list[Example]:
+    """Return the words to be like and to be unlike, and then the photos.
+
+    Raises:
+        UsageError: there are no letters, or a weight is not a finite number above 0.
+    """
+    return [*worded(words, negative_words), *examples(positive, negative)]
+
+
 def examples(positive: Iterable[Weighted], negative: Iterable[Weighted]) -> list[Example]:
     """Return the photos to be like and those to be unlike.
 

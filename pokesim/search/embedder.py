@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pokesim.arguments import iterable, shown
 from pokesim.embedders.catalog import Compute
-from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.embedder import Embedder, spec_for
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import find_model, spec_for
+from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.runtimes import open_embedder
 from pokesim.errors import IndexFolderError, PictureError, PokesimError, UsageError
 from pokesim.files import sha256_of
@@ -228,6 +228,20 @@ class IndexEmbedder:
             rows = iter(self.embed_loaded(good))
             for photo, one in batch:
                 yield photo, one if isinstance(one, PictureError) else next(rows)
+
+    def embed_all(self, photos: Sequence[PictureSource]) -> NDArray[np.float32]:
+        """Return the vectors of photos, float32 (n, d).
+
+        Raises:
+            PictureError: a photo cannot be read.
+            ModelError: the model of the index's embedder is not on this machine.
+        """
+        rows = np.empty((len(photos), self._manifest.dimension), np.float32)
+        for at, (_, vector) in enumerate(self.embed_photos(photos)):
+            if isinstance(vector, PictureError):
+                raise vector
+            rows[at] = vector
+        return rows
 
     def ids_of(self, photo: PictureSource) -> Set[int]:
         """Return the id of the photo's path, or else the ids of pictures with the same bytes.

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.attribution import Parts, spread_over
+from pokesim.embedders.pair import scaled
 from pokesim.images import Frame, Region
 from pokesim.metric import Projection
 
@@ -74,12 +75,12 @@ def explanation(
         shift: see `Explanation`; the catalogue lists it for each network.
     """
     if is_normalized:
-        parts = _scaled(parts)
+        parts = scaled(parts)
     if projection:
         # The metric's constant term belongs to no position, so all of them share it.
         matrix, positions = projection.matrix, parts.shape[1] * parts.shape[2]
         parts = parts @ matrix[:-1] + matrix[-1] / positions
-    photo, picture = _scaled(parts)  # (h, w, d) each
+    photo, picture = scaled(parts)  # (h, w, d) each
     of_photo = 100 * photo @ picture.sum(axis=(0, 1))
     of_picture = 100 * picture @ photo.sum(axis=(0, 1))
     return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
@@ -123,11 +124,3 @@ def _overlaps(start: float, end: float, count: int, whole: float) -> NDArray[np.
 def _sampled(places: Map, times: int) -> Map:
     rows, columns = (spread_over(count, times * count) for count in places.shape)
     return (rows @ places @ columns.T).astype(np.float32, copy=False)
-
-
-def _scaled(parts: Parts) -> Parts:
-    """Scale parts so that each vector, which is their sum, has length 1."""
-    lengths = np.linalg.norm(parts.sum(axis=(1, 2)), axis=1)  # (n,)
-    lengths[lengths == 0] = 1
-    scaled: Parts = parts / lengths[:, None, None, None]
-    return scaled

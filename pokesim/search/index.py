@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from pokesim.arguments import choice, iterable, shown, text, whole_number
 from pokesim.embedders.catalog import Compute, Precision, Runtime
 from pokesim.errors import IndexFolderError, PictureError, UsageError
-from pokesim.images import CropArgument, PictureSource, as_crop, cropped, pixels_of, thumbnail_of
+from pokesim.images import CropArgument, PictureSource, as_crop, cropped
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.item import Item
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Items, Metadata, Snapshot, Store
 from pokesim.index.vectors.checks import checked_queries
 from pokesim.search import DEFAULT_K
-from pokesim.search.combine import Example, Weighted, WordsArgument, examples, worded
+from pokesim.search.combine import Example, Weighted, WordsArgument, all_examples
 from pokesim.search.embedder import IndexModels, LoadedPhoto
 from pokesim.search.matches import (
     AUTO,
@@ -34,7 +33,8 @@ from pokesim.search.matches import (
     WordKeywords,
 )
 from pokesim.search.opened import OpenedSnapshot
-from pokesim.search.picture import Picture
+from pokesim.search.picture import Pictures
+from pokesim.search.query import OnError, as_list, matches_of
 from pokesim.search.shared import Shared
 from pokesim.timing import span
 
@@ -83,7 +83,7 @@ def _open(store: Store, compute: Compute, loaded: IndexModels | None = None) -> 
                 ) from error
 
 
-class Index:
+class Index(Pictures):
     """An opened index: one snapshot, even if others are published or removed later.
 
     Use it in a ``with`` block, or call `close`, to close its files. It is safe to use from several
@@ -93,6 +93,8 @@ class Index:
     Attributes:
         manifest: description of the index.
     """
+
+    # Opening and closing
 
     def __init__(self, store: Store, snapshot: Snapshot, models: IndexModels) -> None:
         self._store, self._name, self._models = store, snapshot.name, models
@@ -135,50 +137,7 @@ class Index:
         name = self.manifest.embedder.name
         return f"<pokesim.Index: {len(self):,} pictures by {name} in {self._store.location}>"
 
-    def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures in the order of their ids."""
-        return map(self._picture, self.items)
-
-    @overload
-    def __getitem__(self, at: int) -> Picture: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Picture]: ...
-    def __getitem__(self, at: int | slice) -> Picture | list[Picture]:
-        """Return the picture with an id, or a list of a slice of them; −1 is the last.
-
-        Raises:
-            IndexError: there is no such picture.
-        """
-        ids = range(len(self))[at]
-        if isinstance(ids, range):
-            return [self._picture(self.items[item_id]) for item_id in ids]
-        return self._picture(self.items[ids])
-
-    def _picture(self, item: Item) -> Picture:
-        metadata = self.metadata
-        row = metadata.row(item.id) if metadata else {}
-        return Picture(item.id, self.label_of(item), self.path_of(item), row, self.vectors)
-
-    @property
-    def paths(self) -> list[Path]:
-        """The paths of the pictures, by id."""
-        return [self.path_of(item) for item in self.items]
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the pictures, by id; see `QueryOptions`."""
-        with self._shared.call() as opened:
-            return [*map(opened.matcher.labeller(AUTO), opened.reader.items)]
-
-    def to_records(self) -> list[dict[str, Any]]:
-        """Return a dictionary for each picture, which `pandas.DataFrame` and Polars take."""
-        return [picture.to_dict() for picture in self]
-
-    def _repr_html_(self) -> str:
-        from pokesim.gallery import MOST, gallery  # only notebooks need it
-
-        more = f", the first {MOST}" if len(self) > MOST else ""
-        return gallery(repr(self) + more, ((picture.path, picture.label) for picture in self))
+    # Photos and words → matches
 
     @overload  # a str is a Sequence too, but as a photo it is one path
     def query(  # type: ignore[overload-overlap]
@@ -253,17 +212,15 @@ class Index:
                 word or the embedder has no vector.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        part, others = as_crop(crop), examples(positive, negative)
-        said = worded(words, negative_words)
+        part, others = as_crop(crop), all_examples(words, negative_words, positive, negative)
         if photo is None:
             if part or exclude_self:
                 raise UsageError("crop and exclude_self are about a photo; give one.")
-            return self._answer_to_words([*said, *others], options).matches
-        others = [*said, *others]
-        skip = choice("errors", errors, _OnError) is _OnError.SKIP
-        photos, several = _as_list(photo)
+            return self._answer_to_words(others, options).matches
+        on_error = choice("errors", errors, OnError)
+        photos, several = as_list(photo)
         answers = self._answers([cropped(one, part) for one in photos], options, others)
-        found = [_matches_of(answer, skip) for answer in answers]
+        found = [matches_of(answer, on_error) for answer in answers]
         return found if several else found[0]
 
     def answer(
@@ -291,8 +248,7 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity, exclude_self)
-        part = as_crop(crop)
-        others = [*worded(words, negative_words), *examples(positive, negative)]
+        part, others = as_crop(crop), all_examples(words, negative_words, positive, negative)
         parts = [cropped(photo, part) for photo in iterable("photos", photos)]
         return self._answers(parts, options, others)
 
@@ -320,8 +276,8 @@ class Index:
             ModelError, UsageError: as `query`.
         """
         options = QueryOptions(k, where, label, group, max_distance, min_similarity)
-        others = examples(positive, negative)
-        return self._answer_to_words([*worded(words, negative_words), *others], options)
+        given = all_examples(words, negative_words, positive, negative)
+        return self._answer_to_words(given, options)
 
     def _answer_to_words(self, given: Sequence[Example], options: QueryOptions) -> Answer:
         if not given or given[0].photo is not None or given[0].weight < 0:
@@ -372,19 +328,7 @@ class Index:
         rows = checked_queries(xq, self.manifest.dimension)
         return self._shared.iterate(lambda opened: opened.matches(rows, options, own))
 
-    def label_of(self, item: Item, label: str = AUTO) -> str:
-        """Return the label of a picture; ``label`` is that of `QueryOptions`.
-
-        Raises:
-            UsageError: there is no such label.
-        """
-        with self._shared.call() as opened:
-            return opened.matcher.labeller(text("label", label))(item)
-
-    def path_of(self, item: Item) -> Path:
-        """Return the path of a picture."""
-        self._shared.check()
-        return Path(self.manifest.images) / item.path
+    # Photos → vectors
 
     def embed_photos(
         self, photos: Iterable[PictureSource]
@@ -418,13 +362,9 @@ class Index:
             PictureError: a photo cannot be read.
             ModelError: the model of the index's embedder is not on this machine.
         """
-        given, _ = _as_list(photos)
-        rows = np.empty((len(given), self.manifest.dimension), np.float32)
-        for at, (_, vector) in enumerate(self.embed_photos(given)):
-            if isinstance(vector, PictureError):
-                raise vector
-            rows[at] = vector
-        return rows
+        given, _ = as_list(photos)
+        with self._shared.call() as opened:
+            return opened.embedder.embed_all(given)
 
     def embed_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, d), of pixels, uint8 (n, side, side, 3).
@@ -434,6 +374,8 @@ class Index:
         """
         with self._shared.call() as opened:
             return opened.embedder.embed(pixels)
+
+    # Vectors and filters → pictures
 
     def search(
         self, xq: ArrayLike, k: int = DEFAULT_K, *, where: str | None = None
@@ -478,6 +420,8 @@ class Index:
         with self._shared.call() as opened:
             return len(opened.views.of(where))
 
+    # What the index holds; `Pictures` makes a sequence of it
+
     @property
     def items(self) -> Items:
         """The pictures, by id."""
@@ -489,6 +433,26 @@ class Index:
         """The table that describes the pictures, if the index has one."""
         with self._shared.call() as opened:
             return opened.reader.metadata
+
+    def label_of(self, item: Item, label: str = AUTO) -> str:
+        """Return the label of a picture; ``label`` is that of `QueryOptions`.
+
+        Raises:
+            UsageError: there is no such label.
+        """
+        with self._shared.call() as opened:
+            return opened.matcher.labeller(text("label", label))(item)
+
+    def path_of(self, item: Item) -> Path:
+        """Return the path of a picture."""
+        self._shared.check()
+        return Path(self.manifest.images) / item.path
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the pictures, by id; see `QueryOptions`."""
+        with self._shared.call() as opened:
+            return [*map(opened.matcher.labeller(AUTO), opened.reader.items)]
 
     def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Return the stored vectors, float32 (n, d), of ids (n,).
@@ -502,6 +466,8 @@ class Index:
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield all stored vectors in the order of their ids, float32 (≤ 8192, d) at a time."""
         return self._shared.iterate(lambda opened: opened.reader.blocks())
+
+    # Why
 
     def explain(
         self, photo: PictureSource, picture: PictureSource, *, crop: CropArgument = None
@@ -517,49 +483,11 @@ class Index:
             PokesimError: the vector is not a sum over positions; class probabilities are not, nor
                 is the first token of a transformer.
         """
-        self._shared.check()
-        frame, part = self.manifest.embedder.frame, cropped(photo, as_crop(crop))
-        pixels = np.stack([pixels_of(one, frame) for one in (part, picture)])
         with self._shared.call() as opened:
-            found = opened.explain(pixels)
-        if not frame.shorter:
-            return found
-        from pokesim.search.explain import on_whole_pictures
-
-        side = 4 * frame.side  # their proportions are enough
-        return on_whole_pictures(
-            found, frame, [thumbnail_of(one, side, side).size for one in (part, picture)]
-        )
+            return opened.explain(cropped(photo, as_crop(crop)), picture)
 
     @property
     def explains(self) -> bool:
         """Whether `explain` works: the vector of the index's model is a sum over positions."""
         self._shared.check()
         return self._models.explains
-
-
-def _as_list(
-    photos: PictureSource | Sequence[PictureSource],
-) -> tuple[list[PictureSource], bool]:
-    """Return photos as a list, and whether they were several.
-
-    An array (n, height, width, 3) is several, as a list is.
-    """
-    if isinstance(photos, np.ndarray) and photos.ndim == 4:
-        return [*photos], True
-    if isinstance(photos, Sequence) and not isinstance(photos, str | bytes):
-        return [*photos], True
-    return [photos], False
-
-
-class _OnError(StrEnum):
-    """What to do about a photo that cannot be read."""
-
-    RAISE = "raise"
-    SKIP = "skip"
-
-
-def _matches_of(answer: Answer, skip: bool) -> Matches:
-    if answer.error and not skip:
-        raise answer.error
-    return Matches(answer.matches)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.embedders.embedder import spec_for
 from pokesim.embedders.litert import BATCH_SIZE
-from pokesim.embedders.model_cache import spec_for
 from pokesim.errors import CombinationError, PictureError
-from pokesim.images import CroppedPicture, PictureSource, name_of, whole
+from pokesim.images import CroppedPicture, PictureSource, name_of, pixels_of, thumbnail_of, whole
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, Nearest
@@ -146,14 +146,20 @@ class OpenedSnapshot:
         view = self.views.of(where)
         return self._searcher.search(xq, min(k, len(view)), view)
 
-    def explain(self, pixels: NDArray[np.uint8]) -> Explanation:
-        """Explain the similarity of two pictures, uint8 (2, side, side, 3)."""
-        from pokesim.search.explain import explanation
+    def explain(self, photo: PictureSource, picture: PictureSource) -> Explanation:
+        """Explain the similarity of two pictures; see `pokesim.search.index.Index.explain`."""
+        from pokesim.search.explain import explanation, on_whole_pictures
 
-        record = self.manifest.embedder
+        record, both = self.manifest.embedder, (photo, picture)
+        frame = record.frame
+        pixels = np.stack([pixels_of(one, frame) for one in both])
         parts = self.embedder.models.attributor.parts(pixels)
         shift = spec_for(record).shift
-        return explanation(parts, record.normalized, self.reader.projection, shift)
+        found = explanation(parts, record.normalized, self.reader.projection, shift)
+        if not frame.shorter:
+            return found
+        side = 4 * frame.side  # their proportions are enough
+        return on_whole_pictures(found, frame, [thumbnail_of(one, side, side).size for one in both])
 
 
 def _middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:

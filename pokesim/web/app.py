@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pokesim import __version__
-from pokesim.embedders.model_cache import spec_for
+from pokesim.embedders.embedder import spec_for
 from pokesim.embedders.words.vocabulary import takes_words
 from pokesim.errors import CombinationError, PictureError, PokesimError, UsageError
 from pokesim.gallery import webp_of

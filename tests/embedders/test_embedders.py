@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from pokesim.embedders.catalog import CATALOG, spec_of
+from pokesim.embedders.embedder import EXPORT_VERSION, Model
 from pokesim.embedders.inventory import Availability, inventory
 from pokesim.embedders.litert import LiteRTEmbedder
-from pokesim.embedders.model_cache import EXPORT_VERSION, Model, find_model, receive_model
+from pokesim.embedders.model_cache import find_model, receive_model
 from pokesim.embedders.prepare import prepare_model
 from pokesim.errors import ModelError, UsageError
 from pokesim.images import pixels_of

@@ -19,12 +19,7 @@ from pokesim.errors import ModelError
 SETTINGS = "pokesim-embedder.toml"
 PLACE = "onnx/vision_model.onnx"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POKESIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield tmp_path_factory
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -150,7 +145,7 @@ def test_a_spoilt_folder_is_refused_in_one_sentence(folder, trick):
     assert len(text) < 700
 
 
-def test_what_is_refused_leaves_nothing_and_exits_with_1(run, samples, folder, own_cache):
+def test_what_is_refused_leaves_nothing_and_exits_with_1(run, samples, folder):
     with_external(folder, "../x")
     done = run("build-index", samples.photos, "--embedder", folder)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

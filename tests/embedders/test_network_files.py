@@ -24,13 +24,7 @@ from pokesim.index.milvus import store as milvus_store
 
 SETTINGS = "pokesim-embedder.toml"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    """A cache for these tests alone: what is in it is listed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POKESIM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -253,7 +253,7 @@ def test_all_public_functions_are_called_here():
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-def test_functions_return_or_raise_our_errors(home, function):
+def test_functions_return_or_raise_our_errors(home, general, function):
     good = FUNCTIONS[function]
     for name in inspect.signature(function).parameters.keys() - NOT_DATA:
         for bad in ANYTHING:

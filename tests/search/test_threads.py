@@ -268,7 +268,7 @@ def test_a_closed_index_says_so(described):
 
 
 def test_every_public_method_of_an_index_is_called_above():
-    public = {name for name in vars(pokesim.Index) if not name.startswith("_")}
+    public = {name for name in dir(pokesim.Index) if not name.startswith("_")}
     assert public - {"close"} <= CALLS_AFTER_CLOSE.keys()
 
 

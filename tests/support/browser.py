@@ -24,19 +24,29 @@ def keep_if_elsewhere(url, wrong):
         wrong.append(url)
 
 
-def page_of(browser, wrong, file, size="desk", scheme="light"):
-    """Open a file; errors, and requests for anything but its own, are added to ``wrong``."""
+def screen(size, scheme):
+    """Return what a page or a context is made with: the window, and what its user prefers."""
     width, height = SIZES[size]
-    page = browser.new_page(
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,
-        has_touch=size == "phone",
-        is_mobile=size == "phone",
-        reduced_motion="reduce",
-    )
-    page.set_default_timeout(30_000)
+    return {
+        "viewport": {"width": width, "height": height},
+        "color_scheme": scheme,
+        "has_touch": size == "phone",
+        "is_mobile": size == "phone",
+        "reduced_motion": "reduce",
+    }
+
+
+def collect_errors(page, wrong):
+    """Add the errors of a page's scripts, and those on its console, to ``wrong``."""
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+
+
+def page_of(browser, wrong, file, size="desk", scheme="light"):
+    """Open a file; errors, and requests for anything but its own, are added to ``wrong``."""
+    page = browser.new_page(**screen(size, scheme))
+    page.set_default_timeout(30_000)
+    collect_errors(page, wrong)
     own = ("data:", "blob:", file.as_uri())
     page.on("request", lambda one: None if one.url.startswith(own) else wrong.append(one.url))
     page.goto(file.as_uri())

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from PIL import Image
-from support.browser import LONG, SIZES, keep_if_elsewhere
+from support.browser import LONG, collect_errors, keep_if_elsewhere, screen
 from support.creatures import BODIES
 from support.serving import serving
 
@@ -75,19 +75,11 @@ def open_page(browser, page_server, wrong):
     contexts = []
 
     def opened(size="desk", scheme="light", url=page_server.url):
-        width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            has_touch=size == "phone",
-            is_mobile=size == "phone",
-            reduced_motion="reduce",
-        )
+        context = browser.new_context(**screen(size, scheme))
         contexts.append(context)
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+        collect_errors(page, wrong)
         page.on("request", lambda request: keep_if_elsewhere(request.url, wrong))
         page.goto(url)
         page.locator("#about", has_text="compact").wait_for()

@@ -111,7 +111,7 @@ def test_slow_photos_do_not_delay_others(described, photos):
 
 
 def test_waiting_for_a_thread_has_a_limit(described, photos):
-    hasty = "import pokesim.web.batching as b; b.WAIT_SECONDS = 0.1; b.READ_SECONDS = 3;" + START
+    hasty = "import pokesim.web.batching as b; b.WAIT_SECONDS = 0.1; b.READ_SECONDS = 1;" + START
     with serving(described, start=hasty) as server, ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: server.post("/api/search", slow_jpeg()), range(6)))
         busy = [reply for reply in replies if reply.status == 503]

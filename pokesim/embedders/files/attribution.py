@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.files.runner import compute_of, open_output, places
-from pokesim.embedders.model_cache import Model
 from pokesim.embedders.network import Pooling
 from pokesim.errors import PokesimError
 

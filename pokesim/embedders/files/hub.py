@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from pokesim.cache import cache_error
 from pokesim.embedders.catalog import EmbedderSpec, HubSource
+from pokesim.embedders.embedder import Model
+from pokesim.embedders.files.cache import cached_networks, networks_folder
 from pokesim.embedders.files.register import register_source
 from pokesim.embedders.files.source import MAX_BYTES, PLACES, TEXT_FILE, find_source
-from pokesim.embedders.model_cache import Model, cache_error, cached_networks, networks_folder
 from pokesim.embedders.network import TOKENIZER, HubOrigin
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of

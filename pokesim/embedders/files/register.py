@@ -15,15 +15,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pokesim.cache import cache_error
+from pokesim.embedders.embedder import Model
+from pokesim.embedders.files.cache import CARD, add_network, cached_network, networks_folder
 from pokesim.embedders.files.source import ENDINGS, Source, find_source
-from pokesim.embedders.model_cache import (
-    CARD,
-    Model,
-    add_network,
-    cache_error,
-    cached_network,
-    networks_folder,
-)
 from pokesim.embedders.network import HubOrigin, Network, NetworkFile, files_sha256
 from pokesim.errors import ModelError
 from pokesim.files import sha256_of

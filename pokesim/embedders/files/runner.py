@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute, Precision, Runtime
-from pokesim.embedders.embedder import AT_ONCE
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import AT_ONCE, Model
 from pokesim.embedders.network import FileFormat, Network, Pooling
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores

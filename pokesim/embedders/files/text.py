@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pokesim.embedders.embedder import Model
 from pokesim.embedders.files.runner import onnx_session
-from pokesim.embedders.model_cache import Model
 from pokesim.embedders.network import TEXT_READY, TOKENIZER, TextPart
 from pokesim.errors import ModelError
 from pokesim.timing import span

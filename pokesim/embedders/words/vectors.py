@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import CATALOG, EmbedderSpec
+from pokesim.embedders.embedder import ModelKey
 from pokesim.embedders.files.text import open_text
-from pokesim.embedders.model_cache import ModelKey, find_model
+from pokesim.embedders.model_cache import find_model
 from pokesim.embedders.pair import Join
 from pokesim.embedders.prepare import published_weights
 from pokesim.embedders.torch_weights import read_state_dict

@@ -16,7 +16,7 @@ from pokesim.embedders.catalog import CATALOG
 from pokesim.errors import MAX_SUGGESTED, UsageError
 
 if TYPE_CHECKING:
-    from pokesim.embedders.model_cache import ModelKey
+    from pokesim.embedders.embedder import ModelKey
 
 _FILE = Path(__file__).with_name("vocabulary.txt")
 

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from pokesim.arguments import text
 from pokesim.errors import CorruptIndexError, PokesimError
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, PANORAMA, PCA, Manifest, SearchRecord
-from pokesim.index.vectors.flat import ROTATION_FILE, SEARCH_FILE, VECTORS_FILE, FlatVectors
+from pokesim.index.vectors.flat import SEARCH_FILE, VECTORS_FILE, FlatVectors
+from pokesim.index.vectors.pca import ROTATION_FILE
 
 if TYPE_CHECKING:  # most indexes are flat, and a query of one needs no other kind
     from pokesim.index.vectors.ann import ApproximateIndex
-    from pokesim.index.vectors.pca import KeptCodes, PcaCodes
+    from pokesim.index.vectors.pca.search import PcaCodes
+    from pokesim.index.vectors.pca.write import KeptCodes
 
 PCA_BYTES = 64 << 20
 """``auto`` chooses pca for vectors of this size or more; `make bench` shows where it wins."""
@@ -60,7 +62,7 @@ def open_candidates(folder: Path, record: SearchRecord, flat: FlatVectors) -> Ca
     if record.used in (FLAT, PANORAMA):
         return None
     from pokesim.index.vectors.ann import ApproximateIndex, last_words
-    from pokesim.index.vectors.pca import PcaCodes
+    from pokesim.index.vectors.pca.search import PcaCodes
 
     try:
         if record.used == PCA:
@@ -111,7 +113,7 @@ def build_candidates(
         return record
     from pokesim.index.vectors.ann import ApproximateIndex, measure_recall, write_approximate
     from pokesim.index.vectors.faiss_format import FormatError
-    from pokesim.index.vectors.pca import write_pca
+    from pokesim.index.vectors.pca.write import write_pca
 
     flat = FlatVectors(folder / VECTORS_FILE, count, dimension)
     if used == PCA:
@@ -132,7 +134,8 @@ def _kept_codes(kept: KeptRows, manifest: Manifest) -> KeptCodes | None:
 
     A learned metric is applied to all vectors again, which may change their last digits.
     """
-    from pokesim.index.vectors.pca import KeptCodes, PcaCodes
+    from pokesim.index.vectors.pca.search import PcaCodes
+    from pokesim.index.vectors.pca.write import KeptCodes
 
     before = kept.manifest
     if before.search.used != PCA or before.tuning or manifest.tuning:

@@ -33,11 +33,6 @@ BASE_FILE = "plain.faiss"
 SEARCH_FILE = "search.faiss"
 """Their candidate index, if they have one; see `candidates`."""
 
-ROTATION_FILE = "rotation.npy"
-"""Beside one of kind ``pca``. Float32 (d + 3, h): the step size and, if h > 1, the number of
-vectors fitted to; r; what is subtracted from the coordinates; the directions as columns, and last
-the mean."""
-
 _HEADER = struct.Struct("<4siqqqBiQ")
 
 _METRIC_L2 = 1

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from pokesim.embedders.catalog import CATALOG
-from pokesim.embedders.model_cache import Model
+from pokesim.embedders.embedder import Model
 from pokesim.training.compact.data import Array
 from pokesim.training.emoji_words.network import END, LENGTH, OUT, Weights
 

@@ -38,8 +38,12 @@ class Uses:
         """Whether there is anything to do that needs all matches."""
         return bool(self.save or self.html or self.copy_to or self.link_to or self.open)
 
-    def check(self, photos: int) -> None:
-        """Check before the work that all can be done, for this number of photos.
+    def check(self, photos: int, is_combined: bool) -> None:
+        """Check before the work that all can be done.
+
+        Args:
+            photos: how many there are.
+            is_combined: whether they are combined with others or with words.
 
         Raises:
             UsageError: the options do not go together.
@@ -60,6 +64,10 @@ class Uses:
             raise UsageError("--open with several photos needs --save or --html, which it opens.")
         if self.explain and not (self.save or self.html):
             raise UsageError("--explain needs --save or --html, which it colours.")
+        if self.explain and is_combined:
+            raise UsageError(
+                "--explain is for one photo, so it does not go with --with, --without or words."
+            )
 
     def make(self, index: Index, answers: Sequence[Answer]) -> bool:
         """Do it, and return whether each match could be copied or linked."""
