@@ -167,7 +167,7 @@ class SearchService:
             shown: PictureSource = upload.data
             if drawn and found[0]:
                 shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
-        square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
+        square = shown if photo.pixels is None else photo.pixels
         return replace(_result(asked, upload.name, shown, found, square), indexed=bool(same))
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
@@ -302,9 +302,9 @@ def _found(
 ) -> list[_Matches]:
     """Search with vectors, (n, d), that share an index and options."""
     index, options = asked.index, asked.options
-    searched = index.count(options.where)
+    searched, items = index.count(options.where), index.items
     return [
-        (matches, searched, [index.items[match.id] for match in matches])
+        (matches, searched, [items[match.id] for match in matches])
         for matches in index.matches(xq, options, own)
     ]
 
