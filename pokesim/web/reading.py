@@ -94,6 +94,11 @@ class PhotoReader:
             pixels = await self._heavy_pixels(upload, wanted)
         return Image.fromarray(pixels)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a light photo is being read, or waits for it."""
+        return self._reading.is_busy
+
     def _loaded(
         self, index: Index, body: bytes, content_type: str, crop: Crop | None
     ) -> tuple[Upload, Set[int], LoadedPhoto | None]:

@@ -89,10 +89,7 @@ class _PendingSearch:
     answer: asyncio.Future[_Matches]
 
     def resolve(self, found: _Matches | Exception) -> None:
-        """Set the answer; thread-safe."""
-        self.answer.get_loop().call_soon_threadsafe(self._set, found)
-
-    def _set(self, found: _Matches | Exception) -> None:
+        """Set the answer."""
         if self.answer.done():  # cancelled
             return
         if isinstance(found, Exception):
@@ -207,7 +204,11 @@ class SearchService:
     async def _matches(self, asked: SearchRequest, name: str, photo: LoadedPhoto) -> _Matches:
         """Embed a photo and search with it, each in a batch."""
         answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-        self._embedder.put([_PendingSearch(asked, name, photo, answer)])
+        pending = _PendingSearch(asked, name, photo, answer)
+        if self._reader.is_reading:
+            self._embedder.put_first(pending)
+        else:
+            self._embedder.put([pending])
         try:
             return await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError:
@@ -232,8 +233,7 @@ class SearchService:
                 index = group[0].asked.index
                 vectors = index.embed_loaded([pending.photo for pending in group])
             except Exception as error:
-                for pending in group:
-                    pending.resolve(error)
+                _resolve(group, [error] * len(group))
             else:
                 self._searcher.put([*_combined(zip(group, vectors, strict=True))])
         self._batch_seconds = time.monotonic() - start
@@ -269,7 +269,7 @@ def _combined(embedded: Iterable[_Embedded]) -> Iterator[_Embedded]:
         try:
             row = _row(pending.asked, pending.name, vector)
         except Exception as error:
-            pending.resolve(error)
+            _resolve([pending], [error])
         else:
             yield pending, row
 
@@ -293,8 +293,17 @@ def _search(batch: list[_Embedded]) -> None:
             found = _found(asked, np.stack([vector for _, vector in group]), own)
         except Exception as error:
             found = [error] * len(group)
-        for (pending, _), answer in zip(group, found, strict=True):
+        _resolve([pending for pending, _ in group], found)
+
+
+def _resolve(searches: Sequence[_PendingSearch], found: Sequence[_Matches | Exception]) -> None:
+    """Set the answers of searches, all at once, in the thread of their event loop."""
+
+    def resolve() -> None:
+        for pending, answer in zip(searches, found, strict=True):
             pending.resolve(answer)
+
+    searches[0].answer.get_loop().call_soon_threadsafe(resolve)
 
 
 def _found(
