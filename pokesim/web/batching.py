@@ -141,4 +141,6 @@ class DynamicBatcher(Generic[Thing]):
 
     def close(self) -> None:
         """Stop the thread after its batch."""
+        if self._late:
+            self._late.cancel()
         self.thread.shutdown(cancel_futures=True)

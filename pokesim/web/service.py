@@ -4,8 +4,8 @@
 
 Everything that reaches a thread while it processes a batch forms its next batch; a batch is
 embedded while the previous one is searched. While others are being read, photos wait a moment for
-them, so that all cores share the work on a batch. A photo enters this queue when its upload is complete;
-if the queue is full, the request is rejected at once.
+them, so that all cores share the work on a batch. A photo enters this queue when its upload is
+complete; if the queue is full, the request is rejected at once.
 """
 
 from __future__ import annotations
