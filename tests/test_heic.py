@@ -108,10 +108,10 @@ def test_it_is_never_light():
 
 LIMITED = """
 import sys
-from dataclasses import asdict
-from pokesim.images import decode, worker
+from pokesim.images import decode, process, worker
 decode.MEMORY_BYTES = int(sys.argv[2])
-request = {"path": sys.argv[1], "wanted": asdict(decode.Wanted(32, 32)), "cpu_seconds": 0}
+wanted = process._text_of(decode.Wanted(32, 32))
+request = {"path": sys.argv[1], "wanted": wanted, "cpu_seconds": 0}
 answer, pixels = worker._answer(request, b"")
 print(answer.get("reason", len(pixels)))
 """

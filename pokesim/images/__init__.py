@@ -31,7 +31,7 @@ from pokesim.images.decode import (
 from pokesim.images.find import find_files, has_picture_ending
 from pokesim.images.frame import READING, RESAMPLINGS, Frame, Region
 from pokesim.images.kinds import FOLDER_REASON, VIDEO_REASON, is_video
-from pokesim.images.process import PictureProcesses, TooSlowError
+from pokesim.images.process import Decoded, PictureProcesses, TooSlowError
 from pokesim.images.scale import NoSuchPartError, UnreadableError
 from pokesim.images.source import (
     MAX_BYTES,
@@ -79,6 +79,7 @@ __all__ = [
     "image_of",
     "in_memory",
     "name_of",
+    "pixels_isolated",
     "pixels_of",
     "read",
     "read_isolated",
@@ -219,6 +220,36 @@ def read_isolated(
         NotAPictureError, PictureError: as `pixels_of` does; SlowPictureError beyond ``seconds``.
         HeavyError: the picture is not light, and must be, or takes more than ``cpu_seconds``.
     """
+    head, size, pixels = _decoded(source, wanted, seconds, processes, cpu_seconds)
+    return head, Image.frombytes("RGB", size, pixels) if pixels else None
+
+
+def pixels_isolated(
+    source: Path | bytes,
+    wanted: Wanted,
+    seconds: float,
+    processes: PictureProcesses,
+    *,
+    cpu_seconds: float = 0,
+) -> Pixels:
+    """Read the pixels of a picture in another process; the arguments are those of `read_isolated`.
+
+    Raises:
+        NotAPictureError, PictureError, HeavyError: as `read_isolated` does.
+    """
+    import numpy as np
+
+    _, (width, height), pixels = _decoded(source, wanted, seconds, processes, cpu_seconds)
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+
+def _decoded(
+    source: Path | bytes,
+    wanted: Wanted,
+    seconds: float,
+    processes: PictureProcesses,
+    cpu_seconds: float,
+) -> Decoded:
     try:
         given = source if isinstance(source, bytes) else str(source.absolute())
         return processes.read(given, wanted, seconds, cpu_seconds)

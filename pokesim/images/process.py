@@ -15,9 +15,8 @@ import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import IO, Any, cast
-
-from PIL import Image
+from functools import lru_cache
+from typing import IO, Any, NamedTuple, cast
 
 from pokesim.images.decode import (
     Head,
@@ -27,6 +26,7 @@ from pokesim.images.decode import (
     too_much_memory,
 )
 from pokesim.images.scale import NoSuchPartError, UnreadableError
+from pokesim.images.worker import BUFFER_BYTES
 from pokesim.threads import Alarms, usable_cores
 
 _alarms = Alarms()
@@ -34,6 +34,20 @@ _alarms = Alarms()
 
 class TooSlowError(UnreadableError):
     """Reading a picture took longer than allowed."""
+
+
+class Decoded(NamedTuple):
+    """What was read of a picture.
+
+    Attributes:
+        head: its header.
+        size: width and height of the result, in pixels.
+        pixels: its rows of RGB values; nothing if only the header was wanted.
+    """
+
+    head: Head
+    size: tuple[int, int]
+    pixels: bytes
 
 
 class PictureProcesses:
@@ -62,7 +76,7 @@ class PictureProcesses:
 
     def read(
         self, source: str | bytes, wanted: Wanted, seconds: float, cpu_seconds: float = 0
-    ) -> tuple[Head, Image.Image | None]:
+    ) -> Decoded:
         """Read a picture as `pokesim.images.decode.read` does.
 
         Args:
@@ -116,7 +130,11 @@ class _Process:
         code += "from pokesim.images.worker import main; main()"
         pipe = subprocess.PIPE
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", code],
+            bufsize=BUFFER_BYTES,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
         )
         self._is_ready = self._is_late = False
 
@@ -128,7 +146,7 @@ class _Process:
         request = {
             "path": None if isinstance(source, bytes) else source,
             "bytes": len(data),
-            "wanted": asdict(wanted),
+            "wanted": _text_of(wanted),
             "cpu_seconds": cpu_seconds,
         }
         requests, responses = self._pipes()
@@ -180,9 +198,12 @@ class _Process:
             self._popen.wait(1)
 
 
-def _result(
-    response: dict[str, Any], pixels: bytes, source: str | bytes
-) -> tuple[Head, Image.Image | None]:
+@lru_cache(16)
+def _text_of(wanted: Wanted) -> str:
+    return json.dumps(asdict(wanted))
+
+
+def _result(response: dict[str, Any], pixels: bytes, source: str | bytes) -> Decoded:
     match response.get("error"):
         case "heavy":
             raise HeavyError
@@ -194,6 +215,5 @@ def _result(
             raise UnreadableError(response["reason"])
         case "file":
             raise OSError(response["errno"], response["reason"], source)
-    size = tuple(response["size"])
-    picture = Image.frombytes("RGB", size, pixels) if pixels else None
-    return Head(*response["head"]), picture
+    width, height = response["size"]
+    return Decoded(Head(*response["head"]), (width, height), pixels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 
 
@@ -95,6 +96,7 @@ _MEANINGLESS = re.compile(
 )
 
 
+@lru_cache(4096)
 def is_meaningless(stem: str) -> bool:
     """Return True for the stem of a file that a camera or a program named, or a number."""
     return _MEANINGLESS.fullmatch(stem[:100]) is not None

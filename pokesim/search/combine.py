@@ -131,7 +131,7 @@ def balanced(
     photo: PictureSource | None,
     vector: NDArray[np.float32],
     others: Sequence[tuple[Example, NDArray[np.float32]]],
-    sample: NDArray[np.float32],
+    sample: NDArray[np.float64],
 ) -> list[tuple[Example, NDArray[np.float32]]]:
     """Return what is combined with weights under which words count as much as photos.
 
@@ -143,7 +143,7 @@ def balanced(
     """
 
     def spread(row: NDArray[np.float32]) -> float:
-        return float((sample.astype(np.float64) @ row).std())
+        return float((sample @ row).std())
 
     found = []
     for one, row in others:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, VectorView
 from pokesim.search.matches import AUTO, FOLDER, PATH, STEM, Match, QueryOptions
 from pokesim.search.resemblance import reach, sample_ids
+
+_CACHED = 4096  # paths in memory, the last used
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Matcher:
     def __init__(self, searcher: ExactSearcher, reader: Reader, manifest: Manifest) -> None:
         self.searcher, self.items = searcher, reader.items
         self._reader, self._root = reader, Path(manifest.images)
+        self._path_of = lru_cache(_CACHED)(self._root.joinpath)
 
     def matches(
         self,
@@ -85,14 +88,13 @@ class Matcher:
     def _match(self, rank: int, hit: _Hit, near: int | None, resembles: bool | None) -> Match:
         table = self._reader.metadata  # read on first use
         metadata = table.row(hit.item.id) if table else {}
-        path = self._root / hit.item.path
-        found = (hit.label, path, hit.distance, hit.similarity, hit.item.id)
+        found = (hit.label, self._path_of(hit.item.path), hit.distance, hit.similarity, hit.item.id)
         return Match(rank, *found, resembles, metadata, near)
 
     @cached_property
-    def sample(self) -> NDArray[np.float32]:
+    def sample(self) -> NDArray[np.float64]:
         """Vectors of the index, with or without a filter, that what is usual is taken from."""
-        return self._reader.vectors(sample_ids(len(self.items)))
+        return self._reader.vectors(sample_ids(len(self.items))).astype(np.float64)
 
     def labeller(self, label: str) -> Callable[[Item], str]:
         """Return the function that labels an item. Raises UsageError: there is no such label."""

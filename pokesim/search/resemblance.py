@@ -24,14 +24,14 @@ def sample_ids(count: int) -> NDArray[np.int64]:
     return np.arange(size, dtype=np.int64) * count // max(size, 1)
 
 
-def reach(query: NDArray[np.float32], sample: NDArray[np.float32]) -> float:
+def reach(query: NDArray[np.float32], sample: NDArray[np.float64]) -> float:
     """Return the distance up to which a match resembles the query.
 
     Args:
         query: vector of the photo, (d,).
         sample: vectors of `sample_ids`, (n, d) with n > 0.
     """
-    distances = np.linalg.norm(sample.astype(np.float64) - query.astype(np.float64), axis=1)
+    distances = np.linalg.norm(sample - query.astype(np.float64), axis=1)
     distances.sort()  # np.median would import numpy.ma, which takes longer than a search
     middle = len(distances) // 2
     return NEAR * float(distances[middle] + distances[~middle]) / 2

@@ -7,7 +7,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -210,13 +210,18 @@ def _as_dict(found: SearchResult) -> dict[str, Any]:
     """Return an answer as the command line writes it, without the server's own paths."""
     answer = as_dict(found.answer)
     for match, item in zip(answer["matches"], found.items, strict=True):
-        path = PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path
-        match |= {"path": path, "bytes": item.size, **_addresses(item)}
+        match.update(_shown(item))
     examples = [*answer.get("with", ()), *answer.get("without", ())]
     pictures = (one for one in examples if "words" not in one)
     for example, (item, _) in zip(pictures, found.asked.others, strict=True):
         example.update(_addresses(item))
     return answer
+
+
+@lru_cache(4096)
+def _shown(item: Item) -> dict[str, Any]:
+    path = PurePath(item.path).name if PurePath(item.path).is_absolute() else item.path
+    return {"path": path, "bytes": item.size, **_addresses(item)}
 
 
 def _addresses(item: Item) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from pokesim.embedders.embedder import AT_ONCE
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.threads import Threads, usable_cores
 from pokesim.web.responses import RequestError, busy
@@ -18,6 +19,12 @@ DRAWINGS = 256
 
 READ_SECONDS = 10.0
 """Time limit for reading or drawing a picture."""
+
+FULL = min(BATCH_SIZE, AT_ONCE * usable_cores())
+"""Number of photos that keep all cores busy with embedding."""
+
+GATHER_SECONDS = 0.02
+"""How long photos wait for others that are being read, to be embedded together."""
 
 WAIT_SECONDS = 10.0
 """How long a call may wait for a thread."""
@@ -76,6 +83,11 @@ class BoundedPool:
                 raise busy(WAIT_SECONDS / 2)
         return future.result()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is pending."""
+        return self._pending > 0
+
     def close(self) -> None:
         """Stop the threads after the submitted calls."""
         self._threads.close()
@@ -88,19 +100,47 @@ class DynamicBatcher(Generic[Thing]):
         self.thread = ThreadPoolExecutor(1, name)
         self._process = process
         self._pending: deque[Thing] = deque()
+        self._is_submitted = False
+        self._late: asyncio.TimerHandle | None = None
 
     def put(self, batch: Sequence[Thing]) -> None:
         """Queue up to `BATCH_SIZE` things for the thread."""
         self._pending.extend(batch)
-        self.thread.submit(self._process_pending)
+        self._submit()
+
+    def put_first(self, thing: Thing) -> None:
+        """Queue a thing that others are about to follow, in the thread of an event loop.
+
+        It waits for `FULL` things together, or `GATHER_SECONDS`: a few at a time take longer.
+        """
+        self._pending.append(thing)
+        if len(self._pending) >= FULL:
+            self._submit()
+        elif self._late is None:
+            self._late = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._submit_late)
+
+    def _submit_late(self) -> None:
+        self._late = None
+        self._submit()
+
+    def _submit(self) -> None:
+        if not self._is_submitted:
+            self._is_submitted = True
+            self.thread.submit(self._process_pending)
 
     def _process_pending(self) -> None:
-        # An earlier call may have taken the things this one was submitted for; then it takes later
-        # ones, or none.
+        self._is_submitted = False  # before it takes them: what is put from now on submits again
         count = min(BATCH_SIZE, len(self._pending))
-        if batch := [self._pending.popleft() for _ in range(count)]:
+        if count > FULL:
+            count -= count % FULL  # the cores end together; what is left goes with the next ones
+        batch = [self._pending.popleft() for _ in range(count)]
+        if self._pending:
+            self._submit()
+        if batch:
             self._process(batch)
 
     def close(self) -> None:
         """Stop the thread after its batch."""
+        if self._late:
+            self._late.cancel()
         self.thread.shutdown(cancel_futures=True)

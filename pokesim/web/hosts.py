@@ -30,10 +30,12 @@ class AllowedHosts:
 
     def __contains__(self, host: str) -> bool:
         name = _without_port(host).lower()
+        if name in self._names:
+            return True
         try:
             address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
-            return name in self._names
+            return False
         if self._bound.is_loopback:
             return address.is_loopback
         return self._bound.is_unspecified or address == self._bound

@@ -19,10 +19,10 @@ from pokesim.images import (
     Crop,
     HeavyError,
     PictureProcesses,
+    Pixels,
     SlowPictureError,
     Wanted,
-    as_pixels,
-    read_isolated,
+    pixels_isolated,
 )
 from pokesim.search.embedder import LoadedPhoto
 from pokesim.search.index import Index
@@ -71,12 +71,15 @@ class PhotoReader:
         Raises:
             RequestError: there is none, it cannot be read, or too many photos are waiting.
         """
-        received = partial(_received, index, body, content_type)
-        upload, same = await self._reading.do(_WHAT, received)
-        if same and not crop:
-            return upload, LoadedPhoto(item_id=min(same)), same
-        wanted = Wanted.square(index.manifest.embedder.frame, crop)
-        return upload, LoadedPhoto(as_pixels(await self.read(upload, wanted))), same
+        upload, same, photo = await self._reading.do(
+            _WHAT,
+            partial(self._loaded, index, body, content_type, crop),
+            len(body) > SMALL_BYTES,
+        )
+        if photo is None:
+            wanted = Wanted.square(index.manifest.embedder.frame, crop)
+            photo = LoadedPhoto(await self._heavy_pixels(upload, wanted))
+        return upload, photo, same
 
     async def picture(self, body: bytes, content_type: str, wanted: Wanted) -> Image.Image:
         """Return the photo in a request's body as wanted. Raises RequestError as `load` does."""
@@ -84,22 +87,50 @@ class PhotoReader:
         return await self.read(upload, wanted)
 
     async def read(self, upload: Upload, wanted: Wanted) -> Image.Image:
-        """Return a photo's pixels as wanted. Raises RequestError as `load` does."""
-        data = upload.data
-        heavy = replace(wanted, uploaded=True)
-        light = replace(heavy, light=True)
-        read = partial(read_isolated, data, light, READ_SECONDS, self._light)
+        """Return a photo as wanted. Raises RequestError as `load` does."""
+        light, rank = partial(self._light_pixels, upload, wanted), len(upload.data) > SMALL_BYTES
+        pixels = await self._reading.do(_WHAT, light, rank)
+        if pixels is None:
+            pixels = await self._heavy_pixels(upload, wanted)
+        return Image.fromarray(pixels)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a light photo is being read, or waits for it."""
+        return self._reading.is_busy
+
+    def _loaded(
+        self, index: Index, body: bytes, content_type: str, crop: Crop | None
+    ) -> tuple[Upload, Set[int], LoadedPhoto | None]:
+        """Return what `load` does in a thread for light photos; no photo if it is heavy."""
+        upload = photo_of(body, content_type)
+        digest = hashlib.sha256(upload.data).hexdigest()
+        same = frozenset(index.items.ids_of_bytes(digest))
+        if same and not crop:
+            return upload, same, LoadedPhoto(item_id=min(same))
+        wanted = Wanted.square(index.manifest.embedder.frame, crop)
+        pixels = self._light_pixels(upload, wanted)
+        return upload, same, None if pixels is None else LoadedPhoto(pixels)
+
+    def _light_pixels(self, upload: Upload, wanted: Wanted) -> Pixels | None:
+        """Return a photo's pixels, or None if it is heavy."""
+        light = replace(wanted, uploaded=True, light=True)
         try:
-            try:
-                read = partial(read, cpu_seconds=LIGHT_CPU_SECONDS)
-                _, picture = await self._reading.do(_WHAT, read, len(data) > SMALL_BYTES)
-            except (HeavyError, SlowPictureError):
-                read = partial(read_isolated, data, heavy, READ_SECONDS, self._heavy)
-                _, picture = await self._heavy_reading.do(_WHAT, read)
+            return pixels_isolated(
+                upload.data, light, READ_SECONDS, self._light, cpu_seconds=LIGHT_CPU_SECONDS
+            )
+        except (HeavyError, SlowPictureError):
+            return None
         except PictureError as error:
-            raise RequestError(400, f"{upload.name}: {error.reason}.") from error
-        assert picture
-        return picture
+            raise _unreadable(upload, error) from error
+
+    async def _heavy_pixels(self, upload: Upload, wanted: Wanted) -> Pixels:
+        heavy = replace(wanted, uploaded=True)
+        read = partial(pixels_isolated, upload.data, heavy, READ_SECONDS, self._heavy)
+        try:
+            return await self._heavy_reading.do(_WHAT, read)
+        except PictureError as error:
+            raise _unreadable(upload, error) from error
 
     def close(self) -> None:
         """Stop the threads and processes after their photos."""
@@ -109,8 +140,5 @@ class PhotoReader:
             processes.close()
 
 
-def _received(index: Index, body: bytes, content_type: str) -> tuple[Upload, Set[int]]:
-    """Return the photo in a body, and the ids of the indexed pictures with the same bytes."""
-    upload = photo_of(body, content_type)
-    digest = hashlib.sha256(upload.data).hexdigest()
-    return upload, frozenset(index.items.ids_of_bytes(digest))
+def _unreadable(upload: Upload, error: PictureError) -> RequestError:
+    return RequestError(400, f"{upload.name}: {error.reason}.")

@@ -3,8 +3,9 @@
     photo ── threads: parse, decode ──► one thread: embed ──► one thread: search ──► matches
 
 Everything that reaches a thread while it processes a batch forms its next batch; a batch is
-embedded while the previous one is searched. A photo enters this queue when its upload is complete;
-if the queue is full, the request is rejected at once.
+embedded while the previous one is searched. While others are being read, photos wait a moment for
+them, so that all cores share the work on a batch. A photo enters this queue when its upload is
+complete; if the queue is full, the request is rejected at once.
 """
 
 from __future__ import annotations
@@ -89,10 +90,7 @@ class _PendingSearch:
     answer: asyncio.Future[_Matches]
 
     def resolve(self, found: _Matches | Exception) -> None:
-        """Set the answer; thread-safe."""
-        self.answer.get_loop().call_soon_threadsafe(self._set, found)
-
-    def _set(self, found: _Matches | Exception) -> None:
+        """Set the answer."""
         if self.answer.done():  # cancelled
             return
         if isinstance(found, Exception):
@@ -167,7 +165,7 @@ class SearchService:
             shown: PictureSource = upload.data
             if drawn and found[0]:
                 shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
-        square = shown if photo.pixels is None else Image.fromarray(photo.pixels)
+        square = shown if photo.pixels is None else photo.pixels
         return replace(_result(asked, upload.name, shown, found, square), indexed=bool(same))
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
@@ -207,7 +205,11 @@ class SearchService:
     async def _matches(self, asked: SearchRequest, name: str, photo: LoadedPhoto) -> _Matches:
         """Embed a photo and search with it, each in a batch."""
         answer: asyncio.Future[_Matches] = asyncio.get_running_loop().create_future()
-        self._embedder.put([_PendingSearch(asked, name, photo, answer)])
+        pending = _PendingSearch(asked, name, photo, answer)
+        if self._reader.is_reading:
+            self._embedder.put_first(pending)
+        else:
+            self._embedder.put([pending])
         try:
             return await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError:
@@ -232,8 +234,7 @@ class SearchService:
                 index = group[0].asked.index
                 vectors = index.embed_loaded([pending.photo for pending in group])
             except Exception as error:
-                for pending in group:
-                    pending.resolve(error)
+                _resolve(group, [error] * len(group))
             else:
                 self._searcher.put([*_combined(zip(group, vectors, strict=True))])
         self._batch_seconds = time.monotonic() - start
@@ -269,7 +270,7 @@ def _combined(embedded: Iterable[_Embedded]) -> Iterator[_Embedded]:
         try:
             row = _row(pending.asked, pending.name, vector)
         except Exception as error:
-            pending.resolve(error)
+            _resolve([pending], [error])
         else:
             yield pending, row
 
@@ -293,8 +294,17 @@ def _search(batch: list[_Embedded]) -> None:
             found = _found(asked, np.stack([vector for _, vector in group]), own)
         except Exception as error:
             found = [error] * len(group)
-        for (pending, _), answer in zip(group, found, strict=True):
+        _resolve([pending for pending, _ in group], found)
+
+
+def _resolve(searches: Sequence[_PendingSearch], found: Sequence[_Matches | Exception]) -> None:
+    """Set the answers of searches, all at once, in the thread of their event loop."""
+
+    def resolve() -> None:
+        for pending, answer in zip(searches, found, strict=True):
             pending.resolve(answer)
+
+    searches[0].answer.get_loop().call_soon_threadsafe(resolve)
 
 
 def _found(
@@ -302,9 +312,9 @@ def _found(
 ) -> list[_Matches]:
     """Search with vectors, (n, d), that share an index and options."""
     index, options = asked.index, asked.options
-    searched = index.count(options.where)
+    searched, items = index.count(options.where), index.items
     return [
-        (matches, searched, [index.items[match.id] for match in matches])
+        (matches, searched, [items[match.id] for match in matches])
         for matches in index.matches(xq, options, own)
     ]
 

@@ -256,6 +256,7 @@ CALLS_AFTER_CLOSE = {
 def test_a_closed_index_says_so(described):
     with pokesim.open_index(described) as index:
         items = index.items
+        assert items[0].id == 0
         index.close()
         for call in CALLS_AFTER_CLOSE.values():
             with pytest.raises(UsageError, match="is closed; open it again"):

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ _SCHEMA = {
 """Regular expressions for what the file may hold; `metadata` writes the last two."""
 
 _BLOCK = 1024  # items that an iteration reads at a time
+
+_CACHED = 4096  # items in memory, the last used
 
 _MOST_VARIABLES = 999
 """Variables that every SQLite takes in a statement (before 3.32)."""
@@ -88,7 +90,10 @@ class Items:
             CorruptIndexError: it is damaged, or has another number of items.
             OSError: it is missing or cannot be read.
         """
-        self._db, self._count = Database(path, _SCHEMA), count
+        database = Database(path, _SCHEMA)
+        self._db, self._count = database, count
+        # A snapshot never changes, so a cached item is never stale.
+        self._item = lru_cache(_CACHED)(lambda number: _checked_items(database, [number])[0])
         # count(*) would read the whole file.
         ends = "SELECT (SELECT min(id) FROM items), (SELECT max(id) FROM items)"
         if self._db.first(ends) != ((0, count - 1) if count else (None, None)):
@@ -102,17 +107,13 @@ class Items:
         number = operator.index(item_id)  # also one of NumPy's
         if not 0 <= number < self._count:
             raise KeyError(item_id)
-        return self.many([number])[0]
+        return self._item(number)
 
     def many(self, ids: Sequence[int]) -> list[Item]:
         """Return the items with these ids, in their order. Raises KeyError if one is missing."""
         if wrong := [number for number in ids if not 0 <= number < self._count]:
             raise KeyError(wrong[0])
-        with self._db.reading() as db:
-            try:
-                return [checked(item) for item in read_items(db, ids)]
-            except KeyError as error:
-                raise ValueError(f"it has no item {error}") from error
+        return _checked_items(self._db, ids)
 
     def find(self, sha256: str) -> int | None:
         """Return the lowest id of the pictures with this SHA-256, or None."""
@@ -184,6 +185,15 @@ class Items:
     def close(self) -> None:
         """Close the file, after the statement that another thread may be executing."""
         self._db.close()
+        self._item.cache_clear()
+
+
+def _checked_items(database: Database, ids: Sequence[int]) -> list[Item]:
+    with database.reading() as db:
+        try:
+            return [checked(item) for item in read_items(db, ids)]
+        except KeyError as error:
+            raise ValueError(f"it has no item {error}") from error
 
 
 def read_items(db: sqlite3.Connection, ids: Sequence[int]) -> list[Item]:
