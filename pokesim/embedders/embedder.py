@@ -21,10 +21,6 @@ AT_ONCE = 4
 """Pictures that a network computes at once: what it computes of few stays in the processor's cache,
 which saves EfficientNet-Lite0 a fifth of the time of 32 at once."""
 
-FEW = 8
-"""All cores share the work on fewer pictures; of a larger batch, each computes some of its own, but
-what it needs for that takes a while to open."""
-
 
 @dataclass(frozen=True, slots=True)
 class Model:

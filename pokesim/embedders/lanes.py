@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.embedder import AT_ONCE, Embedder
 
+FEW = 8
+"""All cores share the work on fewer pictures; of a larger batch, each computes some of its own, but
+what it needs for that takes a while to open."""
+
 
 class Lanes:
     """Threads that divide a batch among them, with an embedder for each: its *lane*.

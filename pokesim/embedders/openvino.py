@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Precision
-from pokesim.embedders.embedder import FEW
-from pokesim.embedders.lanes import Lanes
+from pokesim.embedders.lanes import FEW, Lanes
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import BUNDLED, LITERT, Compute, Runtime
-from pokesim.embedders.embedder import FEW, Embedder, Model
-from pokesim.embedders.lanes import Lanes
+from pokesim.embedders.embedder import Embedder, Model
+from pokesim.embedders.lanes import FEW, Lanes
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 
