@@ -148,7 +148,8 @@ def _answer(repository: str, seconds: float, ask: Callable[[], Result]) -> Resul
             "which resumes."
         ) from error
     except Exception as error:  # of its HTTP library, whose classes change with its versions
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", " ".join(str(error).split()))
+        reason = reason[:200].rstrip(".") or type(error).__name__
         raise ModelError(
             f"{repository} could not be fetched ({reason}); let this machine reach the hub, or "
             "fetch the folder elsewhere and give it: --embedder ./FOLDER."
