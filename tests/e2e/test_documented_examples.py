@@ -29,7 +29,7 @@ ELSEWHERE = {
     "pip install": "make setup",
     "mobilenet_v2": "tests/embedders/test_embedders.py",
     "dinov2_small": "tests/embedders/test_hub.py",
-    "./clip": "tests/embedders/test_files.py",
+    "./clip": "tests/embedders/test_network_files.py",
     "two parrots": "tests/embedders/test_text_parts.py",
     "--weights": "tests/embedders/test_embedders.py",
     "--runtime": "tests/embedders/test_runtimes.py",

@@ -17,6 +17,6 @@ for name, out in zip(*[iter(files)] * 2, strict=True):
         weights=None, include_top=top, pooling=None if top else "avg", input_shape=shape
     ).save_weights(out)
     pixels = np.stack([pixels_of(path, spec.side) for path in photos]).astype("float32")
-    np.save(f"{out}.npy", build(spec, out).predict_on_batch(pixels))
+    np.save(f"{out}.npy", build(spec, out)(pixels, training=False))  # tracing takes longer
     keras.backend.clear_session()
 """
