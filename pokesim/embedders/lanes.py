@@ -9,7 +9,10 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.embedder import AT_ONCE, Embedder
+from pokesim.embedders.embedder import Embedder
+
+CHUNK = 4
+"""Pictures of a batch that a lane takes at a time."""
 
 FEW = 8
 """All cores share the work on fewer pictures; of a larger batch, each computes some of its own, but
@@ -32,7 +35,7 @@ class Lanes:
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        size = max(1, min(AT_ONCE, len(pixels) // self._count))
+        size = max(1, min(CHUNK, len(pixels) // self._count))
         chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
         return np.concatenate(list(self._threads.map(self._embed_chunk, chunks)))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pokesim.embedders.embedder import AT_ONCE
+from pokesim.embedders.embedder import at_once
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 from pokesim.timing import span
@@ -71,7 +71,7 @@ class LiteRTEmbedder:
         Returns:
             float32 (n, dimension), not normalized.
         """
-        size = len(pixels) if self._keeps_tensors else AT_ONCE
+        size = len(pixels) if self._keeps_tensors else at_once(self.side)
         with self._lock:
             chunks = [self._run(pixels[at : at + size]) for at in range(0, len(pixels), size)]
         return np.concatenate(chunks) if len(chunks) > 1 else chunks[0]

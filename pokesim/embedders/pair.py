@@ -96,7 +96,8 @@ class PairEmbedder:
         # Resized first: the other cores read pictures meanwhile, and later run the networks.
         large, small = (resized(pixels, part.side) for part in (self._photographs, self._drawings))
         first = self._photographs.embed(large)
-        second = self._drawings.embed(small) + self._drawings.embed(mirrored(small))
+        both = self._drawings.embed(np.concatenate([small, mirrored(small)]))
+        second = both[: len(small)] + both[len(small) :]
         grid = (len(pixels), 1, 1, -1)  # a single position
         return self._join(first.reshape(grid), second.reshape(grid))[:, 0, 0]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from pokesim.embedders.embedder import AT_ONCE
+from pokesim.embedders.lanes import CHUNK
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.threads import Threads, usable_cores
 from pokesim.web.responses import RequestError, busy
@@ -20,7 +20,7 @@ DRAWINGS = 256
 READ_SECONDS = 10.0
 """Time limit for reading or drawing a picture."""
 
-FULL = min(BATCH_SIZE, AT_ONCE * usable_cores())
+FULL = min(BATCH_SIZE, CHUNK * usable_cores())
 """Number of photos that keep all cores busy with embedding."""
 
 GATHER_SECONDS = 0.02

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Compute, Precision, Runtime
-from pokesim.embedders.embedder import AT_ONCE, Model
+from pokesim.embedders.embedder import Model, at_once
 from pokesim.embedders.network import FileFormat, Network, Pooling
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
@@ -72,7 +72,7 @@ class NetworkEmbedder:
         Raises:
             ModelError: the network does not return what is recorded of it.
         """
-        size = self._network.batch or AT_ONCE
+        size = self._network.batch or at_once(self.side)
         chunks = (pixels[at : at + size] for at in range(0, len(pixels), size))
         outputs = (self._output(one) for one in chunks)
         vectors = np.concatenate([pooled(one, self._network, self._name) for one in outputs])
