@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pokesim.embedders.catalog import Precision
-from pokesim.embedders.lanes import FEW, Lanes
+from pokesim.embedders.embedder import Embedder
+from pokesim.embedders.lanes import LanesEmbedder
 from pokesim.errors import ModelError
 from pokesim.threads import usable_cores
 
@@ -23,37 +23,20 @@ _importing = threading.Lock()
 _HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
 
 
-class OpenVINOEmbedder:
-    """Runs a ``.tflite`` file of the kind that `LiteRTEmbedder` runs, on the processor.
+def open_in_openvino(path: Path, precision: Precision) -> Embedder:
+    """Load a ``.tflite`` file of the kind that `LiteRTEmbedder` runs, for this processor.
 
-    Safe to use from several threads. All cores share the work on a few pictures; of a larger
-    batch, each core computes pictures of its own (`Lanes`).
+    Raises:
+        ModelError: OpenVINO is not installed, the processor lacks the precision, or the file is
+            missing or not a LiteRT model.
     """
+    compiled = compiler(path, precision)
 
-    def __init__(self, path: Path, precision: Precision) -> None:
-        """Load a model file.
+    def lanes() -> list[_Request]:
+        network = compiled(usable_cores())
+        return [_Request(network) for _ in range(usable_cores())]
 
-        Raises:
-            ModelError: OpenVINO is not installed, the processor lacks the precision, or the file
-                is missing or not a LiteRT model.
-        """
-        self._compiled = compiler(path, precision)
-        self._shared = _Request(self._compiled(1))
-        self._opening = threading.Lock()
-        self.side, self.dimension = self._shared.side, self._shared.dimension
-
-    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the vectors, float32 (n, dimension), of uint8 (n, side, side, 3), RGB."""
-        if len(pixels) < FEW:
-            return self._shared.embed(pixels)
-        with self._opening:
-            lanes = self._lanes
-        return lanes.embed(pixels)
-
-    @cached_property
-    def _lanes(self) -> Lanes:
-        network = self._compiled(usable_cores())
-        return Lanes([_Request(network) for _ in range(usable_cores())])
+    return LanesEmbedder(_Request(compiled(1)), lanes)
 
 
 class _Request:
@@ -73,7 +56,7 @@ class _Request:
 
 
 def compiler(path: Path, precision: Precision) -> Callable[[int], Any]:
-    """Read a file into OpenVINO, once; raises as `OpenVINOEmbedder`.
+    """Read a file into OpenVINO, once; raises as `open_in_openvino`.
 
     Args:
         path: the file.
