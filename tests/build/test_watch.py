@@ -9,9 +9,12 @@ import pytest
 from support.watcher import watching
 
 import pokesim
+from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import IncompatibleIndexError, PokesimError
 from pokesim.index.folder.lock import write_lock
 from pokesim.samples import CREATURES
+
+FIRST_BATCH = BATCH_SIZE * 256 * 4  # bytes of its vectors, by compact
 
 
 def labels(index):
@@ -52,7 +55,8 @@ def test_an_interrupted_update_is_resumed(samples, tmp_path):
         (folder / f"{at}{picture.suffix}").write_bytes(picture.read_bytes() + bytes([at % 251]))
     with watching(folder, index) as watcher:
         vectors = index / ".unfinished" / "vectors.f32"
-        watcher.waits_until(lambda: vectors.exists() and vectors.stat().st_size > 0)
+        # A batch's rows are written before it counts; those of the second follow that of the first.
+        watcher.waits_until(lambda: vectors.exists() and vectors.stat().st_size > FIRST_BATCH)
         assert watcher.end() == 130
     assert "are embedded. Run the same command again to resume." in watcher.lines[-1]
     with watching(folder, index) as watcher:
