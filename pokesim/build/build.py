@@ -30,7 +30,7 @@ from pokesim.errors import (
     UsageError,
 )
 from pokesim.files import sha256_of
-from pokesim.images import FILE_SECONDS, MAX_PIXELS, Frame, find_files
+from pokesim.images import FILE_SECONDS, MAX_PIXELS, find_files
 from pokesim.index import DEFAULT_INDEX, open_store
 from pokesim.index.folder.snapshot import IndexFolder
 from pokesim.index.manifest import AUTO_SEARCH, FLAT, EmbedderRecord, Manifest, Skipped
@@ -215,10 +215,15 @@ def embed_folder(
 
 def record_of(model: Model, normalize: bool) -> EmbedderRecord:
     """Return the manifest's record of an embedder."""
-    side, network = spec_for(model).side, model.network
-    reading = (network.frame if network else Frame(side)).reading
+    frame = spec_for(model).frame
     return EmbedderRecord(
-        model.name, model.weights_sha256, model.export_version, side, reading, normalize, network
+        model.name,
+        model.weights_sha256,
+        model.export_version,
+        frame.side,
+        frame.reading,
+        normalize,
+        model.network,
     )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pokesim.embedders.network import Network
 from pokesim.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from pokesim.images import Frame
 
 DEFAULT = "general"
 """The embedder of a new index."""
@@ -168,6 +172,7 @@ class EmbedderSpec:
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
             half a cell further up and to the left.
+        trims: whether plain margins of a picture are made equally wide first (`images.trim`).
     """
 
     name: str
@@ -181,6 +186,14 @@ class EmbedderSpec:
     pair: PairSource | None = None
     hub: HubSource | None = None
     network: Network | None = None
+    trims: bool = False
+
+    @property
+    def frame(self) -> Frame:
+        """How a picture becomes the input."""
+        from pokesim.images import Frame  # takes longer to import than the catalogue
+
+        return self.network.frame if self.network else Frame(self.side, trims=self.trims)
 
     @property
     def ships(self) -> bool:
@@ -199,6 +212,7 @@ CATALOG: dict[str, EmbedderSpec] = {
             "photographs, drawings, toys, sprites",
             None,
             pair=PairSource("efficientnet_lite0", BUNDLED, "general/lite0.npy"),
+            trims=True,
         ),
         EmbedderSpec(
             "general_lite2",
@@ -208,8 +222,11 @@ CATALOG: dict[str, EmbedderSpec] = {
             "the same, better on most photographs, at one and a half times the time",
             None,
             pair=PairSource("efficientnet_lite2", BUNDLED, "general/lite2.npy"),
+            trims=True,
         ),
-        EmbedderSpec(BUNDLED, 128, 256, "Apache-2.0", "creatures and drawn figures", None),
+        EmbedderSpec(
+            BUNDLED, 128, 256, "Apache-2.0", "creatures and drawn figures", None, trims=True
+        ),
         EmbedderSpec(
             "efficientnet_lite0",
             224,

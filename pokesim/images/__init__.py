@@ -45,6 +45,7 @@ from pokesim.images.source import (
     name_of,
     whole,
 )
+from pokesim.images.trim import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +85,7 @@ __all__ = [
     "read",
     "read_isolated",
     "reduced",
+    "seen_of",
     "thumbnail_of",
     "whole",
 ]
@@ -157,6 +159,23 @@ def image_of(source: PictureSource) -> Image.Image:
     source = in_memory(source)
     side = max(head_of(source)[1:])
     return thumbnail_of(source, side, side)
+
+
+def seen_of(source: PictureSource, frame: Frame) -> tuple[Region, tuple[int, int]]:
+    """Return what a network sees of a picture, and the picture's size, in a common unit.
+
+    What it sees may reach beyond the picture.
+
+    Raises:
+        PictureError: as `thumbnail_of`.
+    """
+    if frame.trims:
+        picture = read(source, Wanted(frame.side, frame.side))[1]
+        assert picture
+        return shown(picture), picture.size
+    most = 4 * frame.side  # only the proportions matter
+    size = thumbnail_of(source, most, most).size if frame.shorter else (frame.side, frame.side)
+    return frame.region(*size), size
 
 
 def as_pixels(picture: Image.Image | None) -> Pixels:

@@ -81,7 +81,7 @@ class Wanted:
         height: the same.
         proportional: fit into width × height in proportion, instead of filling it.
         crop: the part of the picture to read; None for the whole.
-        frame: the rule by which width × height, a square, is cut out; None for filling it.
+        frame: the rule by which the picture becomes width × height, a square; None for filling it.
         max_pixels: limit on the picture's width × height, checked before it is decoded.
         uploaded: accept HEIF and the formats in `UPLOADED` only.
         light: raise HeavyError unless the picture is light.
@@ -99,8 +99,7 @@ class Wanted:
     @staticmethod
     def square(frame: Frame, crop: Crop | None = None, *, max_pixels: int = MAX_PIXELS) -> Wanted:
         """Return the square that a network sees of a picture, or of a part of it."""
-        rule = frame if frame.resampling else None
-        return Wanted(frame.side, frame.side, crop=crop, frame=rule, max_pixels=max_pixels)
+        return Wanted(frame.side, frame.side, crop=crop, frame=frame, max_pixels=max_pixels)
 
     @property
     def memory(self) -> int:

@@ -12,6 +12,9 @@ READING = "first frame, EXIF upright, alpha on white, RGB, squeezed to a square,
 """How a picture becomes pixels, for the networks of the catalogue. Recorded in each index's
 manifest; it changes only if they do."""
 
+READING_TRIMMED = f"{READING}, plain margins made 7 % wide"
+"""The same, for networks that compare what pictures show inside their margins (`trim`)."""
+
 RESAMPLINGS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -37,11 +40,18 @@ class Frame:
         shorter: what the shorter side of the picture is scaled to, in pixels, before the square is
             cut out of the middle; 0 if the picture is squeezed to the square.
         resampling: the interpolation, one of `RESAMPLINGS`; empty for the rule above.
+        trims: make plain margins equally wide in all pictures; only without ``resampling``.
     """
 
     side: int
     shorter: int = 0
     resampling: str = ""
+    trims: bool = False
+
+    @staticmethod
+    def recorded(side: int, reading: str) -> Frame:
+        """Return the rule of the catalogue's networks that a manifest records with these words."""
+        return Frame(side, trims=reading == READING_TRIMMED)
 
     @property
     def how(self) -> str:
@@ -55,7 +65,7 @@ class Frame:
     def reading(self) -> str:
         """The rule in words, as a manifest records it."""
         if not self.resampling:
-            return READING
+            return READING_TRIMMED if self.trims else READING
         return f"first frame, EXIF upright, alpha on white, RGB, {self.how}, exact"
 
     def scaled_size(self, width: int, height: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from pokesim.images.crop import Box, Crop
 from pokesim.images.frame import RESAMPLINGS, Frame, Region, outward
+from pokesim.images.trim import trimmed
 
 # A larger picture is converted and reduced in bands, so that no second copy of it is needed.
 _BAND_PIXELS = 16_000_000
@@ -50,7 +51,7 @@ def scaled(
         size: width and height to scale to, in pixels.
         crop: the part; None for the whole.
         proportional: fit into the size in proportion, instead of filling it.
-        frame: the rule of a network's publisher, instead of filling the size.
+        frame: the rule by which a network sees the picture, instead of filling the size.
 
     Raises:
         NoSuchPartError: the picture has no such part.
@@ -66,7 +67,11 @@ def scaled(
     if proportional:
         scale = min(size[0] / width, size[1] / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-    if frame is None:
+    if frame and frame.trims:
+        # Not enlarged before it is trimmed, or it would be scaled twice.
+        smaller = min(size[0], width), min(size[1], height)
+        return trimmed(_scaled(picture, *smaller, part), frame.side)
+    if frame is None or not frame.resampling:
         return _scaled(picture, *size, part)
     whole = frame.scaled_size(width, height)
     if whole[0] * whole[1] <= _MOST_SCALED * frame.side**2:

@@ -92,7 +92,7 @@ class EmbedderRecord:
         """How a picture becomes the square."""
         from pokesim.images import Frame  # takes longer to import than this module
 
-        return self.network.frame if self.network else Frame(self.side)
+        return self.network.frame if self.network else Frame.recorded(self.side, self.reading)
 
     def is_read_as(self, side: int) -> bool:
         """Return True if this pokesim reads pictures for a network with this side as it did."""

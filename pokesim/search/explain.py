@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pokesim.embedders.attribution import Parts, spread_over
 from pokesim.embedders.pair import scaled
-from pokesim.images import Frame, Region
+from pokesim.images import Region
 from pokesim.metric import Projection
 
 Map: TypeAlias = NDArray[np.float32]
@@ -40,7 +40,8 @@ class Explanation:
     The positions of a map, h × w (4 × 4 with `compact`, 7 × 7 with most others), divide the
     whole picture evenly apart from the shift, for any aspect ratio: the network sees the picture
     squeezed to a square. What a network does not see, because its square is cut out of the middle,
-    adds nothing. The value at a position also depends on its surroundings.
+    adds nothing. If a network sees what is inside plain margins larger, there are more positions.
+    The value at a position also depends on its surroundings.
 
     Attributes:
         photo: the map of the photo.
@@ -86,25 +87,22 @@ def explanation(
     return Explanation(of_photo, of_picture, float(of_photo.sum()), shift)
 
 
-def on_whole_pictures(found: Explanation, frame: Frame, sizes: Sequence[Size]) -> Explanation:
-    """Return the maps over whole pictures, where the network sees a part of them.
+def on_whole_pictures(found: Explanation, seen: Sequence[tuple[Region, Size]]) -> Explanation:
+    """Return the maps over whole pictures, where the network sees a part of them, or more.
 
     Args:
         found: maps over what the network sees.
-        frame: how a picture becomes that.
-        sizes: width and height of the photo and of the picture, in any unit.
+        seen: what that is of the photo and of the picture, with their sizes (`images.seen_of`).
     """
-    if not frame.shorter:
-        return found
-    photo, picture = (
-        _placed(places, frame.region(*size), size)
-        for places, size in zip((found.photo, found.picture), sizes, strict=True)
-    )
+    photo, picture = (_placed(*one) for one in zip((found.photo, found.picture), seen, strict=True))
     return replace(found, photo=photo, picture=picture)
 
 
-def _placed(places: Map, region: Region, size: Size) -> Map:
+def _placed(places: Map, seen: tuple[Region, Size]) -> Map:
     """Distribute a map of a region over the cells of the whole, of about the same size."""
+    region, size = seen
+    if region == (0, 0, *size):
+        return places
     rows, columns = places.shape
     left, top, right, bottom = region
     down = _overlaps(top, bottom, rows, size[1])
@@ -116,6 +114,7 @@ def _overlaps(start: float, end: float, count: int, whole: float) -> NDArray[np.
     """Return the share of each of ``count`` equal cells of a line in each cell of a longer one."""
     finer = min(_MOST_CELLS, max(count, round(count * whole / (end - start))))
     edges, others = np.linspace(start, end, count + 1), np.linspace(0, whole, finer + 1)[:, None]
+    others[0], others[-1] = min(start, 0), max(end, whole)  # what lies beyond is at the edge
     common = np.minimum(edges[1:], others[1:]) - np.maximum(edges[:-1], others[:-1])
     shares: NDArray[np.float32] = np.clip(common, 0, None) / ((end - start) / count)
     return shares

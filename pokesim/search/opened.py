@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pokesim.embedders.embedder import spec_for
 from pokesim.embedders.litert import BATCH_SIZE
 from pokesim.errors import CombinationError, PictureError
-from pokesim.images import CroppedPicture, PictureSource, name_of, pixels_of, thumbnail_of, whole
+from pokesim.images import CroppedPicture, PictureSource, name_of, pixels_of, seen_of, whole
 from pokesim.index.manifest import Manifest
 from pokesim.index.store import Reader
 from pokesim.index.vectors.knn import ExactSearcher, Nearest
@@ -156,10 +156,7 @@ class OpenedSnapshot:
         parts = self.embedder.models.attributor.parts(pixels)
         shift = spec_for(record).shift
         found = explanation(parts, record.normalized, self.reader.projection, shift)
-        if not frame.shorter:
-            return found
-        side = 4 * frame.side  # their proportions are enough
-        return on_whole_pictures(found, frame, [thumbnail_of(one, side, side).size for one in both])
+        return on_whole_pictures(found, [seen_of(one, frame) for one in both])
 
 
 def _middle(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import ImageOps
 
 import pokesim
 from pokesim.errors import IncompatibleIndexError
-from pokesim.images import READING
+from pokesim.images import READING, Frame, pixels_of, thumbnail_of
 from pokesim.samples import CREATURES
 
 
@@ -60,16 +62,37 @@ def test_weights_for_an_embedder_that_takes_none_are_refused(run, folder, index,
 def test_an_index_with_other_preprocessing_is_refused(folder, index):
     (manifest,) = index.glob("snapshots/*/manifest.json")
     data = json.loads(manifest.read_text())
-    data["embedder"]["reading"] = "upside down"
+    made, data["embedder"]["reading"] = data["embedder"]["reading"], "upside down"
     _seal(index, manifest, data)
     with pytest.raises(IncompatibleIndexError, match="preprocesses pictures differently"):
         pokesim.build_index(folder, index)
     data = json.loads(next(index.glob("snapshots/*/manifest.json")).read_text())
-    data["embedder"]["reading"], data["precision"] = READING, "bfloat16"
+    data["embedder"]["reading"], data["precision"] = made, "bfloat16"
     _seal(index, next(index.glob("snapshots/*/manifest.json")), data)
     with pytest.raises(IncompatibleIndexError, match="computed in bfloat16, not in float32"):
         pokesim.build_index(folder, index)
     pokesim.build_index(folder, index, embedder="compact", rebuild=True)
+
+
+def test_an_index_whose_pictures_keep_their_margins_is_still_searched_so(folder, index, samples):
+    photo = ImageOps.expand(thumbnail_of(samples.images / "brumbel.webp", 90, 90), 40, "white")
+    (manifest,) = index.glob("snapshots/*/manifest.json")
+    with pokesim.open_index(index) as opened:
+        trimmed, again = (
+            opened.embed(photo),
+            opened.embed_pixels(pixels_of(photo, Frame(128, trims=True))[None]),
+        )
+        np.testing.assert_array_equal(trimmed, again)
+    data = json.loads(manifest.read_text())
+    data["embedder"]["reading"] = READING
+    _seal(index, manifest, data)
+    with pokesim.open_index(index) as opened:
+        whole, again = opened.embed(photo), opened.embed_pixels(pixels_of(photo, 128)[None])
+        np.testing.assert_array_equal(whole, again)
+    assert not np.array_equal(whole, trimmed)
+    pokesim.add_pictures([samples.photos / "brumbel.jpg"], index)
+    with pytest.raises(IncompatibleIndexError, match="preprocesses pictures differently"):
+        pokesim.build_index(folder, index)
 
 
 @pytest.mark.parametrize(("field", "value"), [("side", 127), ("reading", "upside down")])
