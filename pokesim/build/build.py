@@ -133,6 +133,9 @@ def build_index(
             normalize = existing.normalized if existing else True
         dimension = spec_for(model).dimension
         record = record_of(model, normalize)
+        if existing and existing.is_read_as(record.side):
+            # Plain margins were once kept; until it is rebuilt, they are in all of an index.
+            record = replace(record, reading=existing.reading)
         compute = requested.resolved(
             lambda: (
                 Precision(manifest.precision)

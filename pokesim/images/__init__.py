@@ -45,7 +45,7 @@ from pokesim.images.source import (
     name_of,
     whole,
 )
-from pokesim.images.trim import shown
+from pokesim.images.trim import inside_margins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,13 +169,12 @@ def seen_of(source: PictureSource, frame: Frame) -> tuple[Region, tuple[int, int
     Raises:
         PictureError: as `thumbnail_of`.
     """
-    if frame.trims:
-        picture = read(source, Wanted(frame.side, frame.side))[1]
-        assert picture
-        return shown(picture), picture.size
-    most = 4 * frame.side  # only the proportions matter
-    size = thumbnail_of(source, most, most).size if frame.shorter else (frame.side, frame.side)
-    return frame.region(*size), size
+    side = frame.side
+    if not (frame.trims or frame.shorter):
+        return (0, 0, side, side), (side, side)
+    picture = thumbnail_of(source, 4 * side, 4 * side)  # only the proportions matter
+    inside = inside_margins(picture, picture.size, side) if frame.trims else None
+    return inside.region if inside else frame.region(*picture.size), picture.size
 
 
 def as_pixels(picture: Image.Image | None) -> Pixels:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from PIL import Image
 
 from pokesim.images.crop import Box, Crop
 from pokesim.images.frame import RESAMPLINGS, Frame, Region, outward
-from pokesim.images.trim import trimmed
+from pokesim.images.trim import inside_margins
+
+Size: TypeAlias = tuple[int, int]
+"""Width and height, in pixels."""
 
 # A larger picture is converted and reduced in bands, so that no second copy of it is needed.
 _BAND_PIXELS = 16_000_000
@@ -56,7 +60,7 @@ def scaled(
     Raises:
         NoSuchPartError: the picture has no such part.
     """
-    width, height = picture.size[::-1] if _orientation(picture) >= 5 else picture.size
+    width, height = upright = _upright_size(picture)
     part = None
     if crop:
         try:
@@ -68,9 +72,7 @@ def scaled(
         scale = min(size[0] / width, size[1] / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
     if frame and frame.trims:
-        # Not enlarged before it is trimmed, or it would be scaled twice.
-        smaller = min(size[0], width), min(size[1], height)
-        return trimmed(_scaled(picture, *smaller, part), frame.side)
+        return _trimmed(picture, frame.side, upright, part)
     if frame is None or not frame.resampling:
         return _scaled(picture, *size, part)
     whole = frame.scaled_size(width, height)
@@ -80,6 +82,49 @@ def scaled(
     # Of a very long picture, only the middle is scaled; the rounding of its edges may show.
     region = _moved(frame.region(width, height), part or (0, 0), back=True)
     return _scaled(picture, *size, part, region, frame.resampling)
+
+
+def _trimmed(picture: Image.Image, side: int, upright: Size, part: Box | None) -> Image.Image:
+    """Scale a picture, or a part of it, to a square that shows what is inside plain margins.
+
+    Args:
+        picture: the picture, not decoded yet.
+        side: of the square.
+        upright: width and height of the upright picture.
+        part: the part; None for the whole.
+    """
+    of = part or (0, 0, *upright)
+    size = of[2] - of[0], of[3] - of[1]
+    small = _scaled(picture, min(side, size[0]), min(side, size[1]), part)
+    inside = inside_margins(small, size, side)
+    if inside is None:
+        return small.resize((side, side), Image.Resampling.BILINEAR)
+    if small.size == size:
+        inner = small.resize(inside.size, Image.Resampling.BILINEAR, inside.box)
+    else:  # from the picture itself, or a small figure would be blurred
+        box = _in_decoded(inside.box, small.size, of, upright, _upright_size(picture))
+        inner = _scaled(picture, *inside.size, box)
+    square = Image.new("RGB", (side, side), inside.colour)
+    square.paste(inner, ((side - inner.width) // 2, (side - inner.height) // 2))
+    return square
+
+
+def _in_decoded(box: Box, small: Size, of: Box, upright: Size, decoded: Size) -> Box:
+    """Return where a box in a small copy is in the picture as it has been decoded.
+
+    Args:
+        box: the box.
+        small: width and height of the copy.
+        of: the part of the upright picture that the copy shows.
+        upright: width and height of that picture.
+        decoded: the same, as it has been decoded: a JPEG perhaps at a smaller scale.
+    """
+    ends = []
+    for at, axis in zip(box, (0, 1, 0, 1), strict=True):
+        whole = of[axis] + at / small[axis] * (of[axis + 2] - of[axis])
+        ends.append(round(whole / upright[axis] * decoded[axis]))
+    left, top, right, bottom = ends
+    return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def _scaled(
@@ -193,6 +238,10 @@ def _bands(picture: Image.Image, box: Box, tall: int) -> Iterator[tuple[int, Ima
     left, top, right, bottom = box
     for start in range(top, bottom, tall):
         yield start, picture.crop((left, start, right, min(start + tall, bottom)))
+
+
+def _upright_size(picture: Image.Image) -> Size:
+    return picture.size[::-1] if _orientation(picture) >= 5 else picture.size
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -1,12 +1,14 @@
-"""Make the plain margins of pictures equally wide.
+"""What a picture shows inside plain margins, and how the square of a network shows that.
 
 Two pictures of the same figure are hard to recognise as such if it fills the one and is small in
-the middle of the other. What a picture shows in front of a plain colour is therefore scaled to the
-same size in all of them. A picture without such margins stays as it is, as most photographs do.
+the other, or if one is squeezed. So a figure in front of a plain colour has one size and its own
+proportions in the square, and a photo in a plain frame is taken out of it. A picture without plain
+margins, as most photographs are, is squeezed to the square as a whole.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from PIL import Image, ImageChops
@@ -14,11 +16,14 @@ from PIL import Image, ImageChops
 from pokesim.images.crop import Box
 from pokesim.images.frame import Region
 
-_SHOWN = 0.86
-"""How much of the square is filled by what is in front of the margins, across or down."""
+_FIGURE = 0.86
+"""How much of the square's side the longer side of a figure takes."""
 
 _FULL = 0.94
-"""What fills so much of a picture, across or down, has no margins to speak of."""
+"""What fills so much of a picture, both across and down, has no margins to speak of."""
+
+_FRAMED = 0.4
+"""A figure touches the sides of the box around it with less than this share; a photo fills them."""
 
 _ALIKE = 12
 """The most by which a plain colour varies, in levels of a channel: JPEG leaves some noise."""
@@ -29,53 +34,62 @@ Colour: TypeAlias = tuple[int, int, int]
 """RGB, 0..255."""
 
 
-def trimmed(picture: Image.Image, side: int) -> Image.Image:
-    """Squeeze an RGB picture to a square of ``side`` pixels, with plain margins equally wide."""
-    found = _content(picture)
-    if found is None:
-        return picture.resize((side, side), Image.Resampling.BILINEAR)
-    box, colour = found
-    left, top, right, bottom = _around(box, picture.size)
-    width = max(1, round(side * (box[2] - box[0]) / (right - left)))
-    height = max(1, round(side * (box[3] - box[1]) / (bottom - top)))
-    square = Image.new("RGB", (side, side), colour)
-    inner = picture.resize((width, height), Image.Resampling.BILINEAR, box)
-    square.paste(inner, ((side - width) // 2, (side - height) // 2))
-    return square
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is inside plain margins.
+
+    Attributes:
+        box: the box around it, in pixels of the picture.
+        region: what the square shows, likewise; of a figure, it may reach beyond the picture.
+        size: width and height of the box in the square, in pixels.
+        colour: that of the margins.
+    """
+
+    box: Box
+    region: Region
+    size: tuple[int, int]
+    colour: Colour
 
 
-def shown(picture: Image.Image) -> Region:
-    """Return what `trimmed` shows of an RGB picture, in its pixels; this may reach beyond it."""
-    found = _content(picture)
-    return _around(found[0], picture.size) if found else (0, 0, *picture.size)
+def inside_margins(picture: Image.Image, size: tuple[int, int], side: int) -> Inside | None:
+    """Return what is inside the plain margins of a picture, or None if it has none.
 
-
-def _content(picture: Image.Image) -> tuple[Box, Colour] | None:
-    """Return the box of what is in front of plain margins, and their colour; None without them."""
-    last = picture.width - 1, picture.height - 1
-    corners = [_pixel(picture, x, y) for x in (0, last[0]) for y in (0, last[1])]
-    red, green, blue = (sorted(values)[1] for values in zip(*corners, strict=True))
-    colour = red, green, blue
-    if sum(_are_alike(corner, colour) for corner in corners) < 3:  # a figure may reach into one
+    Args:
+        picture: the picture, RGB; it may be squeezed.
+        size: width and height in its own proportions, in any unit.
+        side: width and height of the square.
+    """
+    if (colour := _margin(picture)) is None:
         return None
     plain = Image.new("RGB", picture.size, colour)
-    box = ImageChops.difference(picture, plain).point(_BEYOND).getbbox()
-    if box is None or _filled(box, picture.size) >= _FULL:
+    bands = ImageChops.difference(picture, plain).point(_BEYOND).split()
+    differs = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2])
+    box = differs.getbbox()
+    if box is None:
         return None
-    return box, colour
-
-
-def _around(box: Box, size: tuple[int, int]) -> Region:
-    """Return the region, in the proportions of the picture, of which a box fills `_SHOWN`."""
-    share = _filled(box, size) / _SHOWN / 2
-    across, down = share * size[0], share * size[1]
+    across, down = (box[2] - box[0]) / picture.width, (box[3] - box[1]) / picture.height
+    if min(across, down) >= _FULL:
+        return None
+    if _touched(differs.crop(box)) >= _FRAMED:
+        return Inside(box, box, (side, side), colour)
+    # In the unit of ``size``: the figure, and the square that shows it.
+    width, height = across * size[0], down * size[1]
+    shown = max(width, height) / _FIGURE
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return x - across, y - down, x + across, y + down
+    half = shown / 2 * picture.width / size[0], shown / 2 * picture.height / size[1]
+    region = x - half[0], y - half[1], x + half[0], y + half[1]
+    fitted = max(1, round(side * width / shown)), max(1, round(side * height / shown))
+    return Inside(box, region, fitted, colour)
 
 
-def _filled(box: Box, size: tuple[int, int]) -> float:
-    """Return how much of a picture of this size a box fills, across or down."""
-    return max((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1])
+def _margin(picture: Image.Image) -> Colour | None:
+    """Return the colour of a picture's corners, or None if they have none in common."""
+    ends = (0, picture.width - 1), (0, picture.height - 1)
+    corners = [_pixel(picture, x, y) for x in ends[0] for y in ends[1]]
+    red, green, blue = (sorted(values)[1] for values in zip(*corners, strict=True))
+    colour = red, green, blue
+    # A figure may reach into one corner.
+    return colour if sum(_are_alike(corner, colour) for corner in corners) >= 3 else None
 
 
 def _pixel(picture: Image.Image, x: int, y: int) -> Colour:
@@ -85,3 +99,11 @@ def _pixel(picture: Image.Image, x: int, y: int) -> Colour:
 
 def _are_alike(colour: Colour, other: Colour) -> bool:
     return all(abs(one - two) <= _ALIKE for one, two in zip(colour, other, strict=True))
+
+
+def _touched(differs: Image.Image) -> float:
+    """Return the share of the sides of a mask, of 0 and 255, that are set."""
+    width, height = differs.size
+    sides = (0, 0, width, 1), (0, height - 1, width, height), (0, 0, 1, height)
+    strips = [differs.crop(side) for side in (*sides, (width - 1, 0, width, height))]
+    return sum(strip.histogram()[255] for strip in strips) / (2 * width + 2 * height)

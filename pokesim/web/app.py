@@ -235,8 +235,8 @@ def _addresses(item: Item) -> dict[str, Any]:
 
 
 def _explained(found: SearchResult, answer: Answer, is_dark: bool) -> Image.Image:
-    assert found.embedded is not None  # /api/explain takes no word
-    explanation = found.asked.index.explain(found.embedded, answer.matches[0].path)
+    assert answer.photo is not None  # /api/explain takes no word
+    explanation = found.asked.index.explain(answer.photo, answer.matches[0].path)
     return card(answer, explanation, is_dark=is_dark)
 
 

@@ -62,14 +62,12 @@ class SearchResult:
         answer: the answer.
         items: the item of each match.
         asked: what was asked for.
-        embedded: the photo again, of which embedding gives the same vector; None for a word.
         indexed: whether the index has a picture with the photo's bytes.
     """
 
     answer: Answer
     items: list[Item]
     asked: SearchRequest
-    embedded: PictureSource | None
     indexed: bool = True
 
 
@@ -165,8 +163,7 @@ class SearchService:
             shown: PictureSource = upload.data
             if drawn and found[0]:
                 shown = await self._reader.read(upload, replace(_DRAWN, crop=asked.crop))
-        square = shown if photo.pixels is None else photo.pixels
-        return replace(_result(asked, upload.name, shown, found, square), indexed=bool(same))
+        return replace(_result(asked, upload.name, shown, found), indexed=bool(same))
 
     async def preview(self, body: bytes, content_type: str) -> Image.Image:
         """Return the photo in a request's body, scaled for a page; raises as `find` does."""
@@ -191,7 +188,7 @@ class SearchService:
                 raise RequestError(400, f"{item.label}: {error.reason}.") from error
             found = await self._matches(asked, item.label, photo)
         name = asked.index.label_of(item, asked.options.label)
-        return _result(asked, name, part, found, part)
+        return _result(asked, name, part, found)
 
     async def named(self, asked: SearchRequest, words: str) -> SearchResult:
         """Return the matches of a word.
@@ -330,7 +327,7 @@ def _similar(asked: SearchRequest, item: Item) -> SearchResult:
     name, path = asked.index.label_of(item, asked.options.label), asked.index.path_of(item)
     row = _row(asked, name, asked.index.vectors([item.id])[0])
     (found,) = _found(asked, row[None], [asked.own])
-    return _result(asked, name, path, found, path)
+    return _result(asked, name, path, found)
 
 
 def _named(asked: SearchRequest, words: str) -> SearchResult:
@@ -338,17 +335,11 @@ def _named(asked: SearchRequest, words: str) -> SearchResult:
     answer = index.answer_words(
         words, options.k, where=options.where, label=options.label, group=options.group
     )
-    return SearchResult(answer, [index.items[one.id] for one in answer.matches], asked, None)
+    return SearchResult(answer, [index.items[one.id] for one in answer.matches], asked)
 
 
-def _result(
-    asked: SearchRequest,
-    name: str,
-    photo: PictureSource,
-    found: _Matches,
-    embedded: PictureSource,
-) -> SearchResult:
+def _result(asked: SearchRequest, name: str, photo: PictureSource, found: _Matches) -> SearchResult:
     matches, searched, items = found
     others = [*asked.examples, *asked.words]
     answer = Answer(name, photo, Matches(matches), searched, None, asked.crop, others)
-    return SearchResult(answer, items, asked, embedded)
+    return SearchResult(answer, items, asked)

@@ -84,15 +84,16 @@ def test_an_index_whose_pictures_keep_their_margins_is_still_searched_so(folder,
         )
         np.testing.assert_array_equal(trimmed, again)
     data = json.loads(manifest.read_text())
-    data["embedder"]["reading"] = READING
+    made, data["embedder"]["reading"] = data["embedder"]["reading"], READING
     _seal(index, manifest, data)
     with pokesim.open_index(index) as opened:
         whole, again = opened.embed(photo), opened.embed_pixels(pixels_of(photo, 128)[None])
         np.testing.assert_array_equal(whole, again)
     assert not np.array_equal(whole, trimmed)
     pokesim.add_pictures([samples.photos / "brumbel.jpg"], index)
-    with pytest.raises(IncompatibleIndexError, match="preprocesses pictures differently"):
-        pokesim.build_index(folder, index)
+    for options, reading in (({}, READING), ({"rebuild": True}, made)):
+        pokesim.build_index(folder, index, embedder="compact", **options)
+        assert pokesim.open_index(index).manifest.embedder.reading == reading
 
 
 @pytest.mark.parametrize(("field", "value"), [("side", 127), ("reading", "upside down")])
