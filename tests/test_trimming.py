@@ -125,7 +125,7 @@ def test_what_is_seen_is_the_figure_with_equal_margins():
     picture = scene((300, 200), 0.3, 0.9, 0.2, "white")
     (left, top, right, bottom), size = seen_of(picture, TRIMS)
     times = 300 / size[0]
-    margin = 60 * (1 / 0.86 - 1) / 2
+    margin = 60 * (1 / 0.74 - 1) / 2
     expected = (216 - margin, 28 - margin, 276 + margin, 88 + margin)
     assert [times * at for at in (left, top, right, bottom)] == pytest.approx(expected, abs=3)
     assert size[1] * times == pytest.approx(200, abs=1)

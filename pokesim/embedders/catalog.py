@@ -172,7 +172,7 @@ class EmbedderSpec:
             last feature map sees from the cell with the same row and column. ResNet50's strided
             convolutions are 1 × 1 and read the first of every two pixels, so its positions see
             half a cell further up and to the left.
-        trims: whether plain margins of a picture are made equally wide first (`images.trim`).
+        trims: whether it sees what is inside a picture's plain margins (`images.trim`).
     """
 
     name: str

@@ -12,8 +12,8 @@ READING = "first frame, EXIF upright, alpha on white, RGB, squeezed to a square,
 """How a picture becomes pixels, for the networks of the catalogue. Recorded in each index's
 manifest; it changes only if they do."""
 
-READING_TRIMMED = f"{READING}, plain margins made 7 % wide"
-"""The same, for networks that compare what pictures show inside their margins (`trim`)."""
+READING_TRIMMED = f"{READING}, plain margins trimmed"
+"""The same, for networks that see what is inside plain margins (`trim`)."""
 
 RESAMPLINGS = {
     "nearest": Image.Resampling.NEAREST,
@@ -40,7 +40,7 @@ class Frame:
         shorter: what the shorter side of the picture is scaled to, in pixels, before the square is
             cut out of the middle; 0 if the picture is squeezed to the square.
         resampling: the interpolation, one of `RESAMPLINGS`; empty for the rule above.
-        trims: make plain margins equally wide in all pictures; only without ``resampling``.
+        trims: show what is inside plain margins (`trim`); only without ``resampling``.
     """
 
     side: int

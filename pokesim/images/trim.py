@@ -16,7 +16,7 @@ from PIL import Image, ImageChops
 from pokesim.images.crop import Box
 from pokesim.images.frame import Region
 
-_FIGURE = 0.86
+_FIGURE = 0.74
 """How much of the square's side the longer side of a figure takes."""
 
 _FULL = 0.94
