@@ -41,7 +41,7 @@ def duplicates(
             max=100,
             help="Least similarity in percent: to the first of the group, or with --similar to "
             "any of it.",
-            show_default="none; with --similar 83 with general and general_lite2, 87 with "
+            show_default="none; with --similar 83 with general, 86 with general_lite2, 87 with "
             "compact, else 90",
         ),
     ] = None,
