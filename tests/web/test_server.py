@@ -83,7 +83,7 @@ def test_a_part_of_an_item_is_searched_with(described, server):
     whole = server.post("/api/search", path).json
     part = server.post("/api/search?crop=0%25,0%25,50%25,50%25", path).json
     assert whole["matches"][0]["distance"] == 0 < part["matches"][0]["distance"]
-    for kind in ("card", f"explain?match={expected[0].id}"):
+    for kind in ("card", f"explain?k=100&match={expected[0].id}"):
         cards = [
             server.ask("POST", f"/api/{kind}{'&' if '?' in kind else '?'}item=7&{more}")
             for more in ("", "crop=20,20,100,90")
