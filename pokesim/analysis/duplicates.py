@@ -38,12 +38,12 @@ OTHERS = 90.0
 pictures reach 81 in `general`, 84 in `general_lite2` and `compact`, 88 in `mobilenet_v2` and 90.2
 in `efficientnet_lite0`."""
 
-CROPS = {"general": 68.0, "general_lite2": 68.0, BUNDLED: 68.0}
+CROPS = dict.fromkeys(SIMILAR, 68.0)
 
 OTHER_CROPS = 85.0
 """From which similarity on pictures are compared as crops. Without a fourteenth at each side,
-photographs keep at least 80.7 in `general`, and all but one of 151 drawings 68, for a crop leaves
-a figure no margin; in `compact`, all but three."""
+photographs keep at least 80.7 in `general`, and all but one of 151 drawings 68, as in
+`general_lite2`, for a crop leaves a figure no margin; in `compact`, all but three."""
 
 log = logging.getLogger(__name__)
 

@@ -172,7 +172,7 @@ def seen_of(source: PictureSource, frame: Frame) -> tuple[Region, tuple[int, int
     side = frame.side
     if not (frame.trims or frame.shorter):
         return (0, 0, side, side), (side, side)
-    picture = thumbnail_of(source, 4 * side, 4 * side)  # only the proportions matter
+    picture = thumbnail_of(source, 4 * side, 4 * side)  # of no more use if larger
     inside = inside_margins(picture, picture.size, side) if frame.trims else None
     return inside.region if inside else frame.region(*picture.size), picture.size
 

@@ -111,7 +111,7 @@ def _placed(places: Map, seen: tuple[Region, Size]) -> Map:
 
 
 def _overlaps(start: float, end: float, count: int, whole: float) -> NDArray[np.float32]:
-    """Return the share of each of ``count`` equal cells of a line in each cell of a longer one."""
+    """Return the share of each of ``count`` equal cells of a line in each cell of the whole."""
     finer = min(_MOST_CELLS, max(count, round(count * whole / (end - start))))
     edges, others = np.linspace(start, end, count + 1), np.linspace(0, whole, finer + 1)[:, None]
     others[0], others[-1] = min(start, 0), max(end, whole)  # what lies beyond is at the edge
